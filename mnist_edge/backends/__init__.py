@@ -1,0 +1,106 @@
+"""The one seam of the project: an artifact loaded on a device, with `run(images) -> logits`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol, TypeAlias
+
+from mnist_edge.bundle import Artifact, Bundle
+from mnist_edge.errors import MissingDependency, UsageError
+from mnist_edge.recipes import Device
+from mnist_edge.signature import Images, Logits
+
+Optimization: TypeAlias = Literal["none", "basic", "extended", "all"]
+
+
+class Backend(Protocol):
+    """One artifact loaded on one device. Loading is construction; there is no unloaded state.
+
+    Attributes:
+        name: the runtime, in lower case: `torch`, `torchscript`, `onnxruntime`.
+        version: of the runtime.
+        device: where it proved to run.
+    """
+
+    name: str
+    version: str
+    device: Device
+
+    def run(self, images: Images) -> Logits:
+        """Classify `images` (N, 1, 28, 28) float32 in [0, 1]; N may be 0.
+
+        Returns (N, 10) float32 once the logits are in host memory; never changes `images`.
+
+        Raises:
+            BadInput: `images` break the input contract, or the logits are no numbers.
+        """
+
+    def close(self) -> None:
+        """Free what the runtime holds. Safe to call twice."""
+
+
+@contextmanager
+def open_backend(
+    bundle: Bundle,
+    artifact: Artifact,
+    *,
+    device: Device = "cpu",
+    threads: int = 1,
+    optimization: Optimization = "all",
+) -> Iterator[Backend]:
+    """Load an artifact after its digest has been checked, and close it at the end.
+
+    Args:
+        bundle: where the artifact lies.
+        artifact: one of `bundle.manifest.artifacts`.
+        device: the device that must run it; a fall-back to another one is an error.
+        threads: compute threads of the runtime.
+        optimization: of the graph, for runtimes that have levels.
+
+    Raises:
+        DigestMismatch: the file is not the one that the manifest names.
+        DeviceUnavailable: the device is not there, or the runtime fell back to another.
+        MissingDependency: the runtime is not installed.
+    """
+    data = bundle.read(artifact)
+    # Each runtime is imported only when an artifact of its format is opened: what an edge device
+    # needs must never reach torch.
+    backend: Backend
+    try:
+        match artifact.format:
+            case "onnx" | "ort":
+                from mnist_edge.backends.ort import OrtBackend
+
+                backend = OrtBackend(
+                    data, device=device, threads=threads, optimization=optimization
+                )
+            case "checkpoint":
+                from mnist_edge.backends.eager import EagerBackend
+
+                backend = EagerBackend(data, bundle.manifest.recipe, device=device, threads=threads)
+            case "torchscript":
+                from mnist_edge.backends.torchscript import TorchScriptBackend
+
+                backend = TorchScriptBackend(data, device=device, threads=threads)
+            case _:
+                raise UsageError(
+                    f"no backend runs {artifact.format} files",
+                    fix="choose another --artifact",
+                )
+    except ModuleNotFoundError as error:
+        raise missing_package(error, f"run {artifact.name}") from error
+    try:
+        yield backend
+    finally:
+        backend.close()
+
+
+def missing_package(error: ModuleNotFoundError, purpose: str) -> MissingDependency:
+    """The error for a package that is not installed, with the command that installs it."""
+    package = (error.name or "a package").partition(".")[0]
+    extra = "." if package == "onnxruntime" else ".[train]"
+    return MissingDependency(
+        f"{package} is not installed, but needed to {purpose}",
+        fix=f"run pip install '{extra}' in the checkout of mnist-edge",
+    )

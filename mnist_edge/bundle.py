@@ -1,0 +1,400 @@
+"""A bundle: one directory with a manifest that names every file of one trained model.
+
+Each verb reads what the verb before it wrote. Every file is written beside its place and moved
+there, the manifest last, so a bundle on disk is always whole: whatever interrupts an export, the
+manifest names only files that are there, with the digests that they have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge import codec
+from mnist_edge.errors import BadInput, BundleError, DigestMismatch, StorageError, UsageError
+from mnist_edge.recipes import DataName, Format, Precision, TrainRecipe
+from mnist_edge.signature import CLASSES, SIDE, Labels, RawImages
+
+MANIFEST = "manifest.json"
+LOCK = ".lock"
+LOCAL_BUNDLE = Path("exports/model")
+CHECKPOINT = "checkpoint-float32"
+
+# A manifest names a few kilobytes to a few hundred megabytes; more is a mistake or an attack.
+_MAX_MANIFEST_BYTES = 4 << 20
+_MAX_FILE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """One file of a bundle: its bare name, size and SHA-256 in hexadecimal."""
+
+    file: str
+    size_bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        name = self.file
+        if not name or name != Path(name).name or name in (".", "..", MANIFEST) or "\\" in name:
+            raise ValueError(f"{name!r:.80} is not a bare file name")
+        if not 0 <= self.size_bytes <= _MAX_FILE_BYTES:
+            raise ValueError(f"{name}: a size of {self.size_bytes} bytes is out of range")
+        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
+            raise ValueError(f"{name}: the digest is not a SHA-256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far one artifact is from the reference; written by `verify.compare`.
+
+    Attributes:
+        passed: whether the gate of its format and precision holds.
+        images: how many digits were compared.
+        max_abs_error: the largest absolute difference of any logit.
+        sqnr_db: signal to quantization noise, 10·log10(Σ reference² / Σ difference²).
+        flips: indices of the images whose top class differs.
+        accuracy: share of the images that the candidate names rightly, 0 to 1.
+        reference_accuracy: the same of the reference.
+        reason: why the gate does not hold; empty if it does.
+    """
+
+    passed: bool
+    images: int
+    max_abs_error: float
+    sqnr_db: float
+    flips: tuple[int, ...]
+    accuracy: float
+    reference_accuracy: float
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact(FileRecord):
+    """One exported file in a bundle.
+
+    Attributes:
+        name: `<format>-<precision>`.
+        opset: the ONNX operator set; 0 for formats that have none.
+        checkpoint_sha256: the weights that it was made from.
+        parity: against the reference, measured as the artifact was written.
+        batch_invariant: whether an image's logits keep its top class whatever its batch mates.
+    """
+
+    name: str
+    format: Format
+    precision: Precision
+    opset: int
+    checkpoint_sha256: str
+    parity: Parity
+    batch_invariant: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecord:
+    """The data set that a model was trained on: name, digest, and how many digits."""
+
+    name: DataName
+    sha256: str
+    train_size: int
+    test_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """How a training ended. Losses are mean cross-entropy in nats, accuracies 0 to 1."""
+
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    duration_s: float
+    parameters: int
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything that a bundle says of itself. `schema` counts incompatible changes."""
+
+    schema: Literal[1]
+    recipe: TrainRecipe
+    data: DataRecord
+    training: TrainingRecord
+    versions: dict[str, str]
+    reference: FileRecord
+    artifacts: tuple[Artifact, ...]
+    extras: tuple[FileRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [artifact.name for artifact in self.artifacts]
+        files = [record.file for record in self.records]
+        for kind, values in (("artifact", names), ("file", files)):
+            twice = {value for value in values if values.count(value) > 1}
+            if twice:
+                raise ValueError(f"the {kind} {min(twice)} stands twice")
+        if CHECKPOINT not in names:
+            raise ValueError(f"the artifact {CHECKPOINT} is missing")
+        for artifact in self.artifacts:
+            if artifact.name != f"{artifact.format}-{artifact.precision}":
+                raise ValueError(f"{artifact.name!r:.60} is not its format and precision")
+            if artifact.checkpoint_sha256 != self.artifact(CHECKPOINT).sha256:
+                raise ValueError(f"{artifact.name} was made from other weights")
+
+    @property
+    def records(self) -> tuple[FileRecord, ...]:
+        """Every file that the bundle names."""
+        return (self.reference, *self.artifacts, *self.extras)
+
+    def artifact(self, name: str) -> Artifact:
+        """The artifact of that name. Raises KeyError."""
+        for artifact in self.artifacts:
+            if artifact.name == name:
+                return artifact
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Digits with the checkpoint's answers; they travel with the bundle.
+
+    Attributes:
+        images: (N, 28, 28) uint8.
+        labels: (N,) int64.
+        logits: (N, 10) float64, the checkpoint evaluated in double precision.
+    """
+
+    images: RawImages
+    labels: Labels
+    logits: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk, its manifest read and checked; the files are checked when they are read."""
+
+    path: Path
+    manifest: Manifest
+
+    def artifact(self, name: str) -> Artifact:
+        """The artifact of that name.
+
+        Raises:
+            UsageError: there is none; the message lists those that are there.
+        """
+        try:
+            return self.manifest.artifact(name)
+        except KeyError:
+            known = ", ".join(artifact.name for artifact in self.manifest.artifacts)
+            raise UsageError(
+                f"{self.path} has no artifact {name!r:.60}, only {known}",
+                fix=f"mnist-edge export --bundle {self.path}",
+            ) from None
+
+    def read(self, record: FileRecord) -> bytes:
+        """The bytes of one file, after its size and digest have been checked.
+
+        Raises:
+            DigestMismatch: the bytes are not the ones that the manifest names.
+            BundleError: the file is missing or cannot be read.
+        """
+        path = self.path / record.file
+        fix = f"mnist-edge train --bundle {self.path}"
+        if isinstance(record, Artifact) and record.format != "checkpoint":
+            fix = f"mnist-edge export --bundle {self.path}"
+        try:
+            if not path.is_file():
+                raise BundleError(f"{path} is missing", fix=fix)
+            size = path.stat().st_size
+            if size != record.size_bytes:
+                raise DigestMismatch(
+                    f"{path} has {size} bytes, the manifest says {record.size_bytes}", fix=fix
+                )
+            data = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"cannot read {path}: {error.strerror}", fix=fix) from error
+        if hashlib.sha256(data).hexdigest() != record.sha256:
+            raise DigestMismatch(f"{path} is not the file that the manifest names", fix=fix)
+        return data
+
+    def reference(self) -> Reference:
+        """The reference digits and logits. Raises BundleError where they are damaged."""
+        arrays = unpack_arrays(self.read(self.manifest.reference))
+        try:
+            reference = Reference(
+                images=arrays["images"], labels=arrays["labels"], logits=arrays["logits"]
+            )
+        except KeyError as error:
+            raise BundleError(
+                f"{self.path}: the reference lacks {error}", fix="mnist-edge train"
+            ) from None
+        _check_reference(self.path, reference)
+        return reference
+
+    def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Bundle:
+        """This bundle with `artifacts` added, or put in place of those of the same name."""
+        fresh = {artifact.name for artifact in artifacts}
+        kept = tuple(a for a in self.manifest.artifacts if a.name not in fresh)
+        return replace(self, manifest=replace(self.manifest, artifacts=kept + artifacts))
+
+
+def open_bundle(path: Path | None = None) -> Bundle:
+    """Read and check the manifest of a bundle.
+
+    Args:
+        path: the directory; by default `exports/model` where there is one, else the shipped one.
+
+    Raises:
+        BundleError: there is no bundle, or its manifest is damaged or of another schema.
+    """
+    folder = default_bundle_path() if path is None else path
+    file = folder / MANIFEST
+    fix = f"mnist-edge train --bundle {folder}"
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_MANIFEST_BYTES + 1)
+    except FileNotFoundError:
+        raise BundleError(f"no bundle at {folder}", fix=fix) from None
+    except OSError as error:
+        raise BundleError(f"cannot read {file}: {error.strerror}", fix=fix) from error
+    if len(data) > _MAX_MANIFEST_BYTES:
+        raise BundleError(f"{file} is too large for a manifest", fix=fix)
+    try:
+        return Bundle(folder, codec.loads(Manifest, data.decode("utf-8")))
+    except (ValueError, UsageError) as error:  # UnicodeDecodeError is a ValueError
+        raise BundleError(f"{file} is not a manifest of schema 1: {error}", fix=fix) from None
+
+
+def default_bundle_path() -> Path:
+    """`exports/model` where it holds a bundle, else the bundle that is shipped."""
+    package = Path(__file__).parent
+    # In a wheel the shipped bundle lies inside the package, in a checkout beside it.
+    for path in (LOCAL_BUNDLE, package / "exports/default", package.parent / "exports/default"):
+        if (path / MANIFEST).is_file():
+            return path
+    return LOCAL_BUNDLE
+
+
+def write_manifest(bundle: Bundle) -> None:
+    """Write the manifest: the last step of every change to a bundle."""
+    atomic_write(bundle.path / MANIFEST, codec.dumps(bundle.manifest).encode())
+
+
+def write_record(folder: Path, file: str, data: bytes) -> FileRecord:
+    """Write one file of a bundle and say what was written."""
+    atomic_write(folder / file, data)
+    return FileRecord(file=file, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, never half of it.
+
+    Raises:
+        StorageError: no permission, no space, or something in the way; the old file is intact.
+    """
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes private files; give what an ordinary open() would have given.
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}",
+            fix="free some space or choose another folder that you may write to",
+        ) from error
+    finally:
+        # After the replace the name is gone; after a failure or an interrupt it must go.
+        if temporary:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+
+
+@contextlib.contextmanager
+def lock(folder: Path, *, timeout_s: float = 10.0) -> Iterator[None]:
+    """Let only one process at a time change a bundle.
+
+    Raises:
+        BundleError: another process has held it for `timeout_s` seconds.
+        StorageError: the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout  # only the verbs that write need it
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCK, timeout=timeout_s):
+            yield
+    except Timeout:
+        raise BundleError(
+            f"another process is writing {folder}",
+            fix="wait for it to end, or give another --bundle",
+        ) from None
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise StorageError(
+            f"cannot write to {folder}: {error.strerror}", fix="give another --bundle"
+        ) from error
+
+
+def pack_arrays(arrays: dict[str, NDArray[np.generic]]) -> bytes:
+    """An .npz file whose bytes depend on the arrays alone.
+
+    `numpy.savez` would store the time of writing in each entry.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, array, allow_pickle=False)
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0)),
+                entry.getvalue(),
+                compress_type=zipfile.ZIP_DEFLATED,
+                compresslevel=9,
+            )
+    return buffer.getvalue()
+
+
+def unpack_arrays(data: bytes) -> dict[str, NDArray[Any]]:
+    """Read what `pack_arrays` wrote. Raises BadInput for anything else; never unpickles."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise BadInput(
+            f"not an array file: {error}", fix="make the bundle again with mnist-edge train"
+        ) from None
+
+
+def _check_reference(path: Path, reference: Reference) -> None:
+    count = len(reference.images)
+    expected = (
+        (reference.images, np.dtype(np.uint8), (count, SIDE, SIDE)),
+        (reference.labels, np.dtype(np.int64), (count,)),
+        (reference.logits, np.dtype(np.float64), (count, len(CLASSES))),
+    )
+    if any(array.dtype != dtype or array.shape != shape for array, dtype, shape in expected):
+        raise BundleError(
+            f"{path}: the reference has arrays of the wrong shape or type",
+            fix=f"mnist-edge train --bundle {path}",
+        )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,103 @@
+"""What can go wrong for a user, as one small tree.
+
+MnistEdgeError          exit code 2: the request cannot be carried out
+ ├── UsageError         an option or a recipe field that makes no sense
+ ├── BadInput           a picture, array or file that is not what it should be
+ ├── BundleError        a bundle or manifest that is missing, foreign or damaged
+ │    └── DigestMismatch  a file whose bytes are not the ones that the manifest names
+ ├── DataUnavailable    no data set and no way to get one
+ ├── DeviceUnavailable  the device asked for is not there, or fell back to another one
+ ├── MissingDependency  a package that this command needs is not installed
+ ├── StorageError       a file cannot be written: no permission, no space, no such folder
+ ├── TrainingError      training cannot go on: the loss is no number, the state is foreign
+ ├── WorkerError        a measuring process ended without an answer
+ └── NotEquivalent      exit code 1: the verdict is no
+
+Everything else that escapes is a bug of ours: it is shown with its traceback and exit code 3.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MnistEdgeError(Exception):
+    """A failure that the user can act on.
+
+    Args:
+        what: what happened, in one line, without a full stop.
+        fix: the command or the change that mends it.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, what: str, *, fix: str) -> None:
+        super().__init__(what, fix)
+        # One line on stderr whatever was quoted inside: file names may hold line breaks.
+        self.what = _one_line(what)
+        self.fix = _one_line(fix)
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.fix}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders; the keyword-only `fix` would be lost by the default.
+        return (_rebuild, (type(self), self.what, self.fix))
+
+
+class UsageError(MnistEdgeError):
+    """An option or a recipe field that makes no sense."""
+
+
+class BadInput(MnistEdgeError):
+    """A picture, array or file that is not what it should be."""
+
+
+class BundleError(MnistEdgeError):
+    """A bundle or manifest that is missing, foreign or damaged."""
+
+
+class DigestMismatch(BundleError):
+    """A file whose bytes are not the ones that the manifest names."""
+
+
+class DataUnavailable(MnistEdgeError):
+    """No data set, and no way to get one."""
+
+
+class DeviceUnavailable(MnistEdgeError):
+    """The device asked for is not there, or the runtime fell back to another one."""
+
+
+class MissingDependency(MnistEdgeError):
+    """A package that this command needs is not installed."""
+
+
+class StorageError(MnistEdgeError):
+    """A file cannot be written: no permission, no space, no such folder."""
+
+
+class TrainingError(MnistEdgeError):
+    """Training cannot go on: the loss is no number, or the saved state is foreign."""
+
+
+class WorkerError(MnistEdgeError):
+    """A measuring process ended without an answer."""
+
+
+class NotEquivalent(MnistEdgeError):
+    """The verdict is no: an artifact does not give the checkpoint's answers."""
+
+    exit_code: ClassVar[int] = 1
+
+
+def _rebuild(kind: type[MnistEdgeError], what: str, fix: str) -> MnistEdgeError:
+    return kind(what, fix=fix)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(
+        "".join(
+            c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
+        ).split()
+    )

@@ -1,0 +1,293 @@
+"""What is asked for: frozen dataclasses, and the table of named training recipes.
+
+Every default of the project stands here once; the command line shows it. Standard library only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, field, fields
+from typing import Literal, TypeAlias, get_args
+
+from mnist_edge.errors import UsageError
+
+Format: TypeAlias = Literal["checkpoint", "torchscript", "pt2", "onnx", "ort", "c"]
+Precision: TypeAlias = Literal["float32", "float16", "int8-dynamic", "int8"]
+Device: TypeAlias = Literal["cpu", "cuda", "mps"]
+DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+DataName: TypeAlias = Literal["mnist", "rendered"]
+DataChoice: TypeAlias = Literal["auto", "mnist", "rendered"]
+Architecture: TypeAlias = Literal["simple", "dropout", "lenet", "batchnorm", "wide", "folded"]
+Optimizer: TypeAlias = Literal["adam", "adamw"]
+Schedule: TypeAlias = Literal["constant", "step", "onecycle"]
+
+DEFAULT_RECIPE = "quick"
+DEFAULT_ARTIFACT = "onnx-float32"
+
+# Opset 18 with IR 8: the newest pair that ONNX Runtime 1.14 and everything later loads. The
+# exporter cannot write an older opset, and from 22 on ONNX Runtime loses the int8 MaxPool fusion.
+DEFAULT_OPSET = 18
+OPSETS = range(18, 22)
+
+MATRIX: dict[Format, tuple[Precision, ...]] = {
+    "torchscript": ("float32", "int8-dynamic"),
+    "onnx": ("float32", "int8-dynamic"),
+}
+"""The pairs of format and precision that `export` can write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How far a training digit is distorted; every range is drawn uniformly per digit.
+
+    Attributes:
+        shift_px: largest shift along each axis, in pixels.
+        rotation_deg: largest rotation either way, in degrees.
+        scale: largest relative change of size along each axis.
+        shear: largest horizontal shear, as a slope.
+        thickness: the share of digits whose strokes are made one step thicker or thinner.
+        anneal: the share of the training, at its end, that runs on undistorted digits.
+    """
+
+    shift_px: float = 0.0
+    rotation_deg: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    thickness: float = 0.0
+    anneal: float = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether any digit is changed at all."""
+        return any((self.shift_px, self.rotation_deg, self.scale, self.shear, self.thickness))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What the reproduced project says of itself. Accuracies in percent; 0 where it is silent."""
+
+    project: str
+    test_accuracy: float = 0.0
+    train_accuracy: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRecipe:
+    """One training, completely: the same recipe, seed, data and machine give the same weights.
+
+    Attributes:
+        architecture: a key of `models.ARCHITECTURES`.
+        widths: channels of the layers, for the architectures that leave them open.
+        epochs: passes over the training set.
+        batch_size: digits per step.
+        learning_rate: the largest rate of the schedule.
+        schedule: `onecycle` rises for `warmup` of the steps and falls to zero along a cosine;
+            `step` multiplies by 0.1 after half and after three quarters of the epochs.
+        warmup: the share of the steps in which `onecycle` rises.
+        weight_decay: decoupled for `adamw`, L2 for `adam`.
+        label_smoothing: mass taken from the true class and spread over all.
+        mean, std: the normalisation, carried inside the graph as its first step.
+        average: decay of the exponential moving average of the weights per step; 0 keeps none.
+        augmentation: distortion of the training digits.
+        seed: of everything random: initial weights, order, distortion, dropout.
+        claim: the figures of the project that this recipe reproduces.
+    """
+
+    name: str
+    architecture: Architecture
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    widths: tuple[int, ...] = ()
+    optimizer: Optimizer = "adam"
+    schedule: Schedule = "constant"
+    warmup: float = 0.25
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    mean: float = 0.0
+    std: float = 1.0
+    average: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+    claim: Claim | None = None
+
+    def __post_init__(self) -> None:
+        _check_range("epochs", self.epochs, 1, 10_000)
+        _check_range("batch-size", self.batch_size, 1, 60_000)
+        _check_range("learning-rate", self.learning_rate, 1e-9, 100.0)
+        _check_range("warmup", self.warmup, 0.0, 1.0)
+        _check_range("weight-decay", self.weight_decay, 0.0, 10.0)
+        _check_range("label-smoothing", self.label_smoothing, 0.0, 0.9)
+        _check_range("average", self.average, 0.0, 0.999999)
+        _check_range("seed", self.seed, 0, 2**32 - 1)
+        _check_range("std", self.std, 1e-6, 1e6)
+        for spec in fields(self.augmentation):
+            _check_range(spec.name, getattr(self.augmentation, spec.name), 0.0, 180.0)
+        for width in self.widths:
+            _check_range("widths", width, 1, 4096)
+        for name, value, kind in (
+            ("architecture", self.architecture, Architecture),
+            ("optimizer", self.optimizer, Optimizer),
+            ("schedule", self.schedule, Schedule),
+        ):
+            if value not in get_args(kind):
+                raise unknown_name(name, value, get_args(kind))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRecipe:
+    """Which artifacts `export` writes.
+
+    Attributes:
+        formats: in the order they are written.
+        precisions: every pair with `formats` that the matrix has is written.
+        opset: the ONNX operator set; what is asked for is what the file says.
+        allow_mismatch: keep an artifact that failed parity, marked so in the manifest.
+    """
+
+    formats: tuple[Format, ...] = ("torchscript", "onnx")
+    precisions: tuple[Precision, ...] = ("float32",)
+    opset: int = DEFAULT_OPSET
+    allow_mismatch: bool = False
+
+    def __post_init__(self) -> None:
+        if self.opset not in OPSETS:
+            raise UsageError(
+                f"opset {self.opset} is not supported",
+                fix=f"choose --opset {OPSETS.start} to {OPSETS.stop - 1}",
+            )
+        for precision in self.precisions:
+            if not any(precision in MATRIX.get(format_, ()) for format_ in self.formats):
+                raise UsageError(
+                    f"{' and '.join(self.formats)} cannot hold {precision}",
+                    fix="see the matrix in mnist-edge export --help",
+                )
+
+    @property
+    def pairs(self) -> tuple[tuple[Format, Precision], ...]:
+        """The artifacts to write; float32 first, since the others are made from it."""
+        return tuple(
+            (format_, precision)
+            for precision in get_args(Precision)
+            if precision in self.precisions
+            for format_ in self.formats
+            if precision in MATRIX.get(format_, ())
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """When a candidate counts as equivalent to the reference.
+
+    Attributes:
+        max_abs_error: the largest difference of any logit; infinite where only decisions count.
+        accuracy_drop: the largest loss of accuracy, in percentage points.
+        min_sqnr_db: the smallest ratio of signal to quantization noise, in decibels.
+        flips_allowed: whether the top class may change for an image whose margin exceeds
+            twice the error. Quantized artifacts may flip; the flips are listed.
+    """
+
+    max_abs_error: float = math.inf
+    accuracy_drop: float = 0.0
+    min_sqnr_db: float = 0.0
+    flips_allowed: bool = False
+
+
+TOLERANCES: dict[tuple[Format, Precision], Tolerance] = {
+    # The constants are the gate; each report shows the float32 net's own error beside them.
+    ("checkpoint", "float32"): Tolerance(max_abs_error=1e-4),
+    ("torchscript", "float32"): Tolerance(max_abs_error=1e-5),
+    ("pt2", "float32"): Tolerance(max_abs_error=1e-5),
+    ("onnx", "float32"): Tolerance(max_abs_error=1e-4),
+    ("ort", "float32"): Tolerance(max_abs_error=1e-4),
+    ("c", "float32"): Tolerance(max_abs_error=1e-4),
+}
+FLOAT16_TOLERANCE = Tolerance(max_abs_error=1e-2, accuracy_drop=0.02, flips_allowed=True)
+INT8_TOLERANCE = Tolerance(accuracy_drop=0.10, min_sqnr_db=20.0, flips_allowed=True)
+
+
+def tolerance(format_: Format, precision: Precision) -> Tolerance:
+    """The gate of one artifact."""
+    if precision == "float16":
+        return FLOAT16_TOLERANCE
+    if precision in ("int8", "int8-dynamic"):
+        return INT8_TOLERANCE
+    return TOLERANCES[format_, precision]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRecipe:
+    """How latency is measured.
+
+    Attributes:
+        processes: fresh processes per artifact and device.
+        warmup_s: seconds of warm-up, and `warmup_runs` at least; kept apart, not thrown away.
+        duration_s: seconds of timed single-picture runs per process, `min_runs` at least.
+        batch_sizes: for throughput.
+        threads: of each runtime, always set.
+        timeout_s: after which a process counts as hung.
+        seed: of the order in which the processes run.
+    """
+
+    processes: int = 3
+    warmup_s: float = 0.5
+    warmup_runs: int = 50
+    duration_s: float = 2.0
+    min_runs: int = 700
+    batch_sizes: tuple[int, ...] = (1, 8, 64, 256)
+    threads: int = 1
+    timeout_s: float = 300.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_range("processes", self.processes, 1, 1000)
+        _check_range("warmup", self.warmup_s, 0.0, 3600.0)
+        _check_range("warmup-runs", self.warmup_runs, 0, 10**9)
+        _check_range("duration", self.duration_s, 0.01, 86400.0)
+        _check_range("min-runs", self.min_runs, 1, 10**9)
+        _check_range("threads", self.threads, 1, 1024)
+        _check_range("timeout", self.timeout_s, 1.0, 10**6)
+        for batch_size in self.batch_sizes:
+            _check_range("batch-sizes", batch_size, 1, 60_000)
+
+
+RECIPES: dict[str, TrainRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        TrainRecipe(
+            name="quick",
+            architecture="folded",
+            widths=(24, 48),
+            epochs=8,
+            batch_size=256,
+            learning_rate=0.02,
+            optimizer="adamw",
+            schedule="onecycle",
+            average=0.99,
+        ),
+    )
+}
+"""The named training recipes, in the order in which they are listed."""
+
+
+def train_recipe(name: str) -> TrainRecipe:
+    """The named recipe. Raises UsageError with the nearest name where there is none."""
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, tuple(RECIPES))
+    return RECIPES[name]
+
+
+def unknown_name(what: str, name: str, known: tuple[str, ...]) -> UsageError:
+    """The error for a name that is in no table, with the nearest one that is."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return UsageError(f"unknown {what} {name!r:.60}", fix=f"{hint}choose from {', '.join(known)}")
+
+
+def _check_range(option: str, value: float, low: float, high: float) -> None:
+    if not (low <= value <= high):  # also catches NaN
+        raise UsageError(
+            f"--{option} is {value!r}, which is outside {low:g} to {high:g}",
+            fix=f"give --{option} a value in that range",
+        )
