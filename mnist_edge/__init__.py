@@ -1,4 +1,4 @@
-"""Train a digit classifier, export it, prove the exports equal, time them, predict without torch."""
+"""Train a digit classifier, export it, prove the exports equal, predict without torch."""
 
 from __future__ import annotations
 
