@@ -7,27 +7,21 @@ manifest names only files that are there, with the digests that they have.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
-import os
-import tempfile
-import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge import codec
-from mnist_edge.errors import BadInput, BundleError, DigestMismatch, StorageError, UsageError
+from mnist_edge.errors import BundleError, DigestMismatch, UsageError
 from mnist_edge.recipes import DataName, Format, Precision, TrainRecipe
 from mnist_edge.signature import CLASSES, SIDE, Labels, RawImages
+from mnist_edge.storage import atomic_write, unpack_arrays
 
 MANIFEST = "manifest.json"
-LOCK = ".lock"
 LOCAL_BUNDLE = Path("exports/model")
 CHECKPOINT = "checkpoint-float32"
 
@@ -296,90 +290,6 @@ def write_record(folder: Path, file: str, data: bytes) -> FileRecord:
     return FileRecord(file=file, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-def atomic_write(path: Path, data: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, never half of it.
-
-    Raises:
-        StorageError: no permission, no space, or something in the way; the old file is intact.
-    """
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes private files; give what an ordinary open() would have given.
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}",
-            fix="free some space or choose another folder that you may write to",
-        ) from error
-    finally:
-        # After the replace the name is gone; after a failure or an interrupt it must go.
-        if temporary:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-
-
-@contextlib.contextmanager
-def lock(folder: Path, *, timeout_s: float = 10.0) -> Iterator[None]:
-    """Let only one process at a time change a bundle.
-
-    Raises:
-        BundleError: another process has held it for `timeout_s` seconds.
-        StorageError: the folder cannot be written to.
-    """
-    from filelock import FileLock, Timeout  # only the verbs that write need it
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK, timeout=timeout_s):
-            yield
-    except Timeout:
-        raise BundleError(
-            f"another process is writing {folder}",
-            fix="wait for it to end, or give another --bundle",
-        ) from None
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise StorageError(
-            f"cannot write to {folder}: {error.strerror}", fix="give another --bundle"
-        ) from error
-
-
-def pack_arrays(arrays: dict[str, NDArray[np.generic]]) -> bytes:
-    """An .npz file whose bytes depend on the arrays alone.
-
-    `numpy.savez` would store the time of writing in each entry.
-    """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
-            entry = io.BytesIO()
-            np.lib.format.write_array(entry, array, allow_pickle=False)
-            archive.writestr(
-                zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0)),
-                entry.getvalue(),
-                compress_type=zipfile.ZIP_DEFLATED,
-                compresslevel=9,
-            )
-    return buffer.getvalue()
-
-
-def unpack_arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """Read what `pack_arrays` wrote. Raises BadInput for anything else; never unpickles."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise BadInput(
-            f"not an array file: {error}", fix="make the bundle again with mnist-edge train"
-        ) from None
-
-
 def _check_reference(path: Path, reference: Reference) -> None:
     count = len(reference.images)
     expected = (
@@ -392,9 +302,3 @@ def _check_reference(path: Path, reference: Reference) -> None:
             f"{path}: the reference has arrays of the wrong shape or type",
             fix=f"mnist-edge train --bundle {path}",
         )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

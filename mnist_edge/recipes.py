@@ -18,7 +18,7 @@ Device: TypeAlias = Literal["cpu", "cuda", "mps"]
 DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 DataName: TypeAlias = Literal["mnist", "rendered"]
 DataChoice: TypeAlias = Literal["auto", "mnist", "rendered"]
-Architecture: TypeAlias = Literal["simple", "dropout", "lenet", "batchnorm", "wide", "folded"]
+Architecture: TypeAlias = Literal["simple", "dropout", "lenet", "batchnorm", "wide", "compact"]
 Optimizer: TypeAlias = Literal["adam", "adamw"]
 Schedule: TypeAlias = Literal["constant", "step", "onecycle"]
 
@@ -37,6 +37,21 @@ MATRIX: dict[Format, tuple[Precision, ...]] = {
 """The pairs of format and precision that `export` can write."""
 
 
+def unknown_name(what: str, name: str, known: tuple[str, ...]) -> UsageError:
+    """The error for a name that is in no table, with the nearest one that is."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return UsageError(f"unknown {what} {name!r:.60}", fix=f"{hint}choose from {', '.join(known)}")
+
+
+def _check_range(option: str, value: float, low: float, high: float) -> None:
+    if not (low <= value <= high):  # also catches NaN
+        raise UsageError(
+            f"--{option} is {value!r}, which is outside {low:g} to {high:g}",
+            fix=f"give --{option} a value in that range",
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """How far a training digit is distorted; every range is drawn uniformly per digit.
@@ -46,7 +61,7 @@ class Augmentation:
         rotation_deg: largest rotation either way, in degrees.
         scale: largest relative change of size along each axis.
         shear: largest horizontal shear, as a slope.
-        thickness: the share of digits whose strokes are made one step thicker or thinner.
+        thickness: largest blend with the digit dilated or eroded by one pixel, 0 to 1.
         anneal: the share of the training, at its end, that runs on undistorted digits.
     """
 
@@ -58,9 +73,14 @@ class Augmentation:
     anneal: float = 0.0
 
     @property
+    def moves(self) -> bool:
+        """Whether any digit is turned, sheared, scaled or shifted."""
+        return any((self.shift_px, self.rotation_deg, self.scale, self.shear))
+
+    @property
     def active(self) -> bool:
         """Whether any digit is changed at all."""
-        return any((self.shift_px, self.rotation_deg, self.scale, self.shear, self.thickness))
+        return self.moves or self.thickness > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +277,7 @@ RECIPES: dict[str, TrainRecipe] = {
     for recipe in (
         TrainRecipe(
             name="quick",
-            architecture="folded",
+            architecture="compact",
             widths=(24, 48),
             epochs=8,
             batch_size=256,
@@ -276,18 +296,3 @@ def train_recipe(name: str) -> TrainRecipe:
     if name not in RECIPES:
         raise unknown_name("recipe", name, tuple(RECIPES))
     return RECIPES[name]
-
-
-def unknown_name(what: str, name: str, known: tuple[str, ...]) -> UsageError:
-    """The error for a name that is in no table, with the nearest one that is."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return UsageError(f"unknown {what} {name!r:.60}", fix=f"{hint}choose from {', '.join(known)}")
-
-
-def _check_range(option: str, value: float, low: float, high: float) -> None:
-    if not (low <= value <= high):  # also catches NaN
-        raise UsageError(
-            f"--{option} is {value!r}, which is outside {low:g} to {high:g}",
-            fix=f"give --{option} a value in that range",
-        )

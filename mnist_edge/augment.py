@@ -1,0 +1,66 @@
+"""Distortion of training digits: each digit of a batch gets its own, in a few tensor operations."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (its customary name)
+from torch import Tensor
+
+from mnist_edge.recipes import Augmentation
+from mnist_edge.signature import SIDE
+
+
+def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Distort each digit by itself.
+
+    Args:
+        images: (N, 1, 28, 28) float32 in [0, 1].
+        augmentation: the ranges.
+        generator: of the random numbers, on the CPU whatever the device, so that the draws are
+            the same everywhere.
+
+    Returns:
+        (N, 1, 28, 28) float32 in [0, 1].
+    """
+    images = _move(images, augmentation, generator)
+    if augmentation.thickness:
+        images = _change_strokes(images, augmentation.thickness, generator)
+    return images
+
+
+def _move(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Rotate, shear, scale and shift about the centre, with bilinear interpolation."""
+    if not augmentation.moves:
+        return images
+    draws = torch.rand(6, len(images), generator=generator) * 2 - 1
+    angle = draws[0] * math.radians(augmentation.rotation_deg)
+    shear = draws[1] * augmentation.shear
+    # Scales are drawn on a logarithmic axis: half the size is as likely as twice the size.
+    width, height = torch.exp(draws[2:4] * math.log1p(augmentation.scale))
+    # affine_grid counts in half widths of the picture.
+    shift = draws[4:6] * (2 * augmentation.shift_px / SIDE)
+    cos, sin = angle.cos(), angle.sin()
+    # Rows of rotation · shear · scale, the map from a place in the result to one in the source.
+    matrix = torch.stack(
+        [
+            torch.stack([width * cos, height * (shear * cos - sin), shift[0]], dim=1),
+            torch.stack([width * sin, height * (shear * sin + cos), shift[1]], dim=1),
+        ],
+        dim=1,
+    ).to(images.device)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", align_corners=False)
+
+
+def _change_strokes(images: Tensor, amount: float, generator: torch.Generator) -> Tensor:
+    """Blend each digit with its dilation or erosion by a 3×3 square, by up to `amount`.
+
+    Pens differ in width more than MNIST's writers did; the blend gives every width between.
+    """
+    draws = (torch.rand(len(images), 1, 1, 1, generator=generator) * 2 - 1) * amount
+    draws = draws.to(images.device)
+    wider = F.max_pool2d(images, 3, stride=1, padding=1)
+    thinner = -F.max_pool2d(-images, 3, stride=1, padding=1)
+    return images + draws.clamp(min=0) * (wider - images) + draws.clamp(max=0) * (images - thinner)

@@ -1,0 +1,215 @@
+"""The architectures, each a plain `nn.Sequential`, and the form in which they are deployed.
+
+Every model maps (N, 1, 28, 28) float32 in [0, 1] to (N, 10) logits. A softmax at the end of a
+reproduced project is left out: cross-entropy contains it, and the logits say more.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from safetensors.torch import load as load_safetensors
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mnist_edge.errors import BadInput
+from mnist_edge.recipes import Architecture, TrainRecipe
+from mnist_edge.signature import CLASSES
+
+_CLASSES = len(CLASSES)
+
+
+class Normalize(nn.Module):
+    """Subtract the mean of the training pixels and divide by their standard deviation."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__()
+        self.mean = mean
+        self.std = std
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 1, 28, 28) in [0, 1] to the same shape, standardised."""
+        return (images - self.mean) / self.std
+
+
+def build_model(recipe: TrainRecipe) -> nn.Sequential:
+    """The recipe's architecture with fresh weights from torch's global generator."""
+    layers = ARCHITECTURES[recipe.architecture](recipe)
+    if (recipe.mean, recipe.std) != (0.0, 1.0):
+        layers.insert(0, Normalize(recipe.mean, recipe.std))
+    return nn.Sequential(*layers)
+
+
+def load_weights(recipe: TrainRecipe, data: bytes) -> nn.Sequential:
+    """The recipe's architecture with weights from a safetensors file, in evaluation mode.
+
+    Raises:
+        BadInput: not a safetensors file, or weights of another architecture.
+    """
+    model = build_model(recipe)
+    fix = "train again with mnist-edge train"
+    try:
+        weights = load_safetensors(data)
+    except Exception as error:  # safetensors has one error class per way to be broken
+        raise BadInput(f"the weights are no safetensors file: {error}", fix=fix) from None
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise BadInput(f"the weights do not fit {recipe.architecture}: {reason}", fix=fix) from None
+    return model.eval()
+
+
+def deployable(model: nn.Sequential) -> nn.Sequential:
+    """The model as it is exported and run: in evaluation mode, its linear algebra folded.
+
+    Batch normalisation goes into the convolution before it, dropout goes away, and a
+    space-to-depth step with the 3×3 convolution after it becomes one strided convolution. The
+    function is the same up to rounding. The given model is not changed.
+    """
+    folded: list[nn.Module] = []
+    for layer in copy.deepcopy(model).eval():
+        previous = folded[-1] if folded else None
+        if isinstance(layer, (nn.Dropout, nn.Dropout2d)):
+            continue
+        if isinstance(layer, nn.BatchNorm2d) and isinstance(previous, nn.Conv2d):
+            folded[-1] = fuse_conv_bn_eval(previous, layer)
+        elif isinstance(layer, nn.Conv2d) and isinstance(previous, nn.PixelUnshuffle):
+            folded[-1] = _strided(previous.downscale_factor, layer)
+        else:
+            folded.append(layer)
+    return nn.Sequential(*folded).eval().requires_grad_(requires_grad=False)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers training learns."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _strided(factor: int, convolution: nn.Conv2d) -> nn.Conv2d:
+    """One convolution that does what `PixelUnshuffle(factor)` and `convolution` do."""
+    out_channels, in_channels, height, width = convolution.weight.shape
+    planes = in_channels // factor**2
+    padding = convolution.padding
+    assert convolution.stride == (1, 1)
+    assert not isinstance(padding, str)
+    strided = nn.Conv2d(
+        planes,
+        out_channels,
+        (height * factor, width * factor),
+        stride=factor,
+        padding=(padding[0] * factor, padding[1] * factor),
+        bias=convolution.bias is not None,
+    )
+    # PixelUnshuffle puts pixel (y, x) of each factor×factor cell into channel y·factor + x.
+    weight = convolution.weight.reshape(out_channels, planes, factor, factor, height, width)
+    weight = weight.permute(0, 1, 4, 2, 5, 3).reshape(strided.weight.shape)
+    strided.weight = nn.Parameter(weight.contiguous())
+    strided.bias = convolution.bias
+    return strided
+
+
+def _simple(recipe: TrainRecipe) -> list[nn.Module]:
+    (width,) = recipe.widths
+    return [
+        nn.Conv2d(1, width, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(width * 14 * 14, _CLASSES),
+    ]
+
+
+def _dropout(recipe: TrainRecipe) -> list[nn.Module]:
+    first, second, hidden = recipe.widths
+    return [
+        nn.Conv2d(1, first, 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(first, second, 5),
+        nn.Dropout2d(),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(second * 4 * 4, hidden),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(hidden, _CLASSES),
+    ]
+
+
+def _lenet(recipe: TrainRecipe) -> list[nn.Module]:
+    first, second, third, fourth = recipe.widths
+    return [
+        nn.Conv2d(1, first, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(first, second, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(second * 5 * 5, third),
+        nn.ReLU(),
+        nn.Linear(third, fourth),
+        nn.ReLU(),
+        nn.Linear(fourth, _CLASSES),
+    ]
+
+
+def _batchnorm(recipe: TrainRecipe) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    channels = 1
+    for width in recipe.widths:
+        layers += [
+            nn.Conv2d(channels, width, 3),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Dropout(0.25),
+        ]
+        channels = width
+    return [*layers, nn.Flatten(), nn.Linear(channels * 5 * 5, _CLASSES)]
+
+
+def _wide(recipe: TrainRecipe) -> list[nn.Module]:
+    first, second, hidden = recipe.widths
+    return [
+        nn.Conv2d(1, first, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(first, second, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(second * 7 * 7, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, _CLASSES),
+    ]
+
+
+def _compact(recipe: TrainRecipe) -> list[nn.Module]:
+    # Space-to-depth first: a quarter of the positions at four times the depth, so that most of
+    # the multiply-adds stand where a runtime's vector units are full.
+    layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+    channels = 4
+    for width in recipe.widths:
+        layers += [
+            nn.Conv2d(channels, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        ]
+        channels = width
+    side = 14 >> len(recipe.widths)
+    return [*layers, nn.Flatten(), nn.Linear(channels * side * side, _CLASSES)]
+
+
+ARCHITECTURES: dict[Architecture, Callable[[TrainRecipe], list[nn.Module]]] = {
+    "simple": _simple,
+    "dropout": _dropout,
+    "lenet": _lenet,
+    "batchnorm": _batchnorm,
+    "wide": _wide,
+    "compact": _compact,
+}
