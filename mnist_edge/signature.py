@@ -101,4 +101,6 @@ def check_logits(logits: NDArray[Any], count: int, *, source: str) -> Logits:
             f"expected float32 of shape ({count}, {len(CLASSES)})",
             fix="use a model that mnist-edge exported",
         )
+    if not np.isfinite(logits).all():
+        raise BadInput(f"{source} gives NaN or infinity", fix="export it again from a good bundle")
     return logits

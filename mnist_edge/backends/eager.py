@@ -1,0 +1,62 @@
+"""The checkpoint itself, run by torch: what every other artifact is measured against."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mnist_edge.backends.torch_module import TorchModuleBackend, claim_device
+from mnist_edge.models import deployable, load_weights
+from mnist_edge.recipes import Device, TrainRecipe
+from mnist_edge.signature import CLASSES, Images, check_images
+
+# Bounds the memory of a pass in double precision, whatever the number of digits.
+_FLOAT64_BATCH = 500
+
+
+class EagerBackend(TorchModuleBackend):
+    """The weights in the form that is exported, batch normalisation folded, run layer by layer.
+
+    Args:
+        data: a safetensors file.
+        recipe: names the architecture that the weights belong to.
+        device: must be there, else DeviceUnavailable.
+        threads: of torch, for the whole process.
+    """
+
+    def __init__(
+        self, data: bytes, recipe: TrainRecipe, *, device: Device = "cpu", threads: int = 1
+    ) -> None:
+        claim_device(device, threads)
+        self._checkpoint = load_weights(recipe, data)
+        super().__init__("torch", deployable(self._checkpoint).to(device), device=device)
+
+    def run_float64(self, images: Images) -> NDArray[np.float64]:
+        """The reference: (N, 10) logits of the checkpoint as trained, in double precision."""
+        return float64_logits(self._checkpoint, images)
+
+
+def float64_logits(model: nn.Module, images: Images) -> NDArray[np.float64]:
+    """Evaluate a model in double precision on the CPU; the given model is not changed.
+
+    Its rounding errors are 1e-9 of those of float32, so it stands for the exact function.
+
+    Args:
+        model: with float32 weights.
+        images: (N, 1, 28, 28) float32 in [0, 1].
+
+    Returns:
+        (N, 10) float64 logits.
+    """
+    exact = copy.deepcopy(model).cpu().double().eval()
+    logits = np.empty((len(images), len(CLASSES)))
+    with torch.inference_mode():
+        for start in range(0, len(images), _FLOAT64_BATCH):
+            part = slice(start, start + _FLOAT64_BATCH)
+            batch = torch.from_numpy(check_images(images[part]).astype(np.float64))
+            logits[part] = exact(batch).numpy()
+    return logits
