@@ -7,7 +7,9 @@ manifest names only files that are there, with the digests that they have.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,7 +21,7 @@ from mnist_edge import codec
 from mnist_edge.errors import BundleError, DigestMismatch, UsageError
 from mnist_edge.recipes import DataName, Format, Precision, TrainRecipe
 from mnist_edge.signature import CLASSES, SIDE, Labels, RawImages
-from mnist_edge.storage import atomic_write, unpack_arrays
+from mnist_edge.storage import atomic_write_all, unpack_arrays
 
 MANIFEST = "manifest.json"
 LOCAL_BUNDLE = Path("exports/model")
@@ -279,15 +281,60 @@ def default_bundle_path() -> Path:
     return LOCAL_BUNDLE
 
 
-def write_manifest(bundle: Bundle) -> None:
-    """Write the manifest: the last step of every change to a bundle."""
-    atomic_write(bundle.path / MANIFEST, codec.dumps(bundle.manifest).encode())
-
-
-def write_record(folder: Path, file: str, data: bytes) -> FileRecord:
-    """Write one file of a bundle and say what was written."""
-    atomic_write(folder / file, data)
+def record(file: str, data: bytes) -> FileRecord:
+    """What the manifest says of a file with these bytes."""
     return FileRecord(file=file, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def free_name(folder: Path, file: str) -> str:
+    """`file`, or the like of it where the bundle in `folder` already names a file so.
+
+    A new training must not touch the files of the old one until its manifest is written.
+    """
+    old = _manifest_in(folder)
+    taken = {known.file for known in old.records} if old else set()
+    stem, dot, suffix = file.partition(".")
+    return next(
+        name
+        for name in (file, *(f"{stem}-{number}{dot}{suffix}" for number in range(2, 9)))
+        if name not in taken
+    )
+
+
+def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
+    """Write files and then the manifest that names them; drop what it no longer names.
+
+    At every moment the manifest on disk names only files that are there and whole. An artifact
+    that is replaced under its own name leaves the manifest first.
+
+    Raises:
+        StorageError: as for `atomic_write`; the bundle is as it was.
+    """
+    folder = bundle.path
+    old = _manifest_in(folder)
+    old_files = {known.file for known in old.records} if old else set()
+    steps = [(folder / file, data) for file, data in contents.items()]
+    replaced = old_files & set(contents)
+    if old and replaced:
+        interim = replace(
+            old,
+            artifacts=tuple(a for a in old.artifacts if a.file not in replaced),
+            extras=tuple(e for e in old.extras if e.file not in replaced),
+        )
+        steps.insert(0, (folder / MANIFEST, codec.dumps(interim).encode()))
+    steps.append((folder / MANIFEST, codec.dumps(bundle.manifest).encode()))
+    atomic_write_all(steps)
+    for file in old_files - {known.file for known in bundle.manifest.records}:
+        with contextlib.suppress(OSError):
+            (folder / file).unlink()
+
+
+def _manifest_in(folder: Path) -> Manifest | None:
+    """The manifest of a bundle that is about to be written over, if it can be read."""
+    try:
+        return open_bundle(folder).manifest
+    except BundleError:
+        return None
 
 
 def _check_reference(path: Path, reference: Reference) -> None:

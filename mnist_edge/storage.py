@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +25,51 @@ def atomic_write(path: Path, data: bytes) -> None:
     Raises:
         StorageError: no permission, no space, or something in the way; the old file is intact.
     """
-    temporary = ""
+    atomic_write_all([(path, data)])
+
+
+def atomic_write_all(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Write several files, each whole or not at all, and move them into place in this order.
+
+    Everything is on the disk under temporary names before the first file is replaced, so a full
+    disk changes nothing. A path may stand more than once.
+
+    Raises:
+        StorageError: as for `atomic_write`.
+    """
+    temporaries: list[Path] = []
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes private files; give what an ordinary open() would have given.
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        for path, data in files:
+            temporaries.append(_write_beside(path, data))
+        for (path, _), temporary in zip(files, temporaries, strict=True):
+            temporary.replace(path)
     except OSError as error:
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}",
             fix="free some space or choose another folder that you may write to",
         ) from error
     finally:
-        # After the replace the name is gone; after a failure or an interrupt it must go.
-        if temporary:
+        # Those that were moved are gone; after a failure or an interrupt the rest must go too.
+        for temporary in temporaries:
             with contextlib.suppress(OSError):
-                Path(temporary).unlink()
+                temporary.unlink()
+
+
+def _write_beside(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes private files; give what an ordinary open() would have given.
+        Path(name).chmod(0o666 & ~_umask())
+    except BaseException:
+        Path(name).unlink()
+        raise
+    return Path(name)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from mnist_edge import metrics
 from mnist_edge.augment import augment
 from mnist_edge.data import DataSet
 from mnist_edge.errors import DeviceUnavailable, TrainingError
+from mnist_edge.history import Epoch
 from mnist_edge.models import build_model
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import Device, DeviceChoice, TrainRecipe
@@ -31,23 +32,6 @@ from mnist_edge.signature import RawImages
 
 _EVALUATION_BATCH = 1000
 _STEPS_PER_REPORT = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """One line of the history. Losses are mean cross-entropy in nats, accuracies 0 to 1.
-
-    The training figures are the running ones of the pass itself, on digits as distorted and with
-    dropout on; the test figures are those of the averaged weights.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    test_loss: float
-    test_accuracy: float
-    learning_rate: float
-    duration_s: float
 
 
 @dataclass(frozen=True)
@@ -200,7 +184,9 @@ def _start(recipe: TrainRecipe, device: Device) -> _Run:
     return _Run(
         model=model,
         averaged=AveragedModel(
-            model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True
+            model,
+            multi_avg_fn=get_ema_multi_avg_fn(recipe.average),  # type: ignore[no-untyped-call]
+            use_buffers=True,
         ),
         optimizer=kind(
             model.parameters(),
@@ -232,7 +218,9 @@ def _train_epoch(
     torch.manual_seed(seed)  # dropout
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(images), generator=generator).to(images.device)
-    batches = [batch for batch in order.split(recipe.batch_size) if len(batch) > 1]
+    # Batch normalisation cannot learn from a single digit.
+    starts = range(0, max(1, len(order) - 1), recipe.batch_size)
+    batches = [order[start : start + recipe.batch_size] for start in starts]
     first_step, steps = (epoch - 1) * len(batches), recipe.epochs * len(batches)
     distort = recipe.augmentation.active and epoch <= recipe.epochs * (
         1 - recipe.augmentation.anneal

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from mnist_edge.bundle import Artifact, Bundle
 from mnist_edge.errors import MissingDependency, UsageError
-from mnist_edge.recipes import Device
+from mnist_edge.recipes import Device, Format, TrainRecipe
 from mnist_edge.signature import Images, Logits
 
 Optimization: TypeAlias = Literal["none", "basic", "extended", "all"]
@@ -63,37 +63,61 @@ def open_backend(
         DeviceUnavailable: the device is not there, or the runtime fell back to another.
         MissingDependency: the runtime is not installed.
     """
-    data = bundle.read(artifact)
-    # Each runtime is imported only when an artifact of its format is opened: what an edge device
-    # needs must never reach torch.
-    backend: Backend
-    try:
-        match artifact.format:
-            case "onnx" | "ort":
-                from mnist_edge.backends.ort import OrtBackend
-
-                backend = OrtBackend(
-                    data, device=device, threads=threads, optimization=optimization
-                )
-            case "checkpoint":
-                from mnist_edge.backends.eager import EagerBackend
-
-                backend = EagerBackend(data, bundle.manifest.recipe, device=device, threads=threads)
-            case "torchscript":
-                from mnist_edge.backends.torchscript import TorchScriptBackend
-
-                backend = TorchScriptBackend(data, device=device, threads=threads)
-            case _:
-                raise UsageError(
-                    f"no backend runs {artifact.format} files",
-                    fix="choose another --artifact",
-                )
-    except ModuleNotFoundError as error:
-        raise missing_package(error, f"run {artifact.name}") from error
+    backend = load_backend(
+        bundle.read(artifact),
+        artifact.format,
+        bundle.manifest.recipe,
+        device=device,
+        threads=threads,
+        optimization=optimization,
+    )
     try:
         yield backend
     finally:
         backend.close()
+
+
+def load_backend(
+    data: bytes,
+    format_: Format,
+    recipe: TrainRecipe,
+    *,
+    device: Device = "cpu",
+    threads: int = 1,
+    optimization: Optimization = "all",
+) -> Backend:
+    """Load an artifact from its bytes, which the caller has checked or has just made.
+
+    Args:
+        data: the whole file.
+        format_: of the file.
+        recipe: names the architecture, for a checkpoint.
+        device: as for `open_backend`, which see for the errors.
+        threads: compute threads of the runtime.
+        optimization: of the graph, for runtimes that have levels.
+    """
+    # Each runtime is imported only when an artifact of its format is opened: what an edge device
+    # needs must never reach torch.
+    try:
+        match format_:
+            case "onnx" | "ort":
+                from mnist_edge.backends.ort import OrtBackend
+
+                return OrtBackend(data, device=device, threads=threads, optimization=optimization)
+            case "checkpoint":
+                from mnist_edge.backends.eager import EagerBackend
+
+                return EagerBackend(data, recipe, device=device, threads=threads)
+            case "torchscript":
+                from mnist_edge.backends.torchscript import TorchScriptBackend
+
+                return TorchScriptBackend(data, device=device, threads=threads)
+            case _:
+                raise UsageError(
+                    f"no backend runs {format_} files", fix="choose another --artifact"
+                )
+    except ModuleNotFoundError as error:
+        raise missing_package(error, f"run {format_} files") from error
 
 
 def missing_package(error: ModuleNotFoundError, purpose: str) -> MissingDependency:
