@@ -107,7 +107,7 @@ def _strided(factor: int, convolution: nn.Conv2d) -> nn.Conv2d:
     weight = weight.permute(0, 1, 4, 2, 5, 3).reshape(strided.weight.shape)
     strided.weight = nn.Parameter(weight.contiguous())
     strided.bias = convolution.bias
-    return strided
+    return strided.eval()
 
 
 def _simple(recipe: TrainRecipe) -> list[nn.Module]:
