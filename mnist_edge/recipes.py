@@ -244,7 +244,9 @@ class BenchRecipe:
         processes: fresh processes per artifact and device.
         warmup_s: seconds of warm-up, and `warmup_runs` at least; kept apart, not thrown away.
         duration_s: seconds of timed single-picture runs per process, `min_runs` at least.
+        keep_samples: of each process, in the report: every k-th run where there were more.
         batch_sizes: for throughput.
+        sweep_s: seconds of runs per batch size and process, `sweep_runs` at least.
         threads: of each runtime, always set.
         timeout_s: after which a process counts as hung.
         seed: of the order in which the processes run.
@@ -255,7 +257,10 @@ class BenchRecipe:
     warmup_runs: int = 50
     duration_s: float = 2.0
     min_runs: int = 700
+    keep_samples: int = 10_000
     batch_sizes: tuple[int, ...] = (1, 8, 64, 256)
+    sweep_s: float = 0.3
+    sweep_runs: int = 11
     threads: int = 1
     timeout_s: float = 300.0
     seed: int = 0
@@ -266,10 +271,24 @@ class BenchRecipe:
         _check_range("warmup-runs", self.warmup_runs, 0, 10**9)
         _check_range("duration", self.duration_s, 0.01, 86400.0)
         _check_range("min-runs", self.min_runs, 1, 10**9)
+        _check_range("keep-samples", self.keep_samples, 1, 10**9)
+        _check_range("sweep", self.sweep_s, 0.0, 3600.0)
+        _check_range("sweep-runs", self.sweep_runs, 1, 10**9)
         _check_range("threads", self.threads, 1, 1024)
         _check_range("timeout", self.timeout_s, 1.0, 10**6)
         for batch_size in self.batch_sizes:
             _check_range("batch-sizes", batch_size, 1, 60_000)
+
+
+BENCH_RECIPES: dict[str, BenchRecipe] = {
+    "quick": BenchRecipe(
+        processes=1, warmup_s=0.2, duration_s=0.5, batch_sizes=(1, 64), sweep_s=0.1
+    ),
+    "default": BenchRecipe(),
+    # 6,636 samples are what a p99.9 needs; every process of the five gives them alone.
+    "thorough": BenchRecipe(processes=5, warmup_s=1.0, duration_s=5.0, min_runs=6_636),
+}
+"""`bench --quick`, `bench` and `bench --thorough`."""
 
 
 RECIPES: dict[str, TrainRecipe] = {

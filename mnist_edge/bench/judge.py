@@ -1,0 +1,114 @@
+"""Whether a measurement may be believed, and which of two is faster."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from mnist_edge.bench.measure import Run
+from mnist_edge.bench.report import BenchReport, Measurement, Validity, Verdict, Word
+from mnist_edge.bundle import Artifact
+from mnist_edge.machine import Machine
+from mnist_edge.recipes import BenchRecipe, tolerance
+from mnist_edge.stats import Interval, is_steady, ratio_of_medians, samples_needed
+
+# Fewer processes say too little about how much processes differ.
+_ENOUGH_PROCESSES = 3
+# A quantized net names a few digits in a thousand otherwise; more, and it is another net.
+_MOST_FLIPS = 0.05
+_MOST_SPREAD = 0.10
+_MOST_TIMER_OVERHEAD = 0.05
+_SLOW_GOVERNORS = ("powersave", "conservative")
+
+
+def judge(
+    artifact: Artifact,
+    runs: Sequence[Run],
+    percentiles_s: dict[str, Interval],
+    context: BenchReport,
+) -> tuple[Validity, tuple[str, ...]]:
+    """Whether the figures of one row may be believed, and each reason why not, with advice."""
+    errors = _errors(artifact, runs, percentiles_s)
+    if errors:
+        return "INVALID", errors
+    doubts = (
+        *_machine_doubts(context.machine, context.recipe, context.load_before),
+        *_sample_doubts(runs, percentiles_s),
+    )
+    return ("SUSPECT" if doubts else "VALID"), doubts
+
+
+def compare_rows(rows: Sequence[Measurement], against: Measurement, seed: int) -> list[Verdict]:
+    """The verdict on each row but `against` itself."""
+    verdicts = []
+    for row in rows:
+        if row.label == against.label:
+            continue
+        ratio = ratio_of_medians(
+            [run.single.samples_s for run in row.runs],
+            [run.single.samples_s for run in against.runs],
+            seed=seed,
+        )
+        word: Word = "indistinguishable"
+        if ratio.low > 1:
+            word = "slower"
+        elif ratio.high < 1:
+            word = "faster"
+        verdicts.append(Verdict(row=row.label, against=against.label, ratio=ratio, word=word))
+    return verdicts
+
+
+def _errors(
+    artifact: Artifact, runs: Sequence[Run], percentiles_s: dict[str, Interval]
+) -> tuple[str, ...]:
+    errors = []
+    if not artifact.parity.passed:
+        errors.append(f"it failed parity ({artifact.parity.reason}); export it again")
+    gate = tolerance(artifact.format, artifact.precision)
+    error = max(run.single.max_abs_error for run in runs)
+    if error > gate.max_abs_error:
+        errors.append(f"its logits were off by {error:.1e}, allowed are {gate.max_abs_error:.0e}")
+    flips, digits = max((run.single.flips, run.single.digits) for run in runs)
+    if flips > _MOST_FLIPS * digits:
+        errors.append(f"it named {flips} of {digits} digits otherwise than the reference")
+    if "p50" not in percentiles_s:
+        errors.append(f"fewer than {samples_needed(0.5)} timed runs; raise --min-runs")
+    return tuple(errors)
+
+
+def _sample_doubts(runs: Sequence[Run], percentiles_s: dict[str, Interval]) -> list[str]:
+    doubts = []
+    if len(runs) < _ENOUGH_PROCESSES:
+        doubts.append(
+            f"{len(runs)} of {_ENOUGH_PROCESSES} processes: how much processes differ "
+            "is not known; raise --processes"
+        )
+    unsteady = sum(not is_steady(run.single.samples_s) for run in runs)
+    if unsteady:
+        doubts.append(f"not steady in {unsteady} of {len(runs)} processes; raise --warmup")
+    medians = [statistics.median(run.single.samples_s) for run in runs]
+    if max(medians) > (1 + _MOST_SPREAD) * min(medians):
+        spread = max(medians) / min(medians) - 1
+        doubts.append(f"the medians of its processes differ by {spread:.0%}; raise --processes")
+    if "p99" not in percentiles_s:
+        doubts.append(f"fewer than {samples_needed(0.99)} samples for p99; raise --min-runs")
+    overhead = max(run.timer_overhead_s for run in runs)
+    if overhead > _MOST_TIMER_OVERHEAD * min(medians):
+        doubts.append(f"the clock itself takes {overhead / min(medians):.0%} of a run")
+    return doubts
+
+
+def _machine_doubts(machine: Machine, recipe: BenchRecipe, load: tuple[float, ...]) -> list[str]:
+    doubts = []
+    if recipe.threads > machine.usable_threads:
+        doubts.append(
+            f"{recipe.threads} threads where {machine.usable_threads} can run; lower --threads"
+        )
+    elif load and load[0] + recipe.threads > machine.usable_threads:
+        doubts.append(
+            f"a load of {load[0]:.1f} leaves too few of {machine.usable_threads} processors free; "
+            "wait for other programs to end"
+        )
+    if machine.governor in _SLOW_GOVERNORS:
+        doubts.append(f"the frequency governor is {machine.governor}; set it to performance")
+    return doubts
