@@ -7,11 +7,13 @@ from the end of any epoch ends with the same bits as one that never stopped.
 from __future__ import annotations
 
 import ctypes
+import io
 import math
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mnist_edge import metrics
+from mnist_edge import codec, metrics
 from mnist_edge.augment import augment
 from mnist_edge.data import DataSet
-from mnist_edge.errors import DeviceUnavailable, TrainingError
+from mnist_edge.distributed import ALONE, Group
+from mnist_edge.errors import DeviceUnavailable, TrainingError, UsageError
 from mnist_edge.history import Epoch
 from mnist_edge.models import build_model
 from mnist_edge.progress import Progress, silent
@@ -32,6 +35,7 @@ from mnist_edge.signature import RawImages
 
 _EVALUATION_BATCH = 1000
 _STEPS_PER_REPORT = 10
+_FROM_THE_START = "train from the start, without --resume"
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,20 @@ class Fitted:
 
 @dataclass
 class _Run:
-    """What changes while a model is trained."""
+    """What changes while a model is trained.
+
+    Attributes:
+        model: the weights that the optimizer moves.
+        replica: the same model, or its wrapper that averages gradients over processes.
+        averaged: the exponential moving average of weights and batch statistics.
+        history: one line for each epoch done.
+    """
 
     model: nn.Sequential
+    replica: nn.Module
     averaged: AveragedModel
     optimizer: torch.optim.Optimizer
-    history: list[Epoch]
+    history: tuple[Epoch, ...] = ()
     duration_s: float = 0.0
 
 
@@ -80,9 +92,12 @@ def fit(
     *,
     device: Device = "cpu",
     threads: int = 1,
+    group: Group = ALONE,
     evaluate_epochs: bool = True,
+    state: bytes | None = None,
     progress: Progress = silent,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
+    on_state: Callable[[bytes], None] | None = None,
 ) -> Fitted:
     """Train a model after a recipe.
 
@@ -91,43 +106,48 @@ def fit(
         data: the data set; its test digits are displayed, never chosen by.
         device: where to train.
         threads: of torch on the CPU. Another number can give other last bits.
+        group: the processes that train together.
         evaluate_epochs: measure the test set after every epoch; off, only after the last.
+        state: where an interrupted training stood, as `on_state` was given it.
         progress: called every few steps with the steps done and in all.
         on_epoch: called with each line of the history.
+        on_state: called after each epoch with all that it takes to go on from there.
 
     Raises:
-        TrainingError: the loss is no longer a number.
+        TrainingError: the loss is no longer a number, or `state` is of another training.
     """
     keep_memory()
     torch.set_num_threads(threads)
     images = torch.from_numpy(data.train_images).unsqueeze(1).to(device)
     labels = torch.from_numpy(data.train_labels).to(device)
-    run = _start(recipe, device)
-    for epoch in range(1, recipe.epochs + 1):
+    run = _start(recipe, device, group)
+    if state is not None:
+        _restore(run, state, recipe, data)
+    for epoch in range(len(run.history) + 1, recipe.epochs + 1):
         started = time.perf_counter()
-        loss, accuracy = _train_epoch(run, recipe, epoch, images, labels, progress)
+        loss, right = _train_epoch(run, recipe, epoch, images, labels, group, progress)
         test_loss = test_accuracy = 0.0
         if evaluate_epochs or epoch == recipe.epochs:
             logits = evaluate(_result(run, recipe), data.test_images, device)
             test_loss = metrics.cross_entropy(logits, data.test_labels)
             test_accuracy = metrics.accuracy(logits, data.test_labels)
-        duration_s = time.perf_counter() - started
-        run.duration_s += duration_s
-        run.history.append(
-            Epoch(
-                epoch=epoch,
-                train_loss=loss,
-                train_accuracy=accuracy,
-                test_loss=test_loss,
-                test_accuracy=test_accuracy,
-                learning_rate=run.optimizer.param_groups[0]["lr"],
-                duration_s=duration_s,
-            )
+        line = Epoch(
+            epoch=epoch,
+            train_loss=loss,
+            train_accuracy=right,
+            test_loss=test_loss,
+            test_accuracy=test_accuracy,
+            learning_rate=run.optimizer.param_groups[0]["lr"],
+            duration_s=time.perf_counter() - started,
         )
-        on_epoch(run.history[-1])
+        run.history += (line,)
+        run.duration_s += line.duration_s
+        if on_state is not None:
+            on_state(_saved(run, recipe, data))
+        on_epoch(line)
     return Fitted(
         model=_result(run, recipe).eval().to("cpu"),
-        history=tuple(run.history),
+        history=run.history,
         duration_s=run.duration_s,
         device=device,
     )
@@ -143,6 +163,16 @@ def evaluate(model: nn.Module, images: RawImages, device: Device) -> NDArray[np.
         ]
     logits: NDArray[np.float32] = torch.cat(parts).numpy()
     return logits
+
+
+def saved_recipe(state: bytes) -> TrainRecipe:
+    """The recipe of an interrupted training. Raises TrainingError where it cannot be read."""
+    try:
+        return codec.loads(TrainRecipe, _unpacked(state)["recipe"])
+    except (ValueError, TypeError, UsageError) as error:
+        raise TrainingError(
+            f"the saved training has no recipe: {error}", fix=_FROM_THE_START
+        ) from None
 
 
 def learning_rate(recipe: TrainRecipe, step: int, steps: int) -> float:
@@ -177,12 +207,13 @@ def keep_memory() -> None:
         mallopt(trim_threshold, one_gib)
 
 
-def _start(recipe: TrainRecipe, device: Device) -> _Run:
+def _start(recipe: TrainRecipe, device: Device, group: Group) -> _Run:
     torch.manual_seed(recipe.seed)
     model = build_model(recipe).to(device)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
     return _Run(
         model=model,
+        replica=group.wrapped(model),
         averaged=AveragedModel(
             model,
             multi_avg_fn=get_ema_multi_avg_fn(recipe.average),  # type: ignore[no-untyped-call]
@@ -194,8 +225,57 @@ def _start(recipe: TrainRecipe, device: Device) -> _Run:
             weight_decay=recipe.weight_decay,
             fused=device != "mps",
         ),
-        history=[],
     )
+
+
+def _saved(run: _Run, recipe: TrainRecipe, data: DataSet) -> bytes:
+    # Only tensors, strings, numbers and containers: all that weights_only reads back.
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "recipe": codec.dumps(recipe),
+            "data": data.sha256,
+            "history": codec.dumps(run.history),
+            "duration_s": run.duration_s,
+            **{name: part.state_dict() for name, part in _stateful(run).items()},
+        },
+        buffer,
+    )
+    return buffer.getvalue()
+
+
+def _restore(run: _Run, state: bytes, recipe: TrainRecipe, data: DataSet) -> None:
+    saved = _unpacked(state)
+    if saved_recipe(state) != recipe:
+        raise TrainingError("the saved training is of another recipe", fix=_FROM_THE_START)
+    if saved["data"] != data.sha256:
+        raise TrainingError("the saved training is of another data set", fix=_FROM_THE_START)
+    try:
+        for name, part in _stateful(run).items():
+            part.load_state_dict(saved[name])
+        run.history = codec.loads(tuple[Epoch, ...], saved["history"])
+        run.duration_s = float(saved["duration_s"])
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise TrainingError(
+            f"the saved training is incomplete: {error}", fix=_FROM_THE_START
+        ) from None
+
+
+def _unpacked(state: bytes) -> dict[str, Any]:
+    try:
+        saved = torch.load(io.BytesIO(state), weights_only=True)
+    except Exception as error:  # whatever a damaged or malicious archive provokes
+        reason = type(error).__name__
+        raise TrainingError(
+            f"the saved training cannot be read ({reason})", fix=_FROM_THE_START
+        ) from None
+    if not isinstance(saved, dict) or not {"recipe", "data"} <= set(saved):
+        raise TrainingError("the file is no saved training", fix=_FROM_THE_START)
+    return saved
+
+
+def _stateful(run: _Run) -> dict[str, nn.Module | torch.optim.Optimizer]:
+    return {"model": run.model, "averaged": run.averaged, "optimizer": run.optimizer}
 
 
 def _result(run: _Run, recipe: TrainRecipe) -> nn.Sequential:
@@ -210,16 +290,19 @@ def _train_epoch(
     epoch: int,
     images: Tensor,
     labels: Tensor,
+    group: Group,
     progress: Progress,
 ) -> tuple[float, float]:
     """One pass over the digits; the running mean loss and accuracy."""
     # Not seed + epoch: neighbouring seeds would share most of their epochs.
     seed = recipe.seed * 100_003 + epoch
-    torch.manual_seed(seed)  # dropout
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(images), generator=generator).to(images.device)
-    # Batch normalisation cannot learn from a single digit.
-    starts = range(0, max(1, len(order) - 1), recipe.batch_size)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    order = order.to(images.device)
+    # Dropout and distortion differ from process to process; the order must not.
+    torch.manual_seed(seed + group.rank * 2**32)
+    generator = torch.Generator().manual_seed(seed + group.rank * 2**32)
+    # Batch normalisation cannot learn from a single digit: a smaller rest is left out.
+    starts = range(0, max(1, len(order) - 2 * group.size + 1), recipe.batch_size)
     batches = [order[start : start + recipe.batch_size] for start in starts]
     first_step, steps = (epoch - 1) * len(batches), recipe.epochs * len(batches)
     distort = recipe.augmentation.active and epoch <= recipe.epochs * (
@@ -231,24 +314,26 @@ def _train_epoch(
     for number, batch in enumerate(batches):
         step = first_step + number
         rate = learning_rate(recipe, step, steps)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
-        inputs, targets = _scale(images[batch]), labels[batch]
+        for settings in run.optimizer.param_groups:
+            settings["lr"] = rate
+        share = group.share(batch)
+        inputs, targets = _scale(images[share]), labels[share]
         if distort:
             inputs = augment(inputs, recipe.augmentation, generator)
         totals += _step(run, recipe, inputs, targets)
-        seen += len(batch)
+        seen += len(share)
         if (number + 1) % _STEPS_PER_REPORT == 0 or number + 1 == len(batches):
             loss, accuracy = (totals / seen).tolist()
             _check_loss(loss, recipe, step)
             note = f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}  accuracy {accuracy:.2%}"
             progress(step + 1, steps, note)
-    return loss, accuracy
+    loss_sum, right_sum, count = group.summed(torch.stack([*totals, totals.new_tensor(seen)]))
+    return (loss_sum / count).item(), (right_sum / count).item()
 
 
 def _step(run: _Run, recipe: TrainRecipe, inputs: Tensor, targets: Tensor) -> Tensor:
     """One update of the weights; the summed loss and the number of right answers."""
-    logits = run.model(inputs)
+    logits = run.replica(inputs)
     loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from mnist_edge.bundle import (
     save_bundle,
 )
 from mnist_edge.data import DataSet, cache_dir, find_mnist, read_mnist
-from mnist_edge.errors import MnistEdgeError, NotEquivalent
+from mnist_edge.errors import MnistEdgeError, NotEquivalent, TrainingError
 from mnist_edge.history import Epoch
 from mnist_edge.machine import library_versions, usable_threads
 from mnist_edge.metrics import accuracy, cross_entropy
@@ -42,7 +43,7 @@ from mnist_edge.recipes import (
     tolerance,
 )
 from mnist_edge.signature import Labels, to_images
-from mnist_edge.storage import lock, pack_arrays
+from mnist_edge.storage import atomic_write, lock, pack_arrays
 from mnist_edge.verify import compare, is_batch_invariant
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 REFERENCE_SIZE = 256
 SUFFIXES: dict[Format, str] = {"torchscript": ".pt", "onnx": ".onnx"}
 CALIBRATION_SIZE = 512
+STATE = "training-state.pt"
 _FETCH_TIMEOUT_S = 20.0
 
 
@@ -92,28 +94,53 @@ def train_bundle(
     *,
     device: DeviceChoice = "auto",
     threads: int | None = None,
+    resume: bool = False,
     progress: Progress = silent,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> Bundle:
     """Train a model and write its bundle. Artifacts of earlier weights leave the folder.
+
+    Where the training stands is saved after each epoch; `resume` goes on from there. Started by
+    torchrun, all processes train and the first one writes.
 
     Raises:
         TrainingError, DeviceUnavailable, MissingDependency, StorageError, BundleError: see there;
             a bundle that was in the folder before is then as it was.
     """
     with _needed_to("train"):
+        from mnist_edge.distributed import process_group
         from mnist_edge.train import choose_device, fit
     chosen = choose_device(device)
-    with lock(folder):  # before the minutes of training: it proves that the folder can be written
+    with process_group(chosen) as group, lock(folder) if group.leads else nullcontext():
+        # Locking comes before the minutes of training: it proves that the folder can be written.
+        state = read_state(folder) if resume else None
         fitted = fit(
             recipe,
             data,
             device=chosen,
             threads=threads or usable_threads(),
+            group=group,
+            state=state,
             progress=progress,
             on_epoch=on_epoch,
+            on_state=partial(atomic_write, folder / STATE) if group.leads else None,
         )
-        return write_bundle(folder, recipe, data, fitted)
+        if group.leads:
+            write_bundle(folder, recipe, data, fitted)
+            (folder / STATE).unlink(missing_ok=True)
+        group.wait()
+        return open_bundle(folder)
+
+
+def read_state(folder: Path) -> bytes:
+    """Where an interrupted training in `folder` stands. Raises TrainingError if there is none."""
+    try:
+        return (folder / STATE).read_bytes()
+    except OSError:
+        raise TrainingError(
+            f"there is no interrupted training in {folder}",
+            fix=f"mnist-edge train --bundle {folder}",
+        ) from None
 
 
 def write_bundle(folder: Path, recipe: TrainRecipe, data: DataSet, fitted: Fitted) -> Bundle:
