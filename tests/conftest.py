@@ -1,0 +1,48 @@
+"""Fixtures for every test module. Nothing here may import torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_edge import data
+from mnist_edge.data import DATA_VARIABLE, MNIST_FILES, DataSet, IdxFile
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The folder of the four files of MNIST; the test is skipped where there is none."""
+    if not os.environ.get(DATA_VARIABLE):
+        pytest.skip(f"needs MNIST: set {DATA_VARIABLE} to a folder that holds it")
+    folder = data.find_mnist(None)
+    assert folder is not None
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits() -> DataSet:
+    """600 rendered digits to train on and 200 to test on."""
+    pytest.importorskip("matplotlib", reason="renders digits with matplotlib's fonts")
+    from mnist_edge.rendered import rendered_data
+
+    return rendered_data(600, 200, seed=0)
+
+
+@pytest.fixture
+def tiny_mnist(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """Four small raw IDX files of noise, by name, that count as MNIST for one test."""
+    rng = np.random.default_rng(0)
+    raw = {}
+    for name, real in MNIST_FILES.items():
+        count = real.shape[0] // 5000
+        high = 256 if len(real.shape) == 3 else 10
+        pixels = rng.integers(0, high, (count, *real.shape[1:]), np.uint8)
+        header = IdxFile(shape=pixels.shape, sha256="").header
+        raw[name] = header + pixels.tobytes()
+        fake = IdxFile(shape=pixels.shape, sha256=hashlib.sha256(raw[name]).hexdigest())
+        monkeypatch.setitem(MNIST_FILES, name, fake)
+    return raw
