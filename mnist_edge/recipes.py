@@ -1,4 +1,4 @@
-"""What is asked for: frozen dataclasses, and the table of named training recipes.
+"""What is asked for, as frozen dataclasses.
 
 Every default of the project stands here once; the command line shows it. Standard library only.
 """
@@ -22,7 +22,6 @@ Architecture: TypeAlias = Literal["simple", "dropout", "lenet", "batchnorm", "wi
 Optimizer: TypeAlias = Literal["adam", "adamw"]
 Schedule: TypeAlias = Literal["constant", "step", "onecycle"]
 
-DEFAULT_RECIPE = "quick"
 DEFAULT_ARTIFACT = "onnx-float32"
 
 # Opset 18 with IR 8: the newest pair that ONNX Runtime 1.14 and everything later loads. The
@@ -289,29 +288,3 @@ BENCH_RECIPES: dict[str, BenchRecipe] = {
     "thorough": BenchRecipe(processes=5, warmup_s=1.0, duration_s=5.0, min_runs=6_636),
 }
 """`bench --quick`, `bench` and `bench --thorough`."""
-
-
-RECIPES: dict[str, TrainRecipe] = {
-    recipe.name: recipe
-    for recipe in (
-        TrainRecipe(
-            name="quick",
-            architecture="compact",
-            widths=(24, 48),
-            epochs=8,
-            batch_size=256,
-            learning_rate=0.02,
-            optimizer="adamw",
-            schedule="onecycle",
-            average=0.99,
-        ),
-    )
-}
-"""The named training recipes, in the order in which they are listed."""
-
-
-def train_recipe(name: str) -> TrainRecipe:
-    """The named recipe. Raises UsageError with the nearest name where there is none."""
-    if name not in RECIPES:
-        raise unknown_name("recipe", name, tuple(RECIPES))
-    return RECIPES[name]
