@@ -6,21 +6,27 @@ host or process leaves a trace in them, so an artifact can be made again and com
 
 from __future__ import annotations
 
-import copy
-
 from torch import nn
 
-from mnist_edge.bundle import CHECKPOINT, Manifest
 from mnist_edge.errors import UsageError
 from mnist_edge.exporters.onnx import serialize_onnx, trace_onnx
 from mnist_edge.exporters.quantize import quantize_linear_layers, quantize_matrix_products
 from mnist_edge.exporters.torchscript import export_torchscript
+from mnist_edge.models import deployable
 from mnist_edge.recipes import Format, Precision
 from mnist_edge.signature import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
 
+_CONTRACT = {
+    "producer": "mnist-edge",
+    "input": f"{INPUT_NAME}: float32 (N, {', '.join(map(str, IMAGE_SHAPE))}), "
+    "white digit on black, 0 to 1",
+    "output": f"{OUTPUT_NAME}: float32 (N, {len(CLASSES)}), unnormalised class scores",
+    "classes": ",".join(CLASSES),
+}
+
 
 def export_artifact(
-    model: nn.Module,
+    model: nn.Sequential,
     *,
     format_: Format,
     precision: Precision,
@@ -30,44 +36,29 @@ def export_artifact(
     """The file of one artifact.
 
     Args:
-        model: in the form that is deployed, see `models.deployable`. It is not changed.
+        model: as trained; what is exported is `models.deployable(model)`. It is not changed.
         format_: a key of `recipes.MATRIX`.
         precision: of the weights; inputs and outputs are float32.
         opset: of ONNX formats; without meaning for others.
-        metadata: kept inside the file, see `artifact_metadata`.
+        metadata: what the file shall say of its origin, beside its input and output contract.
 
     Raises:
         UsageError: the pair is not in the matrix, the opset cannot be written, or quantization
             finds nothing to quantize.
     """
-    model = copy.deepcopy(model).cpu().eval()
+    network = deployable(model).cpu()
+    metadata = _CONTRACT | metadata
     match format_, precision:
         case "torchscript", "float32":
-            return export_torchscript(model, metadata)
+            return export_torchscript(network, metadata)
         case "torchscript", "int8-dynamic":
-            return export_torchscript(quantize_linear_layers(model), metadata)
+            return export_torchscript(quantize_linear_layers(network), metadata)
         case "onnx", "float32":
-            return serialize_onnx(trace_onnx(model, opset), metadata)
+            return serialize_onnx(trace_onnx(network, opset), metadata)
         case "onnx", "int8-dynamic":
-            return serialize_onnx(quantize_matrix_products(trace_onnx(model, opset)), metadata)
+            return serialize_onnx(quantize_matrix_products(trace_onnx(network, opset)), metadata)
         case _:
             raise UsageError(
                 f"{format_} cannot hold {precision}",
                 fix="see the matrix in mnist-edge export --help",
             )
-
-
-def artifact_metadata(manifest: Manifest) -> dict[str, str]:
-    """What every artifact of a bundle says of itself."""
-    return {
-        "producer": "mnist-edge",
-        "recipe": manifest.recipe.name,
-        "architecture": manifest.recipe.architecture,
-        "input": f"{INPUT_NAME}: float32 (N, {', '.join(map(str, IMAGE_SHAPE))}), "
-        "white digit on black, 0 to 1",
-        "output": f"{OUTPUT_NAME}: float32 (N, {len(CLASSES)}), unnormalised class scores",
-        "classes": ",".join(CLASSES),
-        "data": f"{manifest.data.name} sha256:{manifest.data.sha256}",
-        "checkpoint": f"sha256:{manifest.artifact(CHECKPOINT).sha256}",
-        "test_accuracy": f"{manifest.training.test_accuracy:.4f}",
-    }

@@ -1,0 +1,62 @@
+"""Figures from logits: how right they are, and how far two sets of them are apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.signature import CLASSES, Labels
+
+# 20·log10(2**53): double precision itself; JSON has no infinity for two equal arrays.
+_MAX_DB = 320.0
+
+
+def accuracy(logits: NDArray[np.floating[Any]], labels: Labels) -> float:
+    """The share of rows (N, 10) whose largest logit is that of the label; N is at least 1."""
+    return float(np.mean(logits.argmax(axis=1) == labels))
+
+
+def cross_entropy(logits: NDArray[np.floating[Any]], labels: Labels) -> float:
+    """Mean negative log-likelihood of the labels in nats, computed in double precision."""
+    return float(-np.mean(_log_softmax(logits)[np.arange(len(labels)), labels]))
+
+
+def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Probabilities (N, 10), each row summing to 1."""
+    probabilities: NDArray[np.float64] = np.exp(_log_softmax(logits))
+    return probabilities
+
+
+def confusion(predicted: Labels, labels: Labels) -> NDArray[np.int64]:
+    """(10, 10) counts: the true class picks the row, the predicted one the column."""
+    count = len(CLASSES)
+    return np.bincount(labels * count + predicted, minlength=count * count).reshape(count, count)
+
+
+def top1_margin(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Per row (N, 10), by how much the largest logit exceeds the second largest."""
+    runner_up, best = np.partition(logits.astype(np.float64), -2, axis=1)[:, -2:].T
+    margin: NDArray[np.float64] = best - runner_up
+    return margin
+
+
+def sqnr_db(reference: NDArray[np.floating[Any]], candidate: NDArray[np.floating[Any]]) -> float:
+    """Signal to quantization noise, 10·log10(Σ reference² / Σ difference²), within ±320 dB."""
+    exact = reference.astype(np.float64)
+    signal = float(np.square(exact).sum())
+    noise = float(np.square(candidate - exact).sum())
+    if noise == 0:
+        return _MAX_DB
+    if signal == 0:
+        return -_MAX_DB
+    return min(_MAX_DB, max(-_MAX_DB, 10 * math.log10(signal / noise)))
+
+
+def _log_softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    # Shifted by the maximum, so that nothing overflows.
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
