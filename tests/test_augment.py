@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor
+
+from mnist_edge.augment import augment
+from mnist_edge.recipes import Augmentation
+
+
+def bars() -> Tensor:
+    """64 pictures of an upright bar, 4 pixels wide, in the middle."""
+    images = torch.zeros(64, 1, 28, 28)
+    images[:, :, 6:22, 12:16] = 1.0
+    return images
+
+
+def changed(augmentation: Augmentation, seed: int = 0) -> Tensor:
+    return augment(bars(), augmentation, torch.Generator().manual_seed(seed))
+
+
+def centres(images: Tensor) -> Tensor:
+    """(N, 2): the column and row of the centre of mass."""
+    places = torch.arange(28.0)
+    mass = images.sum((1, 2, 3))
+    columns = (images.sum(2).squeeze(1) * places).sum(1) / mass
+    rows = (images.sum(3).squeeze(1) * places).sum(1) / mass
+    return torch.stack([columns, rows], dim=1)
+
+
+def test_no_augmentation_changes_nothing() -> None:
+    assert torch.equal(changed(Augmentation()), bars())
+
+
+def test_digits_stay_in_range_and_shape() -> None:
+    result = changed(Augmentation(shift_px=3, rotation_deg=20, scale=0.2, shear=0.2, thickness=1.0))
+    assert result.shape == (64, 1, 28, 28)
+    assert result.dtype == torch.float32
+    assert result.min() >= 0
+    assert result.max() <= 1 + 1e-6
+
+
+def test_each_digit_gets_its_own_shift_within_the_range() -> None:
+    moved = centres(changed(Augmentation(shift_px=2))) - centres(bars())
+    assert moved.abs().max() <= 2.001
+    assert moved.abs().max() > 1.5
+    assert len(moved.round(decimals=3).unique(dim=0)) > 60
+
+
+def test_rotation_and_scale_keep_the_centre() -> None:
+    moved = centres(changed(Augmentation(rotation_deg=25, scale=0.2))) - centres(bars())
+    assert moved.abs().max() < 0.05
+
+
+def test_scale_changes_the_ink_both_ways_by_its_range() -> None:
+    ink = changed(Augmentation(scale=0.2)).sum((1, 2, 3)) / bars()[0].sum()
+    # Width and height each by up to 1.2 either way.
+    assert 0.69 < ink.min() < 0.95
+    assert 1.05 < ink.max() < 1.45
+
+
+def test_thickness_makes_some_strokes_wider_and_some_thinner() -> None:
+    ink = changed(Augmentation(thickness=1.0)).sum((1, 2, 3)) / bars()[0].sum()
+    assert ink.min() < 0.75
+    assert ink.max() > 1.25
+
+
+def test_the_same_generator_gives_the_same_digits() -> None:
+    distortion = Augmentation(shift_px=2, rotation_deg=10, thickness=0.5)
+    assert torch.equal(changed(distortion, seed=1), changed(distortion, seed=1))
+    assert not torch.equal(changed(distortion, seed=1), changed(distortion, seed=2))

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mnist_edge.data import DataSet
+from mnist_edge.errors import DeviceUnavailable, TrainingError
+from mnist_edge.history import Epoch
+from mnist_edge.models import Normalize
+from mnist_edge.recipes import Augmentation, TrainRecipe
+from mnist_edge.train import choose_device, evaluate, fit, learning_rate, saved_recipe
+
+TINY = TrainRecipe(
+    name="tiny",
+    architecture="compact",
+    widths=(8, 16),
+    epochs=3,
+    batch_size=50,
+    learning_rate=0.02,
+    optimizer="adamw",
+    schedule="onecycle",
+    average=0.9,
+    augmentation=Augmentation(shift_px=1, thickness=0.3, anneal=0.4),
+)
+DROPOUT = dataclasses.replace(TINY, architecture="dropout", widths=(4, 8, 16))
+
+
+def weights(model: torch.nn.Module) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in model.state_dict().items()}
+
+
+def test_training_learns(digits: DataSet) -> None:
+    fitted = fit(dataclasses.replace(TINY, epochs=8), digits)
+    assert fitted.history[-1].test_accuracy > 0.8
+    assert fitted.history[-1].train_loss < fitted.history[0].train_loss
+
+
+def test_the_history_has_a_line_for_each_epoch_and_tells_it(digits: DataSet) -> None:
+    told: list[Epoch] = []
+    fitted = fit(TINY, digits, on_epoch=told.append)
+    assert [line.epoch for line in fitted.history] == [1, 2, 3]
+    assert tuple(told) == fitted.history
+    assert all(line.duration_s > 0 for line in told)
+
+
+def test_the_last_line_is_what_the_returned_model_does(digits: DataSet) -> None:
+    fitted = fit(TINY, digits)
+    logits = evaluate(fitted.model, digits.test_images, "cpu")
+    right = np.mean(logits.argmax(1) == digits.test_labels)
+    assert fitted.history[-1].test_accuracy == pytest.approx(right)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(digits: DataSet) -> None:
+    first, again = fit(DROPOUT, digits), fit(DROPOUT, digits)
+    other = fit(dataclasses.replace(DROPOUT, seed=1), digits)
+    assert weights(first.model) == weights(again.model)
+    assert weights(first.model) != weights(other.model)
+
+
+def test_the_test_set_does_not_change_the_weights(digits: DataSet) -> None:
+    watched = fit(TINY, digits)
+    unwatched = fit(TINY, digits, evaluate_epochs=False)
+    assert weights(watched.model) == weights(unwatched.model)
+    assert unwatched.history[-1].test_accuracy == watched.history[-1].test_accuracy
+
+
+@pytest.mark.parametrize("recipe", [TINY, DROPOUT], ids=["batchnorm", "dropout"])
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_resumed_training_ends_with_the_same_bits(
+    digits: DataSet, recipe: TrainRecipe, done: int
+) -> None:
+    states: list[bytes] = []
+    whole = fit(recipe, digits, on_state=states.append)
+    resumed = fit(recipe, digits, state=states[done - 1])
+    assert weights(resumed.model) == weights(whole.model)
+    strip = [dataclasses.replace(line, duration_s=0) for line in whole.history]
+    assert [dataclasses.replace(line, duration_s=0) for line in resumed.history] == strip
+
+
+def test_a_state_tells_its_recipe(digits: DataSet) -> None:
+    states: list[bytes] = []
+    fit(TINY, digits, on_state=states.append)
+    assert saved_recipe(states[0]) == TINY
+
+
+def test_a_state_of_another_recipe_or_data_set_is_refused(digits: DataSet) -> None:
+    states: list[bytes] = []
+    fit(TINY, digits, on_state=states.append)
+    with pytest.raises(TrainingError, match="of another recipe"):
+        fit(dataclasses.replace(TINY, seed=5), digits, state=states[0])
+    with pytest.raises(TrainingError, match="of another data set"):
+        fit(TINY, dataclasses.replace(digits, sha256="0" * 64), state=states[0])
+
+
+def test_a_damaged_state_is_refused(digits: DataSet) -> None:
+    states: list[bytes] = []
+    fit(TINY, digits, on_state=states.append)
+    listed = io.BytesIO()
+    torch.save([1, 2], listed)
+    bare = io.BytesIO()
+    torch.save({"recipe": "{}", "data": digits.sha256}, bare)
+    for damaged in (b"", states[0][:-1], b"PK" + bytes(50), listed.getvalue(), bare.getvalue()):
+        with pytest.raises(TrainingError) as caught:
+            fit(TINY, digits, state=damaged)
+        assert "--resume" in caught.value.fix
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os.mkdir, ("pwned",))
+
+
+def test_code_in_a_state_is_not_run(
+    digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    buffer = io.BytesIO()
+    torch.save({"recipe": Malicious(), "data": digits.sha256}, buffer)
+    with pytest.raises(TrainingError, match="cannot be read"):
+        fit(TINY, digits, state=buffer.getvalue())
+    assert not list(tmp_path.iterdir())
+
+
+def test_divergence_stops_with_the_step_and_the_advice(
+    digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Normalize, "forward", lambda _, images: images * float("nan"))
+    with pytest.raises(TrainingError, match="the loss is nan at step 10") as caught:
+        fit(dataclasses.replace(TINY, std=0.5), digits)
+    assert "--learning-rate" in caught.value.fix
+
+
+def test_a_rest_of_one_digit_does_not_break_batch_normalisation(digits: DataSet) -> None:
+    fit(dataclasses.replace(TINY, batch_size=599, epochs=1), digits)
+
+
+def test_a_batch_may_be_larger_than_the_data_set(digits: DataSet) -> None:
+    assert len(fit(dataclasses.replace(TINY, batch_size=60_000), digits).history) == 3
+
+
+def test_progress_ends_at_its_total(digits: DataSet) -> None:
+    seen: list[tuple[int, int]] = []
+    fit(TINY, digits, progress=lambda done, total, note="": seen.append((done, total)))
+    assert seen[-1] == (36, 36)  # 3 epochs of 600 digits in batches of 50
+    assert seen == sorted(seen)
+
+
+def test_an_absent_device_is_an_error_and_auto_is_none() -> None:
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in ("cpu", "cuda", "mps")
+    absent = "mps" if not torch.backends.mps.is_available() else "cuda"
+    with pytest.raises(DeviceUnavailable, match=absent):
+        choose_device(absent)
+
+
+def test_onecycle_rises_then_falls_to_zero() -> None:
+    recipe = dataclasses.replace(TINY, warmup=0.25, learning_rate=1.0)
+    rates = [learning_rate(recipe, step, 101) for step in range(101)]
+    assert rates[0] == pytest.approx(0.04)
+    assert rates[25] == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.0)
+    assert rates[:26] == sorted(rates[:26])
+    assert rates[25:] == sorted(rates[25:], reverse=True)
+
+
+def test_the_step_schedule_falls_tenfold_twice() -> None:
+    recipe = dataclasses.replace(TINY, schedule="step", learning_rate=1.0)
+    rates = [learning_rate(recipe, step, 101) for step in (0, 49, 50, 74, 75, 100)]
+    assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_one_step_is_enough_for_every_schedule() -> None:
+    for schedule in ("constant", "step", "onecycle"):
+        assert learning_rate(dataclasses.replace(TINY, schedule=schedule), 0, 1) >= 0
+
+
+_TWO_PROCESSES = """
+import hashlib, json, pathlib, sys
+from mnist_edge.distributed import process_group
+from mnist_edge.rendered import rendered_data
+from mnist_edge.train import fit
+sys.path.insert(0, sys.argv[2])
+from test_train import TINY
+with process_group("cpu") as group:
+    fitted = fit(TINY, rendered_data(600, 200, seed=0), group=group)
+    # Batch statistics are each process's own until the next step; the first one's are written.
+    learned = [value.detach().numpy().tobytes() for value in fitted.model.parameters()]
+    digest = hashlib.sha256(b"".join(learned)).hexdigest()
+    line = {"digest": digest, "size": group.size, "accuracy": fitted.history[-1].test_accuracy}
+    pathlib.Path(sys.argv[1], f"{group.rank}.json").write_text(json.dumps(line))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_under_torchrun_end_with_one_model(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(_TWO_PROCESSES)
+    tests = Path(__file__).parent
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [sys.executable, *launch, str(script), str(tmp_path), str(tests)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "PYTHONPATH": str(tests.parent), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert first["size"] == 2
+    assert first["digest"] == second["digest"]
+    assert first["accuracy"] > 0.3
