@@ -1,0 +1,57 @@
+# Needs make and Python 3.11 or newer; everything else goes into .venv and .venv-edge.
+#
+#   make demo    train, export, verify, bench and predict, in a few minutes
+#   make test    lint, all tests, then the tests of the edge side without torch
+#   make lint    ruff, mypy and the import contracts
+#   make edge    the tests that pass with the base dependencies alone
+#   make clean   remove the environments and caches; bundles stay
+#
+# Another interpreter: make PYTHON=python3.13 demo
+
+PYTHON ?= python3
+VENV := .venv
+EDGE := .venv-edge
+
+.PHONY: demo test lint edge clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/train.stamp
+	$(VENV)/bin/mnist-edge run
+
+test: lint
+	$(VENV)/bin/python -m pytest
+	$(MAKE) edge
+
+lint: $(VENV)/dev.stamp
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+edge: $(EDGE)/test.stamp
+	$(EDGE)/bin/python -m pytest -m edge
+
+clean:
+	rm -rf $(VENV) $(EDGE) build dist
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find mnist_edge tests benchmarks -name __pycache__ -exec rm -rf {} +
+
+# A stamp is newer than what it was installed from, so a second call installs nothing.
+# pip is upgraded because it knows dependency groups only from 25.1 on.
+$(VENV)/train.stamp: pyproject.toml $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --editable '.[train]'
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml $(VENV)/train.stamp
+	$(VENV)/bin/python -m pip install --quiet --group dev
+	touch $@
+
+$(EDGE)/test.stamp: pyproject.toml $(EDGE)/bin/python
+	$(EDGE)/bin/python -m pip install --quiet --upgrade pip
+	$(EDGE)/bin/python -m pip install --quiet --editable . --group test
+	touch $@
+
+%/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $*

@@ -1,0 +1,186 @@
+"""The mouth of the project: the only place that prints, and the only one that exits.
+
+One file a verb. Each imports what it needs inside its function, so that `--help` and `predict` do
+not wait for packages that they never use.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from mnist_edge import __version__, codec
+from mnist_edge.cli import bench, export, predict, run, train, verify
+from mnist_edge.cli.talk import emit_json
+from mnist_edge.errors import MnistEdgeError
+
+PROGRAM = "mnist-edge"
+BUG_EXIT_CODE = 3
+
+_MAKE, _PROVE, _USE = "Make a model", "Prove and measure it", "Use it"
+
+app = typer.Typer(
+    name=PROGRAM,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    epilog="[bold]Start here[/bold]\n"
+    "mnist-edge run             # the whole chain, in a few minutes\n"
+    "mnist-edge predict 7.png   # name the digit in a picture\n"
+    "mnist-edge VERB --help     # options and examples of a verb",
+)
+app.command("run", rich_help_panel=_MAKE, epilog=run.EPILOG)(run.command)
+app.command("train", rich_help_panel=_MAKE, epilog=train.EPILOG)(train.command)
+app.command("export", rich_help_panel=_MAKE, epilog=export.EPILOG)(export.command)
+app.command("verify", rich_help_panel=_PROVE, epilog=verify.EPILOG)(verify.command)
+app.command("bench", rich_help_panel=_PROVE, epilog=bench.EPILOG)(bench.command)
+app.command("predict", rich_help_panel=_USE, epilog=predict.EPILOG)(predict.command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Train a digit classifier, export it, prove the exports equal, predict without torch."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a command did not end well, as `--json` shows it."""
+
+    kind: str
+    message: str
+    fix: str
+    exit_code: int
+
+
+class Stopped(BaseException):
+    """A signal asked the process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number  # as shells report it: 130 for Ctrl-C, 143 for SIGTERM
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: the one error boundary.
+
+    Args:
+        arguments: of the command line, without the program's name; by default this process's own.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        with _stopped_by_signals():
+            return _run(words)
+    except BaseException as error:
+        if _is_closed_pipe(error):
+            _abandon_output()
+            return 0
+        if isinstance(error, SystemExit):  # shell completion ends so
+            raise
+        failure = _failure(error)
+        if failure.exit_code == BUG_EXIT_CODE:
+            traceback.print_exception(error)
+        return _report(failure, as_json="--json" in words)
+
+
+def _run(words: list[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        # A sign that the terminal's encoding lacks must not end the command.
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
+    code = app(words, prog_name=PROGRAM, standalone_mode=False)
+    # A full disk or a closed pipe shows itself here, not in the interpreter's last breath.
+    sys.stdout.flush()
+    return code or 0
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _failure(error: BaseException) -> Failure:
+    kind, exit_code = type(error).__name__, 2
+    match error:
+        case MnistEdgeError():
+            message, fix, exit_code = error.what, error.fix, error.exit_code
+        case typer.TyperException():
+            kind = "UsageError"
+            message = " ".join(error.format_message().split()).rstrip(".")
+            context = getattr(error, "ctx", None)
+            fix = f"see {context.command_path if context else PROGRAM} --help"
+        case Stopped():
+            message, fix = f"stopped by {error}", "give the command again"
+            exit_code = error.exit_code
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            kind = "StorageError"
+            message, fix = f"cannot write: {error.strerror}", "free some space on the disk"
+            _abandon_output()
+        case ModuleNotFoundError() if not (error.name or PROGRAM).startswith("mnist_edge"):
+            kind = "MissingDependency"
+            message = f"{error.name} is not installed, but this command needs it"
+            fix = "run pip install '.[train]' in the checkout of mnist-edge"
+        case _:
+            kind, exit_code = "Bug", BUG_EXIT_CODE
+            message = f"this should not have happened: {type(error).__name__}: {error}"
+            fix = "please report it with the lines above"
+    return Failure(kind=kind, message=message, fix=fix, exit_code=exit_code)
+
+
+def _report(failure: Failure, *, as_json: bool) -> int:
+    try:
+        typer.echo(f"{PROGRAM}: error: {failure.message}; {failure.fix}", err=True)
+        if as_json:
+            emit_json(codec.dumps({"error": failure}))
+            sys.stdout.flush()
+    except OSError:  # nobody can hear us any more, but the exit code can still be told
+        _abandon_output()
+    return failure.exit_code
+
+
+def _is_closed_pipe(error: BaseException) -> bool:
+    # typer and rich turn a closed pipe into SystemExit(1).
+    return isinstance(error, BrokenPipeError) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
+    )
+
+
+def _abandon_output() -> None:
+    # The interpreter flushes the streams once more at its end, and would complain a second time.
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,0 +1,113 @@
+"""`mnist-edge export`."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+import typer
+
+from mnist_edge.cli.options import (
+    BundleOption,
+    JsonOption,
+    QuietOption,
+    chosen_bundle,
+    given_bundle,
+)
+from mnist_edge.cli.steps import export_artifacts
+from mnist_edge.cli.talk import Talk, emit_json, emit_table
+from mnist_edge.recipes import (
+    DEFAULT_OPSET,
+    MATRIX,
+    OPSETS,
+    ExportRecipe,
+    Format,
+    Precision,
+    unknown_name,
+)
+
+
+def _matrix() -> str:
+    precisions = get_args(Precision)
+    lines = ["[bold]What can be written[/bold]", " " * 12 + "".join(f"{p:14}" for p in precisions)]
+    for format_, there in MATRIX.items():
+        cells = "".join(f"{'yes' if p in there else '-':14}" for p in precisions)
+        lines.append(f"{format_:12}{cells}".rstrip())
+    return "\n".join(lines)
+
+
+EPILOG = f"""{_matrix()}
+
+[bold]Examples[/bold]
+mnist-edge export                            # TorchScript and ONNX, float32
+mnist-edge export --format onnx --quantize   # ONNX, float32 and int8-dynamic"""
+
+
+def command(
+    bundle: BundleOption = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="|".join([*MATRIX, "all"]),
+            help="What to write; may be repeated.",
+            show_default="all",
+            autocompletion=lambda: [*MATRIX, "all"],
+        ),
+    ] = None,
+    precisions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--precision",
+            metavar="|".join(get_args(Precision)),
+            help="In which precision; may be repeated.",
+            show_default="float32",
+            autocompletion=lambda: list(get_args(Precision)),
+        ),
+    ] = None,
+    quantize: Annotated[
+        bool, typer.Option("--quantize", help="Short for float32 and int8-dynamic.")
+    ] = False,
+    opset: Annotated[
+        int,
+        typer.Option("--opset", help=f"ONNX operator set, {OPSETS.start} to {OPSETS.stop - 1}."),
+    ] = DEFAULT_OPSET,
+    allow_mismatch: Annotated[
+        bool,
+        typer.Option(
+            "--allow-mismatch", help="Keep an artifact that is not equivalent, marked as such."
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Export the model, and verify each artifact as it is written."""
+    from mnist_edge import render
+
+    talk = Talk(quiet=quiet)
+    recipe = ExportRecipe(
+        formats=_formats(formats or ["all"]),
+        precisions=_precisions(precisions or [], quantize=quantize),
+        opset=opset,
+        allow_mismatch=allow_mismatch,
+    )
+    exported, written = export_artifacts(talk, chosen_bundle(bundle, talk), recipe)
+    if as_json:
+        emit_json(render.bundle_json(exported))
+    else:
+        emit_table(render.artifact_table(exported.path, written))
+    talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to="name a digit")
+
+
+def _formats(asked: list[str]) -> tuple[Format, ...]:
+    for name in asked:
+        if name not in (*MATRIX, "all"):
+            raise unknown_name("format", name, (*MATRIX, "all"))
+    return tuple(format_ for format_ in MATRIX if format_ in asked or "all" in asked)
+
+
+def _precisions(asked: list[str], *, quantize: bool) -> tuple[Precision, ...]:
+    for name in asked:
+        if name not in get_args(Precision):
+            raise unknown_name("precision", name, get_args(Precision))
+    wanted = {*asked, "float32", "int8-dynamic"} if quantize else set(asked) or {"float32"}
+    return tuple(precision for precision in get_args(Precision) if precision in wanted)

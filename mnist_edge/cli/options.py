@@ -1,0 +1,135 @@
+"""The options that several verbs share."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from mnist_edge.catalogue import RECIPES
+from mnist_edge.cli.talk import Talk
+from mnist_edge.recipes import DataChoice, DeviceChoice
+
+if TYPE_CHECKING:
+    from mnist_edge.bundle import Bundle
+
+DATA_PANEL = "Data"
+OUTPUT_PANEL = "Output"
+MACHINE_PANEL = "Machine"
+
+BundleOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        help="The folder of the bundle.",
+        show_default="exports/model where there is one, else the shipped one",
+    ),
+]
+JsonOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print exactly one JSON document on stdout, errors included.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+QuietOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Say nothing on stderr but warnings and errors.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+DataDirOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="A folder that holds MNIST.",
+        show_default="$MNIST_EDGE_DATA, else the user's cache folder",
+        rich_help_panel=DATA_PANEL,
+    ),
+]
+RecipeOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        metavar="NAME",
+        help=f"A named recipe: {', '.join(RECIPES)}.",
+        autocompletion=lambda: list(RECIPES),
+    ),
+]
+DataOption: TypeAlias = Annotated[
+    DataChoice,
+    typer.Option(
+        "--data",
+        help="MNIST, or digits drawn from fonts; auto takes these where MNIST cannot be had.",
+        rich_help_panel=DATA_PANEL,
+    ),
+]
+TrainDeviceOption: TypeAlias = Annotated[
+    DeviceChoice,
+    typer.Option(
+        "--device",
+        help="Where to train; auto takes a GPU where there is one.",
+        rich_help_panel=MACHINE_PANEL,
+    ),
+]
+TorchThreadsOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        max=1024,
+        help="Threads of torch.",
+        show_default="all that this process may use",
+        rich_help_panel=MACHINE_PANEL,
+    ),
+]
+ThreadsOption: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--threads",
+        min=1,
+        max=1024,
+        help="Threads of each runtime.",
+        rich_help_panel=MACHINE_PANEL,
+    ),
+]
+ArtifactsOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--artifact",
+        metavar="NAME",
+        help="Only this artifact, such as onnx-float32; may be repeated.",
+        show_default="all",
+    ),
+]
+OutOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Where to write the report, as JSON.",
+        show_default="benchmarks/, named by bundle and processor",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+
+
+def chosen_bundle(path: Path | None, talk: Talk) -> Bundle:
+    """Open the bundle that was asked for, or the default one, which is then named."""
+    from mnist_edge.bundle import open_bundle
+
+    bundle = open_bundle(path)
+    if path is None:
+        talk.say(f"bundle: {bundle.path}")
+    return bundle
+
+
+def given_bundle(path: Path | None) -> str:
+    """The option that the next command needs to work on the same bundle."""
+    return "" if path is None else f" --bundle {shlex.quote(str(path))}"

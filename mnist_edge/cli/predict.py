@@ -1,0 +1,136 @@
+"""`mnist-edge predict`: the verb that an edge device needs; it never waits for torch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from mnist_edge import codec
+from mnist_edge.cli.answers import CSV_HEADER, Answer, answers, csv_line, line
+from mnist_edge.cli.options import (
+    MACHINE_PANEL,
+    OUTPUT_PANEL,
+    JsonOption,
+    QuietOption,
+    ThreadsOption,
+)
+from mnist_edge.cli.talk import Talk, emit, emit_json
+from mnist_edge.errors import UsageError
+from mnist_edge.recipes import DEFAULT_ARTIFACT, Device
+
+if TYPE_CHECKING:
+    from mnist_edge.picture import Source
+
+EPILOG = """[bold]Examples[/bold]
+mnist-edge predict seven.png            # digit, probability, next candidates
+mnist-edge predict --many number.jpg    # every digit, from left to right
+mnist-edge predict scans --csv          # every picture of a folder
+cat seven.png | mnist-edge predict -    # from stdin"""
+
+_STDIN = "-"
+
+_Pictures: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(metavar="PICTURE...", help="Pictures, folders of pictures, or - for stdin."),
+]
+_Model: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        "--model",
+        help="The folder of a bundle, or an .onnx file that was exported from one.",
+        show_default="exports/model where there is one, else the shipped one",
+    ),
+]
+_Artifact: TypeAlias = Annotated[
+    str, typer.Option("--artifact", metavar="NAME", help="Which artifact of the bundle answers.")
+]
+_AllowMismatch: TypeAlias = Annotated[
+    bool, typer.Option("--allow-mismatch", help="Use an artifact even if it is not equivalent.")
+]
+_Many: TypeAlias = Annotated[
+    bool, typer.Option("--many", help="Read every digit of a picture, from left to right.")
+]
+_Top: TypeAlias = Annotated[
+    int, typer.Option("--top", min=1, max=10, help="How many candidates to show.")
+]
+_BatchSize: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        max=60_000,
+        help="Pictures classified at once.",
+        rich_help_panel=MACHINE_PANEL,
+    ),
+]
+_Device: TypeAlias = Annotated[
+    Device, typer.Option("--device", help="Where to run.", rich_help_panel=MACHINE_PANEL)
+]
+_Csv: TypeAlias = Annotated[
+    bool, typer.Option("--csv", help="Print one line of CSV a digit.", rich_help_panel=OUTPUT_PANEL)
+]
+
+
+def command(
+    pictures: _Pictures,
+    bundle: _Model = None,
+    artifact: _Artifact = DEFAULT_ARTIFACT,
+    allow_mismatch: _AllowMismatch = False,
+    many: _Many = False,
+    top: _Top = 3,
+    batch_size: _BatchSize = 256,
+    device: _Device = "cpu",
+    threads: ThreadsOption = 1,
+    as_csv: _Csv = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Name the digit in each picture, with its probability. Works without torch."""
+    from mnist_edge.bundle import default_bundle_path
+    from mnist_edge.predict import Predictor, predict_files
+
+    if as_csv and as_json:
+        raise UsageError("--csv and --json exclude each other", fix="give one of them")
+    talk = Talk(quiet=quiet)
+    path = bundle or default_bundle_path()
+    found: list[Answer] = []
+    with Predictor.load(
+        path, artifact=artifact, device=device, threads=threads, allow_mismatch=allow_mismatch
+    ) as predictor:
+        if bundle is None:
+            talk.say(f"bundle: {path}")
+        if as_csv:
+            emit(CSV_HEADER)
+        sources = _sources(pictures)
+        for result in predict_files(predictor, sources, many=many, batch_size=batch_size):
+            if result.error is not None:
+                talk.complain(result.error)
+            for answer in answers(_name(result.source), result, top):
+                found.append(answer)
+                if as_csv:
+                    emit(csv_line(answer))
+                elif not as_json and answer.error is None:
+                    emit(line(answer))
+    if as_json:
+        document = {"model": str(path), "artifact": artifact, "answers": found}
+        emit_json(codec.dumps(document))
+    if any(answer.error for answer in found):
+        raise typer.Exit(2)
+
+
+def _sources(pictures: list[str]) -> list[Source]:
+    """Files, the pictures of folders, and stdin, in the order given."""
+    from mnist_edge.predict import find_pictures
+
+    sources: list[Source] = []
+    for picture in pictures:
+        sources += [sys.stdin.buffer] if picture == _STDIN else find_pictures([picture])
+    return sources
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, Path) else _STDIN

@@ -1,0 +1,124 @@
+"""`mnist-edge run`: every verb in order, in its quick mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mnist_edge import codec
+from mnist_edge.catalogue import DEFAULT_RECIPE, train_recipe
+from mnist_edge.cli.answers import Answer, answers, line
+from mnist_edge.cli.options import (
+    BundleOption,
+    DataDirOption,
+    DataOption,
+    JsonOption,
+    QuietOption,
+    RecipeOption,
+    TorchThreadsOption,
+    TrainDeviceOption,
+    given_bundle,
+)
+from mnist_edge.cli.steps import (
+    bundle_files,
+    export_artifacts,
+    get_data,
+    measure_artifacts,
+    train_model,
+    verify_artifacts,
+    write_samples,
+)
+from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+from mnist_edge.recipes import BENCH_RECIPES, ExportRecipe
+
+if TYPE_CHECKING:
+    from mnist_edge.bench import BenchReport
+    from mnist_edge.bundle import Bundle
+    from mnist_edge.verify import VerifyReport
+
+EPILOG = """[bold]Examples[/bold]
+mnist-edge run                   # MNIST, or drawn digits where it cannot be had
+mnist-edge run --data rendered   # needs no network"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    bundle: str
+    verify: VerifyReport
+    bench: BenchReport
+    answers: list[Answer]
+    files: list[str]
+
+
+def command(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    bundle: BundleOption = None,
+    data: DataOption = "auto",
+    data_dir: DataDirOption = None,
+    device: TrainDeviceOption = "auto",
+    threads: TorchThreadsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train, export, verify, bench and predict in a few minutes: the whole chain at once."""
+    from mnist_edge import render
+    from mnist_edge.bundle import LOCAL_BUNDLE
+
+    talk = Talk(quiet=quiet)
+    digits = get_data(talk, data, data_dir)
+    trained = train_model(
+        talk,
+        train_recipe(recipe),
+        digits,
+        bundle or LOCAL_BUNDLE,
+        device=device,
+        threads=threads,
+    )
+    exported, _ = export_artifacts(
+        talk, trained, ExportRecipe(precisions=("float32", "int8-dynamic"))
+    )
+    verified, verify_path = verify_artifacts(talk, exported, digits)
+    measured, bench_path = measure_artifacts(talk, exported, BENCH_RECIPES["quick"])
+    samples = write_samples(exported)
+    answered = _predict(exported, samples)
+    files = [*bundle_files(exported), verify_path, bench_path, *samples]
+    if as_json:
+        emit_json(
+            codec.dumps(
+                _Outcome(
+                    bundle=str(exported.path),
+                    verify=verified,
+                    bench=measured,
+                    answers=answered,
+                    files=[str(path) for path in files],
+                )
+            )
+        )
+    else:
+        emit_table(render.verify_table(verified))
+        emit("")
+        emit_table(render.bench_table(measured))
+        emit("")
+        for answer in answered:
+            emit(line(answer))
+        emit("")
+        emit_table(render.files_table(files))
+        emit(render.training_line(exported.manifest))
+    talk.suggest(
+        f"mnist-edge predict{given_bundle(bundle)} {samples[7]}", to="name a digit of your own"
+    )
+    if not verified.passed:
+        raise typer.Exit(1)
+
+
+def _predict(bundle: Bundle, pictures: list[Path]) -> list[Answer]:
+    from mnist_edge.predict import Predictor, predict_files
+
+    with Predictor.load(bundle.path) as predictor:
+        results = predict_files(predictor, pictures)
+        return [
+            answer for result in results for answer in answers(str(result.source), result, top=3)
+        ]

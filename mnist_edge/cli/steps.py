@@ -1,0 +1,150 @@
+"""The long steps, with their progress: each is a verb by itself, and `run` takes them in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_edge.cli.reports import report_path, write_report
+from mnist_edge.cli.talk import Talk
+from mnist_edge.recipes import (
+    BenchRecipe,
+    DataChoice,
+    Device,
+    DeviceChoice,
+    ExportRecipe,
+    TrainRecipe,
+)
+
+if TYPE_CHECKING:
+    from mnist_edge.bench import BenchReport
+    from mnist_edge.bundle import Artifact, Bundle
+    from mnist_edge.data import DataSet
+    from mnist_edge.verify import VerifyReport
+
+
+def get_data(talk: Talk, choice: DataChoice, data_dir: Path | None) -> DataSet:
+    """Find, fetch or render the digits."""
+    from mnist_edge.workflow import obtain_data
+
+    with talk.progress("data") as progress:
+        return obtain_data(choice, data_dir, progress=progress, notice=talk.warn)
+
+
+def train_model(
+    talk: Talk,
+    recipe: TrainRecipe,
+    data: DataSet,
+    folder: Path,
+    *,
+    device: DeviceChoice,
+    threads: int | None,
+) -> Bundle:
+    """Train, with a line for each epoch."""
+    from mnist_edge import render
+    from mnist_edge.workflow import train_bundle
+
+    with talk.progress("train") as progress:
+        return train_bundle(
+            recipe,
+            data,
+            folder,
+            device=device,
+            threads=threads,
+            progress=progress,
+            on_epoch=lambda epoch: talk.say(render.epoch_line(epoch, recipe.epochs)),
+        )
+
+
+def export_artifacts(
+    talk: Talk, bundle: Bundle, recipe: ExportRecipe
+) -> tuple[Bundle, tuple[Artifact, ...]]:
+    """Export, and verify each artifact as it is written."""
+    from mnist_edge.workflow import export_verified
+
+    with talk.progress("export") as progress:
+        return export_verified(bundle, recipe, progress=progress)
+
+
+def verify_artifacts(
+    talk: Talk,
+    bundle: Bundle,
+    data: DataSet | None,
+    *,
+    artifacts: tuple[str, ...] = (),
+    device: Device = "cpu",
+    threads: int = 1,
+    out: Path | None = None,
+) -> tuple[VerifyReport, Path]:
+    """Compare artifacts with the checkpoint, and write the report."""
+    from mnist_edge.verify import verify
+
+    with talk.progress("verify") as progress:
+        report = verify(
+            bundle,
+            data=data,
+            artifacts=artifacts,
+            device=device,
+            threads=threads,
+            progress=progress,
+        )
+    path = report_path(out, bundle=report.bundle, verb="verify", processor=report.machine.processor)
+    write_report(path, report)
+    return report, path
+
+
+def measure_artifacts(
+    talk: Talk,
+    bundle: Bundle,
+    recipe: BenchRecipe,
+    *,
+    devices: tuple[Device, ...] = ("cpu",),
+    artifacts: tuple[str, ...] = (),
+    out: Path | None = None,
+) -> tuple[BenchReport, Path]:
+    """Measure artifacts; the report is written after each process, so an interrupt loses little."""
+    from mnist_edge.bench import bench
+    from mnist_edge.machine import describe_machine
+
+    path = report_path(
+        out, bundle=bundle.path.resolve().name, verb="bench", processor=describe_machine().processor
+    )
+    with talk.progress("bench") as progress:
+        report = bench(
+            bundle,
+            recipe,
+            devices=devices,
+            artifacts=artifacts,
+            progress=progress,
+            on_row=lambda rows: write_report(path, rows),
+        )
+    return report, path
+
+
+def bundle_files(bundle: Bundle) -> list[Path]:
+    """Every file of a bundle, the manifest first."""
+    from mnist_edge.bundle import MANIFEST
+
+    names = [MANIFEST, *(record.file for record in bundle.manifest.records)]
+    return [bundle.path / name for name in names]
+
+
+def write_samples(bundle: Bundle) -> list[Path]:
+    """One picture of each digit from the bundle's reference, to try `predict` on."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    from mnist_edge.signature import CLASSES
+    from mnist_edge.storage import atomic_write
+
+    reference = bundle.reference()
+    paths = []
+    for label in np.unique(reference.labels):
+        first = int(np.argmax(reference.labels == label))
+        png = io.BytesIO()
+        Image.fromarray(reference.images[first]).save(png, "PNG")
+        paths.append(bundle.path / "samples" / f"{CLASSES[label]}.png")
+        atomic_write(paths[-1], png.getvalue())
+    return paths

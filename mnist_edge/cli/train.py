@@ -1,0 +1,154 @@
+"""`mnist-edge train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from mnist_edge.catalogue import DEFAULT_RECIPE, train_recipe
+from mnist_edge.cli.options import (
+    BundleOption,
+    DataDirOption,
+    DataOption,
+    JsonOption,
+    QuietOption,
+    RecipeOption,
+    TorchThreadsOption,
+    TrainDeviceOption,
+    given_bundle,
+)
+from mnist_edge.cli.steps import bundle_files, get_data, train_model
+from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+from mnist_edge.recipes import (
+    Architecture,
+    Augmentation,
+    Optimizer,
+    Schedule,
+    TrainRecipe,
+)
+
+EPILOG = """[bold]Examples[/bold]
+mnist-edge train                         # the default recipe on MNIST
+mnist-edge train --epochs 2 --seed 7     # shorter, from other first weights
+mnist-edge train --data rendered         # digits drawn from fonts, no network
+mnist-edge train --bundle exports/mine   # into a folder of its own"""
+
+
+def _field(option: str, text: str) -> Any:
+    return typer.Option(
+        option,
+        help=text,
+        show_default=False,
+        rich_help_panel="Fields of the recipe (by default the named recipe's)",
+    )
+
+
+_Architecture: TypeAlias = Annotated[Architecture | None, _field("--architecture", "The network.")]
+_Widths: TypeAlias = Annotated[
+    list[int] | None, _field("--width", "Channels of one layer; repeat it for the next layer.")
+]
+_Epochs: TypeAlias = Annotated[int | None, _field("--epochs", "Passes over the training set.")]
+_BatchSize: TypeAlias = Annotated[int | None, _field("--batch-size", "Digits per step.")]
+_LearningRate: TypeAlias = Annotated[
+    float | None, _field("--learning-rate", "The largest rate of the schedule.")
+]
+_Optimizer: TypeAlias = Annotated[Optimizer | None, _field("--optimizer", "The optimizer.")]
+_Schedule: TypeAlias = Annotated[
+    Schedule | None, _field("--schedule", "How the learning rate changes.")
+]
+_Warmup: TypeAlias = Annotated[
+    float | None, _field("--warmup", "Share of the steps in which onecycle rises.")
+]
+_WeightDecay: TypeAlias = Annotated[
+    float | None, _field("--weight-decay", "Decoupled for adamw, L2 for adam.")
+]
+_LabelSmoothing: TypeAlias = Annotated[
+    float | None, _field("--label-smoothing", "Mass taken from the true class.")
+]
+_Mean: TypeAlias = Annotated[float | None, _field("--mean", "Subtracted inside the graph.")]
+_Std: TypeAlias = Annotated[float | None, _field("--std", "Divided by inside the graph.")]
+_Average: TypeAlias = Annotated[
+    float | None, _field("--average", "Decay of the averaged weights per step; 0 keeps none.")
+]
+_Seed: TypeAlias = Annotated[int | None, _field("--seed", "Of everything random.")]
+_Shift: TypeAlias = Annotated[float | None, _field("--shift-px", "Largest shift, in pixels.")]
+_Rotation: TypeAlias = Annotated[
+    float | None, _field("--rotation-deg", "Largest rotation, in degrees.")
+]
+_Scale: TypeAlias = Annotated[float | None, _field("--scale", "Largest relative change of size.")]
+_Shear: TypeAlias = Annotated[float | None, _field("--shear", "Largest shear, as a slope.")]
+_Thickness: TypeAlias = Annotated[
+    float | None, _field("--thickness", "Share of digits with thicker or thinner strokes.")
+]
+_Anneal: TypeAlias = Annotated[
+    float | None, _field("--anneal", "Last share of the training, on undistorted digits.")
+]
+
+
+def command(
+    context: typer.Context,
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    bundle: BundleOption = None,
+    architecture: _Architecture = None,
+    widths: _Widths = None,
+    epochs: _Epochs = None,
+    batch_size: _BatchSize = None,
+    learning_rate: _LearningRate = None,
+    optimizer: _Optimizer = None,
+    schedule: _Schedule = None,
+    warmup: _Warmup = None,
+    weight_decay: _WeightDecay = None,
+    label_smoothing: _LabelSmoothing = None,
+    mean: _Mean = None,
+    std: _Std = None,
+    average: _Average = None,
+    seed: _Seed = None,
+    shift_px: _Shift = None,
+    rotation_deg: _Rotation = None,
+    scale: _Scale = None,
+    shear: _Shear = None,
+    thickness: _Thickness = None,
+    anneal: _Anneal = None,
+    data: DataOption = "mnist",
+    data_dir: DataDirOption = None,
+    device: TrainDeviceOption = "auto",
+    threads: TorchThreadsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a model and write its bundle: weights, reference digits, history and curves."""
+    from mnist_edge import render
+    from mnist_edge.bundle import LOCAL_BUNDLE
+
+    talk = Talk(quiet=quiet)
+    trained = train_model(
+        talk,
+        with_changes(train_recipe(recipe), context.params),
+        get_data(talk, data, data_dir),
+        bundle or LOCAL_BUNDLE,
+        device=device,
+        threads=threads,
+    )
+    if as_json:
+        emit_json(render.bundle_json(trained))
+    else:
+        emit_table(render.files_table(bundle_files(trained)))
+        emit(render.training_line(trained.manifest))
+    talk.suggest(f"mnist-edge export{given_bundle(bundle)}", to="write its artifacts")
+
+
+def with_changes(recipe: TrainRecipe, given: Mapping[str, Any]) -> TrainRecipe:
+    """The recipe with the fields that were given, here or in its augmentation, changed."""
+
+    def changes(part: TrainRecipe | Augmentation) -> dict[str, Any]:
+        names = (field.name for field in fields(part))
+        return {name: given[name] for name in names if given.get(name) is not None}
+
+    changed = changes(recipe)
+    if "widths" in changed:
+        changed["widths"] = tuple(changed["widths"])
+    augmentation = replace(recipe.augmentation, **changes(recipe.augmentation))
+    return replace(recipe, **changed, augmentation=augmentation)

@@ -1,0 +1,268 @@
+"""Reports to text: tables for the terminal and for Markdown from the same rows, and JSON.
+
+SI units inside, readable ones here: microseconds, kilobytes of 1,000 bytes, percent.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_edge import codec
+
+if TYPE_CHECKING:
+    from mnist_edge.bench import BenchReport, Measurement
+    from mnist_edge.bundle import Artifact, Bundle, Manifest, Parity
+    from mnist_edge.history import Epoch
+    from mnist_edge.machine import Machine
+    from mnist_edge.verify import VerifyReport
+
+NOTHING = "–"
+_NUMBER = re.compile(r"[\d.,]+(e[+-]\d+)?%?")
+_STYLES = {"equivalent": "green", "differs": "bold red", "not checked": "yellow"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of text under headers; `notes` stand below."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether a column holds numbers alone, which stand to the right."""
+        cells = [row[column] for row in self.rows if row[column] != NOTHING]
+        return bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
+
+
+def terminal(table: Table, *, width: int | None = None, colour: bool = False) -> str:
+    """The table as lines of text.
+
+    Args:
+        table: what to draw.
+        width: columns to fold it into; None for as many as it takes.
+        colour: whether to write escape sequences.
+    """
+    from rich.console import Console
+    from rich.table import Table as Drawing
+    from rich.text import Text
+
+    drawing = Drawing(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column, header in enumerate(table.headers):
+        drawing.add_column(
+            Text(header),
+            justify="right" if table.is_numeric(column) else "left",
+            overflow="fold",
+        )
+    for row in table.rows:
+        drawing.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    stream = io.StringIO()
+    # 10,000 columns: more than any row takes, so nothing is folded in a file.
+    console = Console(
+        file=stream,
+        width=width or 10_000,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        legacy_windows=False,
+    )
+    console.print(drawing)
+    for note in table.notes:
+        console.print(Text(note))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def markdown(table: Table) -> str:
+    """The table for a README or a pull request."""
+    rules = ("---:" if table.is_numeric(i) else "---" for i in range(len(table.headers)))
+    lines = [table.headers, tuple(rules), *table.rows]
+    text = "".join(f"| {' | '.join(map(_escaped, cells))} |\n" for cells in lines)
+    return text + "".join(f"\n{_escaped(note)}\n" for note in table.notes)
+
+
+def json_text(report: VerifyReport | BenchReport) -> str:
+    """A report as one JSON document."""
+    return codec.dumps(report)
+
+
+def bundle_json(bundle: Bundle) -> str:
+    """A bundle as one JSON document: where it lies, and its manifest."""
+    return codec.dumps({"bundle": str(bundle.path), "manifest": bundle.manifest})
+
+
+def epoch_line(epoch: Epoch, epochs: int) -> str:
+    """One line of the history, as the training goes on."""
+    return (
+        f"epoch {epoch.epoch}/{epochs}"
+        f"  train loss {epoch.train_loss:.4f} accuracy {epoch.train_accuracy:.2%}"
+        f"  test loss {epoch.test_loss:.4f} accuracy {epoch.test_accuracy:.2%}"
+        f"  {epoch.duration_s:.1f} s"
+    )
+
+
+def files_table(paths: Sequence[Path]) -> Table:
+    """Files that were written, with their sizes."""
+    return Table(
+        headers=("file", "kB"),
+        rows=tuple((str(path), kilobytes(path.stat().st_size)) for path in paths),
+    )
+
+
+def training_line(manifest: Manifest) -> str:
+    """What a training has reached."""
+    training = manifest.training
+    return (
+        f"test accuracy {training.test_accuracy:.2%}, loss {training.test_loss:.4f}: recipe "
+        f"{manifest.recipe.name}, {training.parameters:,} parameters, {manifest.data.name}, "
+        f"{training.duration_s:.1f} s on {training.device}"
+    )
+
+
+def artifact_table(folder: Path, artifacts: Sequence[Artifact]) -> Table:
+    """Artifacts of the bundle in `folder`, as they were verified over its reference."""
+    return Table(
+        headers=("artifact", "file", "kB", *_PARITY_HEADERS),
+        rows=tuple(
+            (
+                artifact.name,
+                str(folder / artifact.file),
+                kilobytes(artifact.size_bytes),
+                *_parity_cells(artifact.parity),
+                "equivalent" if artifact.parity.passed else "differs",
+            )
+            for artifact in artifacts
+        ),
+        notes=tuple(
+            _batch_note(artifact.name) for artifact in artifacts if not artifact.batch_invariant
+        ),
+    )
+
+
+_PARITY_HEADERS = ("largest error", "flips", "accuracy", "verdict")
+
+
+def _batch_note(artifact: str) -> str:
+    return f"{artifact}: a picture's answer depends on its batch mates, so it is run alone"
+
+
+def _parity_cells(parity: Parity) -> tuple[str, str, str]:
+    return (f"{parity.max_abs_error:.1e}", str(len(parity.flips)), f"{parity.accuracy:.2%}")
+
+
+def verify_table(report: VerifyReport) -> Table:
+    """Each artifact on each set of digits, against the checkpoint in double precision."""
+    rows = [
+        (
+            row.artifact,
+            row.backend or NOTHING,
+            row.source,
+            *(_parity_cells(row.parity) if row.parity else (NOTHING,) * 3),
+            row.status,
+        )
+        for row in report.rows
+    ]
+    notes = [f"{row.artifact}, {row.source}: {row.reason}" for row in report.rows if row.reason]
+    variant = {row.artifact for row in report.rows if row.batch_invariant is False}
+    notes += [_batch_note(artifact) for artifact in sorted(variant)]
+    notes.append(
+        f"the checkpoint's own float32 is {report.float32_error:.1e} from its float64; "
+        f"{_count(report.threads, 'thread')} on {report.device}"
+    )
+    data = report.data.partition(" ")[0] or "the bundle's reference alone"
+    return Table(
+        headers=("artifact", "backend", "digits", *_PARITY_HEADERS),
+        rows=tuple(rows),
+        notes=(*notes, _context(report.machine, data)),
+    )
+
+
+def bench_table(report: BenchReport) -> Table:
+    """Latency of one picture at a time, throughput, size, and the time against the checkpoint."""
+    batch_size = max(report.recipe.batch_sizes)
+    return Table(
+        headers=(
+            "artifact/device",
+            "p50 µs",
+            "p90 µs",
+            "p99 µs",
+            f"images/s ({batch_size})",
+            "kB",
+            f"against {report.baseline}" if report.baseline else "validity",
+        ),
+        rows=tuple(_bench_row(row, report, batch_size) for row in report.rows),
+        notes=(*_bench_notes(report), _context(report.machine, report.data)),
+    )
+
+
+def _bench_row(row: Measurement, report: BenchReport, batch_size: int) -> tuple[str, ...]:
+    rates = {t.batch_size: f"{t.images_per_s.value:,.0f}" for t in row.throughput}
+    return (
+        row.label,
+        microseconds(row.p50_s),
+        microseconds(row.p90_s),
+        microseconds(row.p99_s),
+        rates.get(batch_size, NOTHING),
+        kilobytes(row.size_bytes),
+        _against_baseline(row, report) if row.status == "ok" else row.status,
+    )
+
+
+def _against_baseline(row: Measurement, report: BenchReport) -> str:
+    for verdict in report.verdicts:
+        if (verdict.row, verdict.against) == (row.label, report.baseline):
+            ratio = verdict.ratio.value
+            match verdict.word:
+                case "faster":
+                    return f"{1 / ratio:.1f}× faster"
+                case "slower":
+                    return f"{ratio:.1f}× slower"
+                case "indistinguishable":
+                    return verdict.word
+    return NOTHING
+
+
+def _bench_notes(report: BenchReport) -> list[str]:
+    notes = [f"{row.label}: {row.status}, {row.reason}" for row in report.rows if row.reason]
+    notes += [
+        f"{row.label}: {row.validity}: {'; '.join(row.doubts)}"
+        for row in report.rows
+        if row.status == "ok" and row.doubts
+    ]
+    recipe = report.recipe
+    notes.append(
+        f"{_count(recipe.processes, 'process')} a row, {_count(recipe.threads, 'thread')}; "
+        "intervals of 99 % and all samples are in the report"
+    )
+    return notes
+
+
+def _context(machine: Machine, data: str) -> str:
+    return (
+        f"{machine.processor}, {_count(machine.usable_threads, 'usable thread')}, "
+        f"{machine.system}, {machine.python}; data: {data}"
+    )
+
+
+def microseconds(seconds: float | None) -> str:
+    """A latency; nothing where the samples did not suffice."""
+    if seconds is None:
+        return NOTHING
+    return f"{seconds * 1e6:,.1f}" if seconds < 1e-3 else f"{seconds * 1e6:,.0f}"
+
+
+def kilobytes(size_bytes: int) -> str:
+    """A size in kB of 1,000 bytes."""
+    return f"{size_bytes / 1000:,.1f}"
+
+
+def _count(count: int, noun: str) -> str:
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"1 {noun}" if count == 1 else f"{count} {plural}"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
