@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from mnist_edge.errors import UsageError
@@ -35,6 +35,16 @@ MATRIX: dict[Format, tuple[Precision, ...]] = {
 }
 """The pairs of format and precision that `export` can write."""
 
+WIDTH_COUNTS: dict[Architecture, tuple[int, ...]] = {
+    "simple": (1,),
+    "dropout": (3,),
+    "lenet": (4,),
+    "batchnorm": (2,),
+    "wide": (3,),
+    "compact": (1, 2, 3),
+}
+"""How many widths each architecture takes."""
+
 
 def unknown_name(what: str, name: str, known: tuple[str, ...]) -> UsageError:
     """The error for a name that is in no table, with the nearest one that is."""
@@ -46,7 +56,7 @@ def unknown_name(what: str, name: str, known: tuple[str, ...]) -> UsageError:
 def _check_range(option: str, value: float, low: float, high: float) -> None:
     if not (low <= value <= high):  # also catches NaN
         raise UsageError(
-            f"--{option} is {value!r}, which is outside {low:g} to {high:g}",
+            f"--{option} is {value!r:.30}, which is outside {low:g} to {high:g}",
             fix=f"give --{option} a value in that range",
         )
 
@@ -70,6 +80,14 @@ class Augmentation:
     shear: float = 0.0
     thickness: float = 0.0
     anneal: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_range("shift-px", self.shift_px, 0.0, 28.0)
+        _check_range("rotation-deg", self.rotation_deg, 0.0, 180.0)
+        _check_range("scale", self.scale, 0.0, 1.0)
+        _check_range("shear", self.shear, 0.0, 1.0)
+        _check_range("thickness", self.thickness, 0.0, 1.0)
+        _check_range("anneal", self.anneal, 0.0, 1.0)
 
     @property
     def moves(self) -> bool:
@@ -140,9 +158,8 @@ class TrainRecipe:
         _check_range("label-smoothing", self.label_smoothing, 0.0, 0.9)
         _check_range("average", self.average, 0.0, 0.999999)
         _check_range("seed", self.seed, 0, 2**32 - 1)
+        _check_range("mean", self.mean, -1e6, 1e6)
         _check_range("std", self.std, 1e-6, 1e6)
-        for spec in fields(self.augmentation):
-            _check_range(spec.name, getattr(self.augmentation, spec.name), 0.0, 180.0)
         for width in self.widths:
             _check_range("widths", width, 1, 4096)
         for name, value, kind in (
@@ -152,6 +169,12 @@ class TrainRecipe:
         ):
             if value not in get_args(kind):
                 raise unknown_name(name, value, get_args(kind))
+        if len(self.widths) not in WIDTH_COUNTS[self.architecture]:
+            counts = " or ".join(map(str, WIDTH_COUNTS[self.architecture]))
+            raise UsageError(
+                f"{self.architecture} has no use for {len(self.widths)} widths",
+                fix=f"give --widths {counts} times",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,13 +194,21 @@ class ExportRecipe:
     allow_mismatch: bool = False
 
     def __post_init__(self) -> None:
+        for format_ in self.formats:
+            if format_ not in MATRIX:
+                raise unknown_name("format", format_, tuple(MATRIX))
+        for precision in self.precisions:
+            if precision not in get_args(Precision):
+                raise unknown_name("precision", precision, get_args(Precision))
+        if not self.formats or not self.precisions:
+            raise UsageError("nothing to export", fix="give at least one format and precision")
         if self.opset not in OPSETS:
             raise UsageError(
                 f"opset {self.opset} is not supported",
                 fix=f"choose --opset {OPSETS.start} to {OPSETS.stop - 1}",
             )
         for precision in self.precisions:
-            if not any(precision in MATRIX.get(format_, ()) for format_ in self.formats):
+            if not any(precision in MATRIX[format_] for format_ in self.formats):
                 raise UsageError(
                     f"{' and '.join(self.formats)} cannot hold {precision}",
                     fix="see the matrix in mnist-edge export --help",
@@ -190,8 +221,8 @@ class ExportRecipe:
             (format_, precision)
             for precision in get_args(Precision)
             if precision in self.precisions
-            for format_ in self.formats
-            if precision in MATRIX.get(format_, ())
+            for format_ in dict.fromkeys(self.formats)
+            if precision in MATRIX[format_]
         )
 
 
@@ -222,12 +253,15 @@ TOLERANCES: dict[tuple[Format, Precision], Tolerance] = {
     ("ort", "float32"): Tolerance(max_abs_error=1e-4),
     ("c", "float32"): Tolerance(max_abs_error=1e-4),
 }
+GPU_TOLERANCE = Tolerance(max_abs_error=1e-4)
 FLOAT16_TOLERANCE = Tolerance(max_abs_error=1e-2, accuracy_drop=0.02, flips_allowed=True)
 INT8_TOLERANCE = Tolerance(accuracy_drop=0.10, min_sqnr_db=20.0, flips_allowed=True)
 
 
-def tolerance(format_: Format, precision: Precision) -> Tolerance:
-    """The gate of one artifact."""
+def tolerance(format_: Format, precision: Precision, device: Device = "cpu") -> Tolerance:
+    """The gate of one artifact on one device."""
+    if precision == "float32" and device != "cpu":
+        return GPU_TOLERANCE
     if precision == "float16":
         return FLOAT16_TOLERANCE
     if precision in ("int8", "int8-dynamic"):

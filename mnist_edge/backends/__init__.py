@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol, TypeAlias
 
-from mnist_edge.bundle import Artifact, Bundle
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.bundle import CHECKPOINT, Artifact, Bundle
 from mnist_edge.errors import MissingDependency, UsageError
 from mnist_edge.recipes import Device, Format, TrainRecipe
 from mnist_edge.signature import Images, Logits
@@ -118,6 +121,34 @@ def load_backend(
                 )
     except ModuleNotFoundError as error:
         raise missing_package(error, f"run {format_} files") from error
+
+
+def reference_logits(
+    bundle: Bundle,
+    images: Images,
+    *,
+    threads: int = 1,
+    on_batch: Callable[[int], None] = lambda _: None,
+) -> NDArray[np.float64]:
+    """The checkpoint's (N, 10) logits in double precision: what all artifacts are judged by.
+
+    Args:
+        bundle: whose checkpoint is run.
+        images: (N, 1, 28, 28) float32 in [0, 1].
+        threads: of torch.
+        on_batch: told how many more images are done.
+
+    Raises:
+        MissingDependency: torch is not installed.
+    """
+    data = bundle.read(bundle.artifact(CHECKPOINT))
+    try:
+        from mnist_edge.backends.eager import checkpoint_logits
+    except ModuleNotFoundError as error:
+        raise missing_package(error, "run the checkpoint") from error
+    return checkpoint_logits(
+        data, bundle.manifest.recipe, images, threads=threads, on_batch=on_batch
+    )
 
 
 def missing_package(error: ModuleNotFoundError, purpose: str) -> MissingDependency:
