@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_bundle import tiny_artifact, tiny_bundle, tiny_reference
+
+from mnist_edge import codec
+from mnist_edge.bench import BenchReport, bench, plan
+from mnist_edge.bench.measure import BatchSamples, ColdStart, Failure, Job, Run, SingleStream
+from mnist_edge.bundle import CHECKPOINT, Bundle
+from mnist_edge.errors import UsageError
+from mnist_edge.machine import Machine
+from mnist_edge.recipes import BENCH_RECIPES, BenchRecipe
+
+pytestmark = pytest.mark.edge
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """Three artifacts whose files nothing can run: enough for a fake process."""
+    files = {"onnx-float32": b"1", "onnx-int8-dynamic": b"22"}
+    return tiny_bundle(tmp_path / "model", tiny_reference(), files)
+
+
+QUIET_MACHINE = Machine(
+    processor="Chip 9000",
+    architecture="x86_64",
+    cpu_flags=(),
+    cores=4,
+    affinity=4,
+    quota=None,
+    usable_threads=4,
+    memory_bytes=0,
+    system="Linux 6",
+    python="CPython 3.11",
+    governor="performance",
+    virtual=False,
+    gpu=(),
+)
+
+
+@pytest.fixture(autouse=True)
+def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_edge.bench.describe_machine", lambda: QUIET_MACHINE)
+    monkeypatch.setattr("mnist_edge.bench.load_average", lambda: (0.1, 0.1, 0.1))
+
+
+def _run(samples_s: tuple[float, ...], **single: object) -> Run:
+    stream = SingleStream(
+        warmup_s=(),
+        runs=len(samples_s),
+        samples_s=samples_s,
+        max_abs_error=0.0,
+        digits=100,
+        flips=0,
+    )
+    return Run(
+        backend="fake",
+        version="1",
+        device="cpu",
+        timer_overhead_s=4e-8,
+        cold=ColdStart(startup_s=0.1, import_s=0.2, open_s=0.05, first_run_s=0.01),
+        single=dataclasses.replace(stream, **single),  # type: ignore[arg-type]
+        peak_resident_bytes=1 << 20,
+        batches=(BatchSamples(batch_size=8, samples_s=(0.004,) * 11),),
+    )
+
+
+def _fake(**median_s: float) -> Callable[[Job], Run | Failure]:
+    """Processes of given medians, by the first word of the artifact's precision, 2 % apart."""
+    generator = np.random.default_rng(0)
+
+    def measure(job: Job) -> Run:
+        word = job.artifact.split("-")[1] if job.artifact != CHECKPOINT else "checkpoint"
+        noise = generator.normal(generator.normal(1, 0.02), 0.01, 700)
+        return _run(tuple((median_s[word] * noise).tolist()))
+
+    return measure
+
+
+FAKE = _fake(checkpoint=3e-4, float32=1e-4, int8=1.03e-4)
+
+
+def test_every_second_pass_runs_backwards() -> None:
+    labels = tuple("ABCDEFGH")
+    order = plan(labels, processes=4, seed=0)
+    first, second, third, fourth = (order[i : i + 8] for i in range(0, 32, 8))
+    assert second == first[::-1]
+    assert fourth == third[::-1]
+    assert sorted(first) == sorted(third) == list(labels)
+    assert first not in (labels, third)
+
+
+def test_the_order_depends_on_the_seed_alone() -> None:
+    labels = tuple("ABCDEFGH")
+    assert plan(labels, 3, seed=5) == plan(labels, 3, seed=5) != plan(labels, 3, seed=6)
+
+
+def test_verdicts_compare_with_the_fastest_and_with_the_checkpoint(bundle: Bundle) -> None:
+    report = bench(bundle, BenchRecipe(), measure=FAKE)
+
+    assert report.fastest == "onnx-float32/cpu"
+    assert report.baseline == "checkpoint-float32/cpu"
+    words = {(verdict.row, verdict.against): verdict.word for verdict in report.verdicts}
+    assert words == {
+        ("checkpoint-float32/cpu", "onnx-float32/cpu"): "slower",
+        ("onnx-int8-dynamic/cpu", "onnx-float32/cpu"): "indistinguishable",
+        ("onnx-float32/cpu", "checkpoint-float32/cpu"): "faster",
+        ("onnx-int8-dynamic/cpu", "checkpoint-float32/cpu"): "faster",
+    }
+    ratio = report.verdicts[0].ratio
+    assert ratio.low < 3 < ratio.high
+
+
+def test_a_report_survives_json(bundle: Bundle) -> None:
+    report = bench(bundle, BenchRecipe(), measure=FAKE)
+    assert codec.loads(BenchReport, codec.dumps(report)) == report
+
+
+def test_a_report_tells_how_it_came_about_but_not_where(bundle: Bundle) -> None:
+    report = bench(bundle, BenchRecipe(seed=7), measure=FAKE)
+    labels = tuple(f"{artifact.name}/cpu" for artifact in bundle.manifest.artifacts)
+    assert report.order == plan(labels, 3, seed=7)
+    assert report.finished
+    assert report.bundle == "model"
+    assert str(bundle.path.parent) not in codec.dumps(report)
+    assert [row.sha256 for row in report.rows] == [a.sha256 for a in bundle.manifest.artifacts]
+
+
+def test_a_row_sums_up_its_processes(bundle: Bundle) -> None:
+    report = bench(bundle, BenchRecipe(), artifacts=("onnx-float32",), measure=FAKE)
+    (row,) = report.rows
+    assert row.status == "ok"
+    assert row.validity == "VALID"
+    assert len(row.runs) == 3
+    assert len(row.samples_s) == 2100
+    assert row.p50_s == pytest.approx(1e-4, rel=0.05)
+    assert list(row.percentiles_s) == ["p50", "p90", "p99"]  # p99.9 wants 6,636 samples
+    assert row.load_s == pytest.approx(0.25)
+    assert row.first_run_s == 0.01
+    assert row.peak_resident_bytes == 1 << 20
+    assert row.throughput[0].batch_size == 8
+    assert row.throughput[0].images_per_s.value == 2000
+
+
+def test_the_report_so_far_is_given_after_every_process(bundle: Bundle) -> None:
+    reports: list[BenchReport] = []
+    last = bench(bundle, BenchRecipe(processes=2), measure=FAKE, on_row=reports.append)
+    assert [sum(len(row.runs) for row in report.rows) for report in reports] == [1, 2, 3, 4, 5, 6]
+    assert [report.finished for report in reports] == [False] * 5 + [True]
+    assert reports[-1] == last
+
+
+def test_progress_ends_at_its_total(bundle: Bundle) -> None:
+    calls: list[tuple[int, int]] = []
+    recipe = BenchRecipe(processes=2)
+    bench(
+        bundle,
+        recipe,
+        measure=FAKE,
+        progress=lambda done, total, note="": calls.append((done, total)),
+    )
+    assert calls == [(done, 6) for done in range(7)]
+
+
+@pytest.mark.parametrize(("absent", "status"), [(True, "absent"), (False, "failed")])
+def test_a_failure_becomes_a_row_with_its_reason(bundle: Bundle, absent: bool, status: str) -> None:
+    attempts: list[str] = []
+
+    def measure(job: Job) -> Run | Failure:
+        attempts.append(job.artifact)
+        if job.artifact == "onnx-float32":
+            return Failure(absent=absent, reason="no luck; try again")
+        return FAKE(job)
+
+    report = bench(bundle, BenchRecipe(), measure=measure)
+
+    row = report.rows[1]
+    assert (row.artifact, row.status, row.reason) == ("onnx-float32", status, "no luck; try again")
+    assert row.p50_s is None
+    assert attempts.count("onnx-float32") == 1
+    assert report.rows[2].status == "ok"
+    assert not any("onnx-float32/cpu" in (v.row, v.against) for v in report.verdicts)
+    assert codec.loads(BenchReport, codec.dumps(report)) == report
+
+
+def test_each_artifact_is_measured_on_each_device(bundle: Bundle) -> None:
+    jobs: list[Job] = []
+
+    def measure(job: Job) -> Run | Failure:
+        jobs.append(job)
+        return FAKE(job)
+
+    names = ("onnx-float32", "onnx-int8-dynamic")
+    bench(bundle, BenchRecipe(), devices=("cpu", "cuda"), artifacts=names, measure=measure)
+    assert {(job.artifact, job.device) for job in jobs} == {
+        (name, device) for name in names for device in ("cpu", "cuda")
+    }
+
+
+def test_an_unknown_artifact_is_named_before_anything_runs(bundle: Bundle) -> None:
+    with pytest.raises(UsageError, match="onnx-float33"):
+        bench(bundle, BenchRecipe(), artifacts=("onnx-float33",), measure=FAKE)
+
+
+STEADY = (1e-4,) * 700
+
+
+@pytest.mark.parametrize(
+    ("runs", "validity", "doubt"),
+    [
+        ([_run(STEADY)] * 3, "VALID", ""),
+        ([_run(STEADY)], "SUSPECT", "1 of 3 processes"),
+        ([_run(STEADY)] * 2 + [_run((1.2e-4,) * 700)], "SUSPECT", "differ by 20%"),
+        ([_run(STEADY + (1.09e-4,) * 700)] * 3, "SUSPECT", "not steady in 3 of 3"),
+        ([_run((1e-4,) * 100)] * 3, "SUSPECT", "662 samples for p99"),
+        ([_run((5e-7,) * 700)] * 3, "SUSPECT", "clock itself takes 8%"),
+        ([_run(STEADY, max_abs_error=0.5)] * 3, "INVALID", "off by 5.0e-01, allowed are 1e-04"),
+        ([_run(STEADY, flips=20)] * 3, "INVALID", "20 of 100 digits"),
+        ([_run((1e-4,) * 3)] * 3, "INVALID", "fewer than 11"),
+    ],
+)
+def test_a_row_is_doubted_for_its_samples(
+    bundle: Bundle, runs: list[Run], validity: str, doubt: str
+) -> None:
+    answers = iter(runs)
+    recipe = BenchRecipe(processes=len(runs))
+    report = bench(bundle, recipe, artifacts=("onnx-float32",), measure=lambda job: next(answers))
+    (row,) = report.rows
+    assert row.validity == validity
+    assert doubt in "; ".join(row.doubts)
+    assert bool(row.doubts) == bool(doubt)
+    assert (report.fastest == "") == (validity == "INVALID")
+
+
+@pytest.mark.parametrize(
+    ("changes", "threads", "load", "doubt"),
+    [
+        ({"usable_threads": 2}, 3, 0.0, "3 threads where 2 can run"),
+        ({}, 1, 3.5, "load of 3.5"),
+        ({"governor": "powersave"}, 1, 0.0, "powersave"),
+    ],
+)
+def test_a_row_is_doubted_for_its_machine(
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, object],
+    threads: int,
+    load: float,
+    doubt: str,
+) -> None:
+    machine = dataclasses.replace(QUIET_MACHINE, **changes)  # type: ignore[arg-type]
+    monkeypatch.setattr("mnist_edge.bench.describe_machine", lambda: machine)
+    monkeypatch.setattr("mnist_edge.bench.load_average", lambda: (load, load, load))
+    report = bench(bundle, BenchRecipe(threads=threads), measure=FAKE)
+    for row in report.rows:
+        assert row.validity == "SUSPECT"
+        assert doubt in row.doubts[0]
+
+
+def test_an_artifact_that_failed_parity_is_in_no_verdict(bundle: Bundle) -> None:
+    wrong = tiny_artifact("onnx-float32", b"1", passed=False)
+    report = bench(bundle.with_artifacts((wrong,)), BenchRecipe(), measure=FAKE)
+    row = next(row for row in report.rows if row.artifact == "onnx-float32")
+    assert row.validity == "INVALID"
+    assert "9 flips" in row.doubts[0]
+    assert report.fastest == "onnx-int8-dynamic/cpu"
+
+
+def test_named_recipes_differ_in_processes() -> None:
+    processes = {name: recipe.processes for name, recipe in BENCH_RECIPES.items()}
+    assert processes == {"quick": 1, "default": 3, "thorough": 5}

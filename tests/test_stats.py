@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mnist_edge.stats import (
+    Interval,
+    estimate_quantile,
+    is_steady,
+    ratio_of_medians,
+    samples_needed,
+)
+
+pytestmark = pytest.mark.edge
+
+
+@pytest.mark.parametrize(("quantile", "count"), [(0.5, 11), (0.99, 662), (0.999, 6636)])
+def test_a_percentile_needs_two_samples_beyond_it_99_times_in_100(
+    quantile: float, count: int
+) -> None:
+    def chance_of_fewer_than_two_beyond(n: int) -> float:
+        return quantile**n + n * (1 - quantile) * quantile ** (n - 1)
+
+    assert samples_needed(quantile) == count
+    assert chance_of_fewer_than_two_beyond(count) <= 0.01
+    assert chance_of_fewer_than_two_beyond(count - 1) > 0.01
+
+
+def test_a_percentile_without_enough_samples_is_not_shown() -> None:
+    assert estimate_quantile(np.arange(661), 0.99) is None
+    assert estimate_quantile(np.arange(662), 0.99) is not None
+
+
+def test_the_limits_of_the_median_are_the_binomial_order_statistics() -> None:
+    # Of 20 samples the 4th smallest and the 4th largest: the chance that fewer than four lie below
+    # the median is 0.13 %, that fewer than five do, 0.59 %, more than the half per cent of a side.
+    low = sum(math.comb(20, k) for k in range(4)) / 2**20
+    assert low <= 0.005 < low + math.comb(20, 4) / 2**20
+
+    interval = estimate_quantile(np.arange(1.0, 21.0)[::-1], 0.5)
+
+    assert interval == Interval(value=10, low=4, high=17)
+
+
+def test_an_estimate_and_its_limits_are_samples() -> None:
+    samples = np.random.default_rng(0).lognormal(size=1000)
+    interval = estimate_quantile(samples, 0.9)
+    assert interval is not None
+    assert {interval.value, interval.low, interval.high} <= set(samples.tolist())
+    assert (samples <= interval.value).mean() == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("quantile", "count"), [(0.5, 50), (0.9, 200), (0.99, 662)])
+def test_intervals_hold_the_true_percentile_99_times_in_100(quantile: float, count: int) -> None:
+    generator = np.random.default_rng(1)
+    held = 0
+    for _ in range(500):
+        interval = estimate_quantile(generator.random(count), quantile)
+        assert interval is not None
+        held += interval.low <= quantile <= interval.high
+    assert held >= 488  # 495 expected; fewer than 488 once in 500 if coverage is 99 %
+
+
+def test_a_run_that_slows_down_halfway_is_not_steady() -> None:
+    noise = np.random.default_rng(0).normal(1.0, 0.01, 1000)
+    assert is_steady(noise)
+    assert not is_steady(noise * np.repeat([1.0, 1.1], 500))
+
+
+def test_a_sure_but_small_change_is_still_steady() -> None:
+    noise = np.random.default_rng(0).normal(1.0, 0.001, 1000)
+    assert is_steady(noise * np.repeat([1.0, 1.02], 500))
+
+
+def test_too_few_samples_count_as_steady() -> None:
+    assert is_steady([1.0] * 10 + [2.0] * 10)
+
+
+def _process(generator: np.random.Generator, median_s: float) -> list[float]:
+    """Skewed samples of one process, whose median is off by some 3 % from the true one."""
+    shift = generator.normal(0, 0.03)
+    samples: list[float] = (median_s * generator.lognormal(shift, 0.2, 200)).tolist()
+    return samples
+
+
+def test_the_ratio_is_that_of_the_geometric_means_of_the_medians() -> None:
+    ratio = ratio_of_medians([[2.0] * 9, [8.0] * 9], [[1.0] * 9, [1.0] * 9])
+    assert ratio.value == pytest.approx(4.0)
+    assert ratio.low < 4 < ratio.high
+
+
+def test_two_equal_things_are_seldom_told_apart() -> None:
+    generator = np.random.default_rng(2)
+    apart = 0
+    for _ in range(100):
+        candidate, baseline = ([_process(generator, 1e-4) for _ in range(3)] for _ in range(2))
+        ratio = ratio_of_medians(candidate, baseline)
+        apart += not ratio.low <= 1 <= ratio.high
+    assert apart <= 4  # at 99 %, more than 4 of 100 come once in 300 runs
+
+
+def test_a_planted_slowdown_of_20_per_cent_is_found() -> None:
+    generator = np.random.default_rng(3)
+    found = 0
+    for _ in range(20):
+        candidate = [_process(generator, 1.2e-4) for _ in range(5)]
+        found += ratio_of_medians(candidate, [_process(generator, 1e-4) for _ in range(5)]).low > 1
+    assert found >= 19
+
+
+def test_one_process_cannot_resolve_what_processes_differ_by() -> None:
+    one = ratio_of_medians([[1.1e-4] * 1000], [[1e-4] * 1000])
+    assert one.low < 1 < one.high
+    assert ratio_of_medians([[3e-4] * 1000], [[1e-4] * 1000]).low > 1
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    generator = np.random.default_rng(4)
+    candidate, baseline = ([_process(generator, 1e-4) for _ in range(3)] for _ in range(2))
+    first = ratio_of_medians(candidate, baseline, seed=1)
+    assert first == ratio_of_medians(candidate, baseline, seed=1)
+    assert first != ratio_of_medians(candidate, baseline, seed=2)
+
+
+def test_a_clock_too_coarse_for_a_run_gives_no_infinity() -> None:
+    ratio = ratio_of_medians([[0.0] * 20], [[1e-6] * 20])
+    assert math.isfinite(ratio.low)
+    assert 0 < ratio.value < 1
