@@ -147,9 +147,7 @@ def test_a_crash_is_a_failure_that_tells_its_cause(
     assert outcome == Failure(absent=False, reason=f"the process ended with {reason}")
 
 
-def test_a_process_that_hangs_is_stopped(
-    onnx_bundle: Bundle, worker: Callable[[str], None]
-) -> None:
+def test_a_process_that_hangs_is_stopped(tmp_path: Path, worker: Callable[[str], None]) -> None:
     worker("import time; time.sleep(100)")
     outcome = run_apart(_job(tmp_path, recipe=dataclasses.replace(QUICK, timeout_s=1.0)))
     assert isinstance(outcome, Failure)
