@@ -1,0 +1,333 @@
+"""Fetching, from a server of our own with a certificate of our own: no test leaves the machine."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mnist_edge import data, fetch
+from mnist_edge.data import MNIST_FILES, TRAIN_IMAGES
+from mnist_edge.errors import DataUnavailable, MissingDependency, StorageError
+
+pytestmark = pytest.mark.edge
+
+Raw = dict[str, bytes]
+NAMES = {f"{name}.gz" for name in MNIST_FILES}
+
+
+@dataclass
+class Server:
+    """A server on this machine, whose first path element says how it misbehaves."""
+
+    url: str
+    files: dict[str, bytes]
+    asked: list[str] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def mirror(self, behaviour: str) -> str:
+        return f"{self.url}/{behaviour}/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server_of: Server
+
+    def __init__(self, *args: object, server_of: Server) -> None:
+        self.server_of = server_of
+        super().__init__(*args)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        server = self.server_of
+        _, behaviour, name = self.path.split("/")
+        server.asked.append(self.path)
+        body = server.files[name]
+        if behaviour == "missing":
+            return self.send_error(404)
+        if behaviour in ("moved", "downgrade"):
+            scheme = "http" if behaviour == "downgrade" else "https"
+            self.send_response(302)
+            self.send_header("Location", f"{server.url}/good/{name}".replace("https", scheme))
+            return self.end_headers()
+        if behaviour == "silent":
+            server.over.wait()
+            return None
+        sent = {
+            "wrong": gzip.compress(bytes(2000)),
+            "page": b"<html>log in to this network</html>",
+            "truncated": body[: len(body) // 2],
+            "cut": body[: len(body) // 2],
+            "endless": bytes(1_000_000),
+        }.get(behaviour, body)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body if behaviour == "cut" else sent)))
+        self.end_headers()
+        if behaviour == "trickle":
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                if server.over.wait(0.02):
+                    break
+        else:
+            self.wfile.write(sent)
+        return None
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh certificate for localhost and its key in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl to make a certificate")
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command += ["-keyout", str(path), "-out", str(path.with_suffix(".crt"))]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
+    return path
+
+
+@pytest.fixture
+def server(certificate: Path, tiny_mnist: Raw, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    for variable in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    files = {f"{name}.gz": gzip.compress(raw) for name, raw in tiny_mnist.items()}
+    server = Server("", files)
+    listener = ThreadingHTTPServer(("localhost", 0), partial(Handler, server_of=server))
+    listener.daemon_threads = True
+    listener.handle_error = lambda *args: None  # type: ignore[method-assign]
+    server.url = f"https://localhost:{listener.server_port}"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    # The handshake belongs to the handler's thread, or one bad client would stop all others.
+    listener.socket = context.wrap_socket(
+        listener.socket, server_side=True, do_handshake_on_connect=False
+    )
+    thread = threading.Thread(target=listener.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.over.set()
+    listener.shutdown()
+    thread.join()
+    listener.server_close()
+
+
+def use(monkeypatch: pytest.MonkeyPatch, *mirrors: str) -> None:
+    monkeypatch.setattr(fetch, "_mirrors", lambda: list(mirrors))
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+def test_fetched_files_are_read_as_mnist(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_mnist: Raw
+) -> None:
+    use(monkeypatch, server.mirror("good"))
+    folder = fetch.fetch_mnist(tmp_path / "new" / "mnist", timeout_s=5)
+    assert names_in(folder) == NAMES
+    digits = data.load_mnist(tmp_path / "new")
+    assert digits.train_images.tobytes() == tiny_mnist[TRAIN_IMAGES][16:]
+
+
+def test_a_redirect_to_https_is_followed(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, server.mirror("moved"))
+    assert names_in(fetch.fetch_mnist(tmp_path, timeout_s=5)) == NAMES
+
+
+BAD = {
+    "missing": "Not Found",
+    "downgrade": "redirects to plain HTTP",
+    "silent": "timed out",
+    "trickle": "not finished after",
+    "wrong": "not an IDX file",
+    "page": "damaged",
+    "truncated": "damaged",
+    "cut": "damaged",
+    "endless": "far too long",
+}
+
+
+@pytest.mark.parametrize(("behaviour", "reason"), BAD.items())
+def test_a_bad_mirror_leaves_nothing_and_says_why(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    behaviour: str,
+    reason: str,
+) -> None:
+    if behaviour == "trickle":
+        monkeypatch.setattr(fetch, "_FILE_LIMIT_S", 0.2)
+    use(monkeypatch, server.mirror(behaviour))
+    with pytest.raises(DataUnavailable, match=reason) as caught:
+        fetch.fetch_mnist(tmp_path, timeout_s=0.5 if behaviour == "silent" else 5)
+    assert "--data rendered" in caught.value.fix
+    assert str(tmp_path) in caught.value.fix
+    assert names_in(tmp_path) == set()
+    assert not any(path.startswith("/good/") for path in server.asked)
+
+
+@pytest.mark.parametrize("behaviour", ["missing", "wrong", "truncated", "silent"])
+def test_the_next_mirror_serves_where_the_first_fails(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str
+) -> None:
+    use(monkeypatch, server.mirror(behaviour), server.mirror("good"))
+    fetch.fetch_mnist(tmp_path, timeout_s=1)
+    assert names_in(tmp_path) == NAMES
+    data.read_mnist(tmp_path)
+
+
+def test_without_a_network_rendered_digits_are_offered(
+    tiny_mnist: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, "https://localhost:1/", "https://localhost:2/")
+    with pytest.raises(DataUnavailable, match=r"localhost:1/.*localhost:2/") as caught:
+        fetch.fetch_mnist(tmp_path, timeout_s=1)
+    assert "--data rendered" in caught.value.fix
+
+
+def test_a_certificate_that_nobody_signed_is_refused(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    use(monkeypatch, server.mirror("good"))
+    with pytest.raises(DataUnavailable, match="certificate"):
+        fetch.fetch_mnist(tmp_path, timeout_s=5)
+    assert server.asked == []
+
+
+def test_good_files_are_not_fetched_again_and_damaged_ones_are(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, server.mirror("good"))
+    fetch.fetch_mnist(tmp_path, timeout_s=5)
+    server.asked.clear()
+    fetch.fetch_mnist(tmp_path, timeout_s=5)
+    assert server.asked == []
+    damaged = tmp_path / f"{TRAIN_IMAGES}.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    fetch.fetch_mnist(tmp_path, timeout_s=5)
+    assert server.asked == [f"/good/{damaged.name}"]
+    data.read_mnist(tmp_path)
+
+
+def test_progress_ends_at_the_total(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    use(monkeypatch, server.mirror("good"))
+    fetch.fetch_mnist(
+        tmp_path,
+        timeout_s=5,
+        progress=lambda done, total, note="": seen.append((done, total)),
+    )
+    total = sum(spec.size_bytes for spec in MNIST_FILES.values())
+    assert seen[-1] == (total, total)
+    assert seen == sorted(seen)
+
+
+def test_two_fetches_at_once_do_not_harm_each_other(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, server.mirror("good"))
+    start = threading.Barrier(4)
+    failures: list[Exception] = []
+
+    def run() -> None:
+        start.wait()
+        try:
+            fetch.fetch_mnist(tmp_path, timeout_s=5)
+            data.read_mnist(tmp_path)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert names_in(tmp_path) == NAMES
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from mnist_edge import data, fetch
+
+name, spec, body = sys.argv[1], sys.argv[2], sys.argv[3]
+data.MNIST_FILES = fetch.MNIST_FILES = {name: eval(spec, vars(data))}
+fetch._mirrors = lambda: ["https://localhost/"]
+fetch._download = lambda *args: Path(body).read_bytes()
+
+def hang(handle):
+    print("written, not yet moved", flush=True)
+    time.sleep(60)
+
+os.fsync = hang
+fetch.fetch_mnist(Path(sys.argv[4]), timeout_s=5)
+"""
+
+
+def test_a_fetch_killed_in_the_middle_leaves_nothing_that_is_taken_for_good(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, body = tmp_path / "mnist", tmp_path / "body"
+    body.write_bytes(server.files[f"{TRAIN_IMAGES}.gz"])
+    arguments = [TRAIN_IMAGES, repr(MNIST_FILES[TRAIN_IMAGES]), str(body), str(folder)]
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written, not yet moved\n"
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert len(names_in(folder)) == 1  # the temporary file
+    assert names_in(folder) & NAMES == set()
+    use(monkeypatch, server.mirror("good"))
+    fetch.fetch_mnist(folder, timeout_s=5)
+    data.load_mnist(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_a_storage_error(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, server.mirror("good"))
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot write"):
+        fetch.fetch_mnist(tmp_path / "file" / "mnist", timeout_s=5)
+
+
+def test_only_https_mirrors_of_torchvision_are_used() -> None:
+    torchvision = pytest.importorskip("torchvision.datasets")
+    assert "http://yann.lecun.com/exdb/mnist/" in torchvision.MNIST.mirrors
+    mirrors = fetch._mirrors()
+    assert mirrors
+    assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in mirrors)
+    assert {name for name, _ in torchvision.MNIST.resources} == NAMES
+
+
+def test_without_torchvision_the_error_says_how_to_install_it(
+    tiny_mnist: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
+    with pytest.raises(MissingDependency, match="torchvision") as caught:
+        fetch.fetch_mnist(tmp_path, timeout_s=5)
+    assert "pip install" in caught.value.fix
