@@ -9,13 +9,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
+import torch
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mnist_edge.errors import BadInput
 from mnist_edge.recipes import Architecture, TrainRecipe
-from mnist_edge.signature import CLASSES
+from mnist_edge.signature import CLASSES, IMAGE_SHAPE
 
 _CLASSES = len(CLASSES)
 
@@ -85,6 +86,19 @@ def deployable(model: nn.Sequential) -> nn.Sequential:
 def count_parameters(model: nn.Module) -> int:
     """How many numbers training learns."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_multiply_adds(model: nn.Sequential) -> int:
+    """Multiply-adds that the convolutions and linear layers spend on one digit."""
+    total = 0
+    values = torch.zeros(1, *IMAGE_SHAPE)
+    with torch.no_grad():
+        for layer in deployable(model):
+            values = layer(values)
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                positions = values.numel() // values.shape[1]
+                total += layer.weight.numel() * positions
+    return total
 
 
 def _strided(factor: int, convolution: nn.Conv2d) -> nn.Conv2d:

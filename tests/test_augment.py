@@ -46,7 +46,7 @@ def test_each_digit_gets_its_own_shift_within_the_range() -> None:
     moved = centres(changed(Augmentation(shift_px=2))) - centres(bars())
     assert moved.abs().max() <= 2.001
     assert moved.abs().max() > 1.5
-    assert len(moved.round(decimals=3).unique(dim=0)) > 60
+    assert len(torch.unique(moved.round(decimals=3), dim=0)) > 60
 
 
 def test_rotation_and_scale_keep_the_centre() -> None:

@@ -11,7 +11,14 @@ from torch import nn
 
 from mnist_edge.catalogue import RECIPES
 from mnist_edge.errors import BadInput
-from mnist_edge.models import ARCHITECTURES, build_model, count_parameters, deployable, load_weights
+from mnist_edge.models import (
+    ARCHITECTURES,
+    build_model,
+    count_multiply_adds,
+    count_parameters,
+    deployable,
+    load_weights,
+)
 
 
 @pytest.fixture(params=sorted(RECIPES))
@@ -64,6 +71,14 @@ def test_the_layer_sizes_are_those_of_the_projects() -> None:
     assert count_parameters(build_model(RECIPES["wide"])) == wide
     batchnorm = 320 + 64 + 9248 + 64 + 800 * 10 + 10
     assert count_parameters(build_model(RECIPES["batchnorm"])) == batchnorm
+
+
+def test_multiply_adds_are_counted_by_position() -> None:
+    lenet = 26 * 26 * 6 * 9 + 11 * 11 * 16 * 54 + 400 * 120 + 120 * 84 + 84 * 10
+    assert count_multiply_adds(build_model(RECIPES["lenet"])) == lenet
+    # The space-to-depth step folds into a 6×6 convolution with as many multiply-adds.
+    quick = 14 * 14 * 24 * 36 + 7 * 7 * 48 * 24 * 9 + 48 * 9 * 10
+    assert count_multiply_adds(build_model(RECIPES["quick"])) == quick
 
 
 def test_weights_come_back_as_they_were_saved(model: nn.Sequential) -> None:

@@ -13,11 +13,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch import nn
+
 from mnist_edge.data import DataSet
 from mnist_edge.errors import DeviceUnavailable, TrainingError
 from mnist_edge.history import Epoch
 from mnist_edge.models import Normalize
-from mnist_edge.recipes import Augmentation, TrainRecipe
+from mnist_edge.recipes import Augmentation, Device, TrainRecipe
 from mnist_edge.train import choose_device, evaluate, fit, learning_rate, saved_recipe
 
 TINY = TrainRecipe(
@@ -35,7 +37,7 @@ TINY = TrainRecipe(
 DROPOUT = dataclasses.replace(TINY, architecture="dropout", widths=(4, 8, 16))
 
 
-def weights(model: torch.nn.Module) -> dict[str, bytes]:
+def weights(model: nn.Module) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in model.state_dict().items()}
 
 
@@ -158,7 +160,7 @@ def test_progress_ends_at_its_total(digits: DataSet) -> None:
 def test_an_absent_device_is_an_error_and_auto_is_none() -> None:
     assert choose_device("cpu") == "cpu"
     assert choose_device("auto") in ("cpu", "cuda", "mps")
-    absent = "mps" if not torch.backends.mps.is_available() else "cuda"
+    absent: Device = "mps" if not torch.backends.mps.is_available() else "cuda"
     with pytest.raises(DeviceUnavailable, match=absent):
         choose_device(absent)
 
