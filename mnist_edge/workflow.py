@@ -4,54 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mnist_edge import codec
-from mnist_edge.backends import load_backend, missing_package
+from mnist_edge.backends import missing_package
 from mnist_edge.bundle import (
     CHECKPOINT,
     Artifact,
     Bundle,
-    DataRecord,
-    Manifest,
-    Reference,
-    TrainingRecord,
-    free_name,
     open_bundle,
-    record,
     save_bundle,
 )
 from mnist_edge.data import DataSet, cache_dir, find_mnist, read_mnist
 from mnist_edge.errors import MnistEdgeError, NotEquivalent, TrainingError
 from mnist_edge.history import Epoch
-from mnist_edge.machine import library_versions, usable_threads
-from mnist_edge.metrics import accuracy, cross_entropy
+from mnist_edge.machine import usable_threads
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import (
     DataChoice,
     DeviceChoice,
     ExportRecipe,
     Format,
-    Precision,
     TrainRecipe,
-    tolerance,
 )
-from mnist_edge.signature import Labels, to_images
-from mnist_edge.storage import atomic_write, lock, pack_arrays
-from mnist_edge.verify import compare, is_batch_invariant
+from mnist_edge.storage import atomic_write, lock
 
-if TYPE_CHECKING:
-    from mnist_edge.train import Fitted
-
-REFERENCE_SIZE = 256
 SUFFIXES: dict[Format, str] = {"torchscript": ".pt", "onnx": ".onnx"}
-CALIBRATION_SIZE = 512
 STATE = "training-state.pt"
 _FETCH_TIMEOUT_S = 20.0
 
@@ -108,6 +86,7 @@ def train_bundle(
             a bundle that was in the folder before is then as it was.
     """
     with _needed_to("train"):
+        from mnist_edge.assembly import write_bundle
         from mnist_edge.distributed import process_group
         from mnist_edge.train import choose_device, fit
     chosen = choose_device(device)
@@ -126,7 +105,15 @@ def train_bundle(
             on_state=partial(atomic_write, folder / STATE) if group.leads else None,
         )
         if group.leads:
-            write_bundle(folder, recipe, data, fitted)
+            write_bundle(
+                folder,
+                recipe,
+                data,
+                fitted.model,
+                history=fitted.history,
+                duration_s=fitted.duration_s,
+                device=fitted.device,
+            )
             (folder / STATE).unlink(missing_ok=True)
         group.wait()
         return open_bundle(folder)
@@ -141,84 +128,6 @@ def read_state(folder: Path) -> bytes:
             f"there is no interrupted training in {folder}",
             fix=f"mnist-edge train --bundle {folder}",
         ) from None
-
-
-def write_bundle(folder: Path, recipe: TrainRecipe, data: DataSet, fitted: Fitted) -> Bundle:
-    """Write a trained model with all that later verbs need of it."""
-    from safetensors.torch import save as save_safetensors
-
-    from mnist_edge.backends.eager import float64_logits
-    from mnist_edge.models import count_parameters
-    from mnist_edge.plots import training_curves
-    from mnist_edge.train import evaluate
-
-    weights = save_safetensors(
-        {name: tensor.contiguous() for name, tensor in fitted.model.state_dict().items()}
-    )
-    sample = balanced_sample(data.test_labels, REFERENCE_SIZE)
-    images = data.test_images[sample]
-    reference = Reference(
-        images=images,
-        labels=data.test_labels[sample],
-        logits=float64_logits(fitted.model, to_images(images)),
-    )
-    calibration = balanced_sample(data.train_labels, CALIBRATION_SIZE)
-    contents = {
-        free_name(folder, name): content
-        for name, content in {
-            "checkpoint.safetensors": weights,
-            "reference.npz": pack_arrays(asdict(reference)),
-            "calibration.npz": pack_arrays(
-                {
-                    "images": data.train_images[calibration],
-                    "labels": data.train_labels[calibration],
-                }
-            ),
-            "history.json": codec.dumps(fitted.history).encode(),
-            "training.png": training_curves(fitted.history),
-        }.items()
-    }
-    checkpoint_record, reference_record, *extras = (
-        record(name, content) for name, content in contents.items()
-    )
-    checkpoint = _judged(
-        weights,
-        recipe,
-        reference,
-        file=checkpoint_record.file,
-        format_="checkpoint",
-        precision="float32",
-        opset=0,
-        checkpoint_sha256=checkpoint_record.sha256,
-    )
-    last = fitted.history[-1]
-    train_logits = evaluate(fitted.model, data.train_images, "cpu")
-    manifest = Manifest(
-        schema=1,
-        recipe=recipe,
-        data=DataRecord(
-            name=data.name,
-            sha256=data.sha256,
-            train_size=len(data.train_labels),
-            test_size=len(data.test_labels),
-        ),
-        training=TrainingRecord(
-            train_loss=cross_entropy(train_logits, data.train_labels),
-            train_accuracy=accuracy(train_logits, data.train_labels),
-            test_loss=last.test_loss,
-            test_accuracy=last.test_accuracy,
-            duration_s=fitted.duration_s,
-            parameters=count_parameters(fitted.model),
-            device=fitted.device,
-        ),
-        versions=library_versions(),
-        reference=reference_record,
-        artifacts=(checkpoint,),
-        extras=tuple(extras),
-    )
-    bundle = Bundle(folder, manifest)
-    save_bundle(bundle, contents)
-    return bundle
 
 
 def export_verified(
@@ -236,6 +145,7 @@ def export_verified(
         StorageError, MissingDependency: see there; the bundle is as it was.
     """
     with _needed_to("export"):
+        from mnist_edge.assembly import artifact_metadata, judged_artifact
         from mnist_edge.exporters import export_artifact
         from mnist_edge.models import load_weights
     with lock(bundle.path):
@@ -243,7 +153,7 @@ def export_verified(
         checkpoint = bundle.artifact(CHECKPOINT)
         model = load_weights(bundle.manifest.recipe, bundle.read(checkpoint))
         reference = bundle.reference()
-        metadata = _metadata(bundle)
+        metadata = artifact_metadata(bundle)
         written: list[Artifact] = []
         contents: dict[str, bytes] = {}
         failed: list[str] = []
@@ -253,7 +163,7 @@ def export_verified(
             data = export_artifact(
                 model, format_=format_, precision=precision, opset=recipe.opset, metadata=metadata
             )
-            artifact = _judged(
+            artifact = judged_artifact(
                 data,
                 bundle.manifest.recipe,
                 reference,
@@ -277,65 +187,6 @@ def export_verified(
             fix="train another recipe, or keep the file, marked so, with --allow-mismatch",
         )
     return bundle, tuple(written)
-
-
-def balanced_sample(labels: Labels, count: int) -> NDArray[np.intp]:
-    """Indices, in rising order, of the first digits of each class, `count` in all.
-
-    Deterministic, and as even over the classes as the numbers allow.
-    """
-    rank = np.empty(len(labels), np.int64)
-    for digit in np.unique(labels):
-        members = np.flatnonzero(labels == digit)
-        rank[members] = np.arange(len(members))
-    return np.sort(np.argsort(rank, kind="stable")[:count])
-
-
-def _judged(
-    data: bytes,
-    recipe: TrainRecipe,
-    reference: Reference,
-    *,
-    file: str,
-    format_: Format,
-    precision: Precision,
-    opset: int,
-    checkpoint_sha256: str,
-) -> Artifact:
-    """Run the bytes of an artifact over the reference and describe it for the manifest."""
-    images = to_images(reference.images)
-    backend = load_backend(data, format_, recipe)
-    try:
-        parity = compare(
-            backend.run(images), reference.logits, reference.labels, tolerance(format_, precision)
-        )
-        invariant = is_batch_invariant(backend, images)
-    finally:
-        backend.close()
-    return Artifact(
-        **asdict(record(file, data)),
-        name=f"{format_}-{precision}",
-        format=format_,
-        precision=precision,
-        opset=opset,
-        checkpoint_sha256=checkpoint_sha256,
-        parity=parity,
-        batch_invariant=invariant,
-    )
-
-
-def _metadata(bundle: Bundle) -> dict[str, str]:
-    """What an artifact says of itself: no date, path or host, so the bytes stay the same."""
-    manifest = bundle.manifest
-    return {
-        "recipe": manifest.recipe.name,
-        "architecture": manifest.recipe.architecture,
-        "seed": str(manifest.recipe.seed),
-        "data": manifest.data.name,
-        "data_sha256": manifest.data.sha256,
-        "checkpoint_sha256": manifest.artifact(CHECKPOINT).sha256,
-        "checkpoint_test_accuracy": f"{manifest.training.test_accuracy:.4f}",
-    }
 
 
 def _fetch(progress: Progress) -> Path:

@@ -1,0 +1,222 @@
+"""A trained model, or the bytes of an artifact, with all that its bundle must say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save as save_safetensors
+from torch import nn
+
+from mnist_edge import codec
+from mnist_edge.backends import load_backend
+from mnist_edge.backends.eager import float64_logits
+from mnist_edge.bundle import (
+    CHECKPOINT,
+    Artifact,
+    Bundle,
+    DataRecord,
+    Manifest,
+    Reference,
+    TrainingRecord,
+    free_name,
+    record,
+    save_bundle,
+)
+from mnist_edge.data import DataSet
+from mnist_edge.history import Epoch
+from mnist_edge.machine import library_versions
+from mnist_edge.metrics import accuracy, cross_entropy
+from mnist_edge.models import count_parameters
+from mnist_edge.plots import training_curves
+from mnist_edge.recipes import Device, Format, Precision, TrainRecipe, tolerance
+from mnist_edge.signature import Labels, to_images
+from mnist_edge.storage import pack_arrays
+from mnist_edge.train import evaluate
+from mnist_edge.verify import compare, is_batch_invariant
+
+REFERENCE_SIZE = 256
+CALIBRATION_SIZE = 512
+
+
+def write_bundle(
+    folder: Path,
+    recipe: TrainRecipe,
+    data: DataSet,
+    model: nn.Sequential,
+    *,
+    history: Sequence[Epoch] = (),
+    duration_s: float = 0.0,
+    device: Device = "cpu",
+) -> Bundle:
+    """Write a trained model with all that later verbs need of it.
+
+    Args:
+        folder: of the bundle; an earlier bundle in it is replaced once all is written.
+        recipe: names the architecture of `model`.
+        data: measures the model; some of its digits become the reference.
+        model: in evaluation mode, on the CPU.
+        history: of the training; empty where it is not known.
+        duration_s: of the training.
+        device: it was trained on.
+
+    Raises:
+        StorageError: as for `save_bundle`; the folder is as it was.
+    """
+    weights = save_safetensors(
+        {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    )
+    reference = _reference(model, data)
+    contents = {
+        free_name(folder, name): content
+        for name, content in (
+            ("checkpoint.safetensors", weights),
+            ("reference.npz", pack_arrays(asdict(reference))),
+            ("calibration.npz", _calibration(data)),
+            *_course(history),
+        )
+    }
+    checkpoint, reference_record, *extras = (
+        record(name, content) for name, content in contents.items()
+    )
+    artifact = judged_artifact(
+        weights,
+        recipe,
+        reference,
+        file=checkpoint.file,
+        format_="checkpoint",
+        precision="float32",
+        checkpoint_sha256=checkpoint.sha256,
+    )
+    manifest = Manifest(
+        schema=1,
+        recipe=recipe,
+        data=DataRecord(
+            name=data.name,
+            sha256=data.sha256,
+            train_size=len(data.train_labels),
+            test_size=len(data.test_labels),
+        ),
+        training=_training(model, data, duration_s=duration_s, device=device),
+        versions=library_versions(),
+        reference=reference_record,
+        artifacts=(artifact,),
+        extras=tuple(extras),
+    )
+    bundle = Bundle(folder, manifest)
+    save_bundle(bundle, contents)
+    return bundle
+
+
+def _reference(model: nn.Sequential, data: DataSet) -> Reference:
+    sample = balanced_sample(data.test_labels, REFERENCE_SIZE)
+    images = data.test_images[sample]
+    return Reference(
+        images=images,
+        labels=data.test_labels[sample],
+        logits=float64_logits(model, to_images(images)),
+    )
+
+
+def _calibration(data: DataSet) -> bytes:
+    """Training digits for static quantization: the test set must not shape an artifact."""
+    sample = balanced_sample(data.train_labels, CALIBRATION_SIZE)
+    return pack_arrays({"images": data.train_images[sample], "labels": data.train_labels[sample]})
+
+
+def _course(history: Sequence[Epoch]) -> list[tuple[str, bytes]]:
+    if not history:
+        return []
+    return [
+        ("history.json", codec.dumps(tuple(history)).encode()),
+        ("training.png", training_curves(history)),
+    ]
+
+
+def _training(
+    model: nn.Sequential, data: DataSet, *, duration_s: float, device: Device
+) -> TrainingRecord:
+    train_logits = evaluate(model, data.train_images, "cpu")
+    test_logits = evaluate(model, data.test_images, "cpu")
+    return TrainingRecord(
+        train_loss=cross_entropy(train_logits, data.train_labels),
+        train_accuracy=accuracy(train_logits, data.train_labels),
+        test_loss=cross_entropy(test_logits, data.test_labels),
+        test_accuracy=accuracy(test_logits, data.test_labels),
+        duration_s=duration_s,
+        parameters=count_parameters(model),
+        device=device,
+    )
+
+
+def balanced_sample(labels: Labels, count: int) -> NDArray[np.intp]:
+    """Indices, in rising order, of the first digits of each class, `count` in all.
+
+    Deterministic, and as even over the classes as the numbers allow.
+    """
+    rank = np.empty(len(labels), np.int64)
+    for digit in np.unique(labels):
+        members = np.flatnonzero(labels == digit)
+        rank[members] = np.arange(len(members))
+    return np.sort(np.argsort(rank, kind="stable")[:count])
+
+
+def judged_artifact(
+    data: bytes,
+    recipe: TrainRecipe,
+    reference: Reference,
+    *,
+    file: str,
+    format_: Format,
+    precision: Precision,
+    checkpoint_sha256: str,
+    opset: int = 0,
+) -> Artifact:
+    """Run the bytes of an artifact over the reference and describe it for the manifest.
+
+    Args:
+        data: the whole file.
+        recipe: names the architecture.
+        reference: the digits to run, and the answers of the checkpoint.
+        file: the name that it will have in the bundle.
+        format_: of the file.
+        precision: of its arithmetic.
+        checkpoint_sha256: of the weights that it was made from.
+        opset: the ONNX operator set; 0 for formats that have none.
+    """
+    images = to_images(reference.images)
+    backend = load_backend(data, format_, recipe)
+    try:
+        parity = compare(
+            backend.run(images), reference.logits, reference.labels, tolerance(format_, precision)
+        )
+        invariant = is_batch_invariant(backend, images)
+    finally:
+        backend.close()
+    return Artifact(
+        **asdict(record(file, data)),
+        name=f"{format_}-{precision}",
+        format=format_,
+        precision=precision,
+        opset=opset,
+        checkpoint_sha256=checkpoint_sha256,
+        parity=parity,
+        batch_invariant=invariant,
+    )
+
+
+def artifact_metadata(bundle: Bundle) -> dict[str, str]:
+    """What an artifact says of itself: no date, path or host, so the bytes stay the same."""
+    manifest = bundle.manifest
+    return {
+        "recipe": manifest.recipe.name,
+        "architecture": manifest.recipe.architecture,
+        "seed": str(manifest.recipe.seed),
+        "data": manifest.data.name,
+        "data_sha256": manifest.data.sha256,
+        "checkpoint_sha256": manifest.artifact(CHECKPOINT).sha256,
+        "checkpoint_test_accuracy": f"{manifest.training.test_accuracy:.4f}",
+    }
