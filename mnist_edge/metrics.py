@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,49 @@ def confusion(predicted: Labels, labels: Labels) -> NDArray[np.int64]:
     """(10, 10) counts: the true class picks the row, the predicted one the column."""
     count = len(CLASSES)
     return np.bincount(labels * count + predicted, minlength=count * count).reshape(count, count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScores:
+    """How well one digit is told from the others. Shares 0 to 1; 0 where there is nothing to share.
+
+    Attributes:
+        digit: the class.
+        support: how many there are of it.
+        predicted: how many were named so.
+        precision: the share of those named so that are.
+        recall: the share of those that are that were named so.
+        f1: the harmonic mean of both.
+    """
+
+    digit: int
+    support: int
+    predicted: int
+    precision: float
+    recall: float
+    f1: float
+
+
+def per_class(confusion: NDArray[np.int64]) -> tuple[ClassScores, ...]:
+    """The scores of each class, from a confusion matrix (10, 10) with the true classes as rows."""
+    return tuple(
+        ClassScores(
+            digit=digit,
+            support=support,
+            predicted=predicted,
+            precision=right / max(1, predicted),
+            recall=right / max(1, support),
+            f1=2 * right / max(1, support + predicted),
+        )
+        for digit, (right, support, predicted) in enumerate(
+            zip(
+                confusion.diagonal().tolist(),
+                confusion.sum(axis=1).tolist(),
+                confusion.sum(axis=0).tolist(),
+                strict=True,
+            )
+        )
+    )
 
 
 def top1_margin(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
