@@ -1,0 +1,147 @@
+"""From the bytes of any picture file to one upright picture in memory."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageOps
+
+from mnist_edge.errors import BadInput
+
+MAX_BYTES = 64 << 20
+"""Longer files are refused: a pipe may never end, and no drawing of a digit needs as much."""
+
+MAX_PIXELS = 80_000_000
+"""More are refused before they are decoded. Below the count that Pillow itself warns of."""
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""The Pillow readers that may see a file. PPM stands for PBM, PGM and PFM, too."""
+
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    *((b"P" + kind, "PPM") for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f", b"F")),
+)
+
+# What people send instead, by bytes near the start: they deserve better than "no picture".
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"<svg", "an SVG drawing"),
+    (b"%!PS", "an EPS drawing"),
+    (b"\xc5\xd0\xd3\xc6", "an EPS drawing"),
+    (b"%PDF", "a PDF document"),
+    (b"ftypheic", "an HEIC photo"),
+    (b"ftypmif1", "an HEIC photo"),
+    (b"ftypavif", "an AVIF photo"),
+)
+
+_HEAD_BYTES = 256
+_CHUNK_BYTES = 1 << 20
+_ORIENTATION = 0x0112
+_UPRIGHT = 1
+_CONVERT = f"save it as PNG or JPEG; read are {', '.join(FORMATS)}"
+
+
+def read_picture(source: Path | str | bytes | BinaryIO) -> Image.Image:
+    """Read one picture file, whole and checked.
+
+    Args:
+        source: a path, the bytes of a file, or a binary stream such as `sys.stdin.buffer`.
+
+    Returns:
+        The decoded picture, upright; of an animated one the first frame.
+
+    Raises:
+        BadInput: it cannot be read, is no picture of a known format, is damaged, or too large.
+    """
+    if isinstance(source, bytes):
+        return _decode(_read_limited(io.BytesIO(source), "the picture"), "the picture")
+    if not isinstance(source, (str, Path)):
+        return _decode(_read_limited(source, "the stream"), "the stream")
+    try:
+        with Path(source).open("rb") as stream:
+            data = _read_limited(stream, str(source))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(
+            f"cannot read {source}: {reason}", fix="give the path of a readable picture"
+        ) from None
+    return _decode(data, str(source))
+
+
+def _read_limited(stream: BinaryIO, name: str) -> bytes:
+    # The first bytes decide before the rest is read: /dev/zero must not cost 64 MiB.
+    data = bytearray(stream.read(_HEAD_BYTES))
+    _sniff(bytes(data), name)
+    while chunk := stream.read(_CHUNK_BYTES):
+        data += chunk
+        if len(data) > MAX_BYTES:
+            raise BadInput(
+                f"{name} is longer than {MAX_BYTES >> 20} MiB", fix="give a smaller picture"
+            )
+    return bytes(data)
+
+
+def _sniff(head: bytes, name: str) -> str:
+    """The format that the first bytes of a file tell."""
+    if not head:
+        raise BadInput(f"{name} is empty", fix="give a picture file")
+    for signature, form in _SIGNATURES:
+        if head.startswith(signature):
+            return form
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    for marker, kind in _FOREIGN:
+        if marker in head:
+            raise BadInput(f"{name} is {kind}, which cannot be read", fix=_CONVERT)
+    raise BadInput(f"{name} is not a picture of a known format", fix=_CONVERT)
+
+
+def _decode(data: bytes, name: str) -> Image.Image:
+    form = _sniff(data[:_HEAD_BYTES], name)
+    try:
+        image = _open(data, form)
+        if image.width * image.height <= MAX_PIXELS:
+            return _upright(_load(image, data, form))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        pass
+    except Exception as error:
+        # Pillow's readers let through whatever their parsers meet: OSError, SyntaxError,
+        # struct.error, IndexError and more. All of it means that the file is broken.
+        raise BadInput(
+            f"{name} is a damaged {form} file: {error}", fix="save the picture again"
+        ) from error
+    raise BadInput(
+        f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels",
+        fix="scale it down first",
+    )
+
+
+def _open(data: bytes, form: str) -> Image.Image:
+    # Pillow warns of bombs when it opens them, before our own limit is asked.
+    with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+        return Image.open(io.BytesIO(data), formats=(form,))
+
+
+def _load(image: Image.Image, data: bytes, form: str) -> Image.Image:
+    """Decode every pixel: a picture that is cut off anywhere is an error, not half a digit."""
+    if form == "PNG":
+        # Loading stops at the last pixel; verifying sees every checksum and the end mark.
+        image.verify()
+        image = _open(data, form)
+    image.load()
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn the picture as its camera held it: phones store every photo in one orientation."""
+    if image.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT:
+        return image
+    return ImageOps.exif_transpose(image)

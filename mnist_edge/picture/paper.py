@@ -1,0 +1,295 @@
+"""From a picture in memory to its ink: white strokes on black, noise and uneven light removed.
+
+Every function is one step of the contract and gives its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from mnist_edge.errors import BadInput
+from mnist_edge.picture.components import Components, components, keep
+
+Grey: TypeAlias = NDArray[np.uint8]
+"""(H, W), 0 is black, 255 is white."""
+
+WORK_SIDE = 400
+MIN_SIDE = 5
+MIN_CONTRAST = 24
+MIN_COHERENCE = 0.25
+
+_FINE_SIDE = 100
+_THUMB_SIDE = 48
+_UNEVEN = 12
+_COLOUR_GAIN = 1.5
+_SPECK_SHARE = 0.03
+_EDGE_SHARE = 0.25
+_WIDE_MODES = ("F", "I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def from_array(array: NDArray[np.generic]) -> Image.Image:
+    """Take an array as a picture.
+
+    Args:
+        array: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; a fourth channel is opacity. uint8 in
+            0 to 255, floats in 0 to 1, or bool. Which of ink and paper is the brighter one is
+            found from the border, as for files.
+
+    Raises:
+        BadInput: another shape, dtype or range, NaN or infinity.
+    """
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise BadInput(
+            f"an array of shape {array.shape} is no picture",
+            fix="pass (height, width), (height, width, 3) or (height, width, 4)",
+        )
+    if array.dtype == np.bool_:
+        return _image(array.astype(np.uint8) * np.uint8(255))
+    if array.dtype == np.uint8:
+        return _image(array.view(np.uint8))
+    if array.dtype.kind != "f":
+        raise BadInput(
+            f"an array of {array.dtype} has no known range",
+            fix="pass uint8 in 0 to 255, floats in 0 to 1, or bool",
+        )
+    floats = array.astype(np.float32)
+    if not np.isfinite(floats).all():
+        raise BadInput("the array holds NaN or infinity", fix="clean it before prediction")
+    if floats.size and (floats.min() < 0 or floats.max() > 1):
+        raise BadInput(
+            f"the array lies in [{floats.min():g}, {floats.max():g}], floats must be in [0, 1]",
+            fix="divide by its largest value, or pass uint8 in 0 to 255",
+        )
+    return _image((floats * 255 + 0.5).astype(np.uint8))
+
+
+def grey_of(image: Image.Image, steps: list[str]) -> Grey:
+    """One brightness per pixel, whatever the mode, at most `WORK_SIDE` pixels long."""
+    if min(image.size) < MIN_SIDE:
+        raise BadInput(
+            f"{image.width}x{image.height} pixels are too few for a digit",
+            fix=f"give a picture of at least {MIN_SIDE}x{MIN_SIDE} pixels",
+        )
+    if image.mode in _WIDE_MODES:
+        image = _scale_depth(image, steps)
+    if image.has_transparency_data:
+        image = _reduce(image.convert("RGBA"), steps)
+        return _composite(image, steps)
+    if image.mode != "L":
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    image = _reduce(image, steps)
+    return np.asarray(image) if image.mode == "L" else _weigh_colours(image, steps)
+
+
+def find_ink(grey: Grey, steps: list[str]) -> Grey | None:
+    """White ink on black paper, its median at full white; None where there is nothing but paper.
+
+    Args:
+        grey: of either polarity.
+        steps: told what was done.
+    """
+    if int(grey.max()) - int(grey.min()) < MIN_CONTRAST:
+        return None
+    dark = _turn_dark_on_bright(grey, steps)
+    ink = _flatten_light(dark, steps)
+    level = _otsu(ink)
+    if not (ink > level).any() or _coherence(ink) < MIN_COHERENCE:
+        return None
+    # Ruled lines are paler than the pen: what has not half the ink of the strokes is none.
+    level = max(level, int(np.percentile(ink[ink > level], 90)) // 2)
+    top = int(np.median(ink[ink > level]))
+    return _clear_paper(ink, level, top) if top >= MIN_CONTRAST else None
+
+
+def drop_noise(ink: Grey, steps: list[str]) -> tuple[Grey, Components]:
+    """Remove specks of dust, and the table's edge, which are no part of any digit."""
+    mask = ink > 127
+    if max(ink.shape) > _FINE_SIDE:
+        # A line thinner than a pixel comes and goes; grown by one pixel, it is one part again.
+        mask = _grown(mask)
+    parts = components(mask)
+    bad = _specks(parts) | _edges(parts)
+    if bad.any():
+        steps.append(f"{int(bad.sum())} specks dropped")
+    kept = np.flatnonzero(~bad).tolist()
+    return keep_parts(ink, parts, kept), keep(parts, kept)
+
+
+def keep_parts(ink: Grey, parts: Components, kept: Sequence[int]) -> Grey:
+    """The ink of some parts alone, with the soft rim that lies outside the mask."""
+    wanted = np.zeros(len(parts.areas) + 1, np.bool_)
+    wanted[[index + 1 for index in kept]] = True
+    return np.where(_grown(wanted[parts.labels]), ink, np.uint8(0))
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask and every pixel that touches it."""
+    rows = mask.copy()
+    rows[1:] |= mask[:-1]
+    rows[:-1] |= mask[1:]
+    grown = rows.copy()
+    grown[:, 1:] |= rows[:, :-1]
+    grown[:, :-1] |= rows[:, 1:]
+    return grown
+
+
+def _image(array: NDArray[np.uint8]) -> Image.Image:
+    if 0 in array.shape:
+        raise BadInput(f"an array of shape {array.shape} is empty", fix="pass a picture")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _scale_depth(image: Image.Image, steps: list[str]) -> Image.Image:
+    """Bring 16 and 32 bits to 8 by the picture's own range: Pillow would clip them at 255."""
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise BadInput("the picture holds NaN or infinity", fix="save it as an 8-bit PNG")
+    low, span = values.min(), np.ptp(values)
+    steps.append(f"range {low:g} to {low + span:g} scaled to 8 bits")
+    return Image.fromarray(((values - low) * (255 / span if span else 0)).astype(np.uint8))
+
+
+def _reduce(image: Image.Image, steps: list[str]) -> Image.Image:
+    """Average large pictures down: a digit is as readable, and all that follows is faster."""
+    factor = -(-max(image.size) // WORK_SIDE)
+    if factor == 1:
+        return image
+    steps.append(f"reduced {factor} times")
+    return image.reduce(factor)
+
+
+def _weigh_colours(image: Image.Image, steps: list[str]) -> Grey:
+    """Brightness, or the one colour channel that shows far more: yellow on white has no luma."""
+    luma = np.asarray(image.convert("L"))
+    channels = np.asarray(image)
+    spreads = channels.std(axis=(0, 1))
+    best = int(spreads.argmax())
+    if spreads[best] <= _COLOUR_GAIN * luma.std() + 1:
+        return luma
+    steps.append(f"{('red', 'green', 'blue')[best]} channel taken")
+    return channels[:, :, best]
+
+
+def _composite(image: Image.Image, steps: list[str]) -> Grey:
+    """Lay a transparent picture on the paper that lets its ink be seen.
+
+    A drawing on nothing gets paper of the other brightness. A card that is opaque for the most
+    part and has its own two tones gets paper of its own.
+    """
+    grey = np.asarray(image.convert("RGB").convert("L")).astype(np.float32)
+    alpha = np.asarray(image.getchannel("A")).astype(np.float32) / 255
+    if not alpha.any():
+        return np.zeros_like(grey, np.uint8)
+    opaque = grey[alpha > 0.5] if (alpha > 0.5).any() else grey[alpha > 0]
+    if alpha.min() == 1:
+        return grey.astype(np.uint8)
+    is_card = opaque.size > grey.size / 2 and np.ptp(np.percentile(opaque, (2, 98))) > 64
+    middle = float(np.median(opaque))
+    opposite = 255.0 if middle < 128 else 0.0
+    paper = middle if is_card else opposite
+    steps.append(f"transparency laid on {'black' if paper < 128 else 'white'}")
+    return (grey * alpha + paper * (1 - alpha) + 0.5).astype(np.uint8)
+
+
+def _turn_dark_on_bright(grey: Grey, steps: list[str]) -> Grey:
+    """Make the ink the dark side. Paper is what the border shows; MNIST's own is black."""
+    border = _border(grey)
+    middle = (int(grey.max()) + int(grey.min())) / 2
+    bright = float((border > middle).mean())
+    if 0.4 < bright < 0.6:
+        # The border does not tell: ink covers less of a picture than paper does.
+        bright = float((grey > middle).mean())
+    if bright >= 0.5:
+        steps.append("inverted, for the border is bright")
+        return grey
+    return 255 - grey
+
+
+def _flatten_light(dark: Grey, steps: list[str]) -> Grey:
+    """Divide by the paper's own brightness, so that a shadow is not taken for ink.
+
+    The paper is the morphological closing over a third of the side: wider than any stroke.
+    """
+    sides = _border_levels(dark)
+    paper: NDArray[np.float32] | np.float32 = np.float32(np.median(_border(dark)))
+    if np.ptp(sides) > _UNEVEN:
+        paper = _closing(dark)
+        steps.append("uneven light flattened")
+    share = 1 - dark.astype(np.float32) / np.maximum(paper, np.float32(1))
+    return (np.clip(share, 0, 1) * np.float32(255)).astype(np.uint8)
+
+
+def _border(grey: Grey) -> Grey:
+    """The outermost ring of pixels."""
+    return np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+
+
+def _border_levels(grey: Grey) -> NDArray[np.float64]:
+    """The brightness at the eight half sides."""
+    height, width = grey.shape[0] // 2, grey.shape[1] // 2
+    strips = (grey[0], grey[-1], grey[:, 0], grey[:, -1])
+    halves = (width, width, height, height)
+    pieces = [
+        p for strip, half in zip(strips, halves, strict=True) for p in (strip[:half], strip[half:])
+    ]
+    return np.array([np.median(piece) for piece in pieces])
+
+
+def _closing(dark: Grey) -> NDArray[np.float32]:
+    thumb = Image.fromarray(dark)
+    thumb.thumbnail((_THUMB_SIDE, _THUMB_SIDE), Image.Resampling.BOX)
+    reach = max(thumb.size) // 6
+    widest = np.asarray(thumb.filter(ImageFilter.MaxFilter(2 * reach + 1))).astype(np.int16)
+    # Carried on beyond the border with its slope; cut off there, it would leave a dark rim.
+    beyond = np.clip(np.pad(widest, reach, "reflect", reflect_type="odd"), 0, 255)
+    closed = Image.fromarray(beyond.astype(np.uint8)).filter(ImageFilter.MinFilter(2 * reach + 1))
+    inside = (reach, reach, reach + thumb.width, reach + thumb.height)
+    smooth = closed.filter(ImageFilter.BoxBlur(1)).crop(inside)
+    return np.asarray(smooth.resize(dark.shape[::-1], Image.Resampling.BILINEAR)).astype(np.float32)
+
+
+def _otsu(ink: Grey) -> int:
+    """The level that parts ink from paper best (Otsu 1979)."""
+    counts = np.bincount(ink.ravel(), minlength=256).astype(np.float64)
+    below, mass = np.cumsum(counts), np.cumsum(counts * np.arange(256))
+    above = below[-1] - below
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = (mass[-1] * below / below[-1] - mass) ** 2 / (below * above)
+    return int(np.nanargmax(between[:-1]))
+
+
+def _coherence(ink: Grey) -> float:
+    """Correlation of neighbours: strokes have it, noise has none."""
+    centred = ink.astype(np.float32) - ink.mean()
+    power = float((centred**2).mean())
+    across = float((centred[:, 1:] * centred[:, :-1]).mean())
+    down = float((centred[1:] * centred[:-1]).mean())
+    return (across + down) / (2 * power) if power else 0.0
+
+
+def _clear_paper(ink: Grey, level: int, top: int) -> Grey:
+    """Stretch so that paper is 0 and the typical stroke is 255, with a soft edge between."""
+    low = min(level, top - 1) / 2
+    stretched = (ink.astype(np.float32) - low) * (255 / (top - low))
+    cleared: Grey = np.clip(stretched, 0, 255).astype(np.uint8)
+    return cleared
+
+
+def _specks(parts: Components) -> NDArray[np.bool_]:
+    """Parts far smaller than the largest. The bar of a 5 is a tenth of it or more."""
+    specks: NDArray[np.bool_] = parts.areas < _SPECK_SHARE * parts.areas.max()
+    return specks
+
+
+def _edges(parts: Components) -> NDArray[np.bool_]:
+    """Parts that run along the border, as a table beside the paper does; never all parts."""
+    labels = parts.labels
+    ring = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
+    share = np.bincount(ring, minlength=len(parts.areas) + 1)[1:] / ring.size
+    along = share > _EDGE_SHARE
+    return along if not along.all() else np.zeros_like(along)

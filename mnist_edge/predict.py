@@ -1,0 +1,327 @@
+"""Pictures to digits and probabilities, on a device without torch.
+
+predictor = Predictor.load()
+print(predictor("seven.png").digit)
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.backends import Backend, load_backend
+from mnist_edge.bundle import Artifact, open_bundle
+from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
+from mnist_edge.metrics import softmax
+from mnist_edge.picture import Picture, Source, load_picture, split_digits
+from mnist_edge.progress import Progress, silent
+from mnist_edge.recipes import DEFAULT_ARTIFACT, Device
+from mnist_edge.signature import IMAGE_SHAPE, Images
+
+Status: TypeAlias = Literal["digit", "no digit"]
+
+LOW_CONFIDENCE = 0.8
+"""Below it a prediction carries a warning."""
+
+BATCH_SIZE = 256
+"""Pictures classified at once: enough to keep a runtime busy, few enough to stream."""
+
+SUFFIXES = frozenset(
+    "bmp gif jpeg jpg pbm pfm pgm png pnm ppm tif tiff webp".split()  # noqa: SIM905
+)
+"""Endings of the files taken from a folder; a file named by itself is tried in any case."""
+
+_MAX_MODEL_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a net says of one picture.
+
+    Attributes:
+        status: `digit`, or `no digit` where there was nothing to read.
+        digit: 0 to 9; None where there is no digit.
+        probability: of `digit`, 0 to 1; 0 where there is none.
+        probabilities: of 0 to 9, adding up to 1; empty where there is no digit.
+        notes: what a user should know before trusting it, such as low confidence.
+    """
+
+    status: Status
+    digit: int | None
+    probability: float
+    probabilities: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+
+    def top(self, count: int = 3) -> tuple[tuple[int, float], ...]:
+        """The most probable digits with their probabilities, the best first."""
+        ranked = sorted(enumerate(self.probabilities), key=lambda pair: -pair[1])
+        return tuple(ranked[:count])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reading:
+    """One digit of a picture: what the net was fed and what it said."""
+
+    picture: Picture
+    prediction: Prediction
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FileResult:
+    """What came of one source: its readings, or the error that stopped it.
+
+    Attributes:
+        source: as it was given.
+        readings: one, or with `many` one for each digit from left to right; empty on an error.
+        error: why there is no reading.
+    """
+
+    source: Source
+    readings: tuple[Reading, ...] = ()
+    error: MnistEdgeError | None = None
+
+
+class Predictor:
+    """A classifier ready for pictures. May be called from several threads at once.
+
+    Args:
+        backend: runs the net; closed with the predictor.
+        batch_invariant: whether a picture's answer may depend on its batch. If it may, pictures
+            are classified one at a time, so that a folder gives what its files give alone.
+    """
+
+    def __init__(self, backend: Backend, *, batch_invariant: bool = True) -> None:
+        self._backend = backend
+        self._batch_invariant = batch_invariant
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str | None = None,
+        *,
+        artifact: str = DEFAULT_ARTIFACT,
+        device: Device = "cpu",
+        threads: int = 1,
+        allow_mismatch: bool = False,
+    ) -> Predictor:
+        """Load one artifact of a bundle, or a file that `mnist-edge export` wrote.
+
+        Args:
+            path: a bundle, or an `.onnx` or `.ort` file; by default the bundle in
+                `exports/model`, else the one that is shipped.
+            artifact: which of the bundle's; of no meaning for a file.
+            device: where to run.
+            threads: of the runtime.
+            allow_mismatch: also take an artifact that was found to differ from its checkpoint.
+
+        Raises:
+            BundleError: there is no such bundle or file, or it is damaged.
+            UsageError: the bundle has no such artifact, or it failed its comparison.
+            DeviceUnavailable: the device is not there.
+            MissingDependency: the runtime is not installed.
+        """
+        place = None if path is None else Path(path)
+        if place is not None and place.is_file():
+            return cls(_open_file(place, device, threads), batch_invariant=False)
+        bundle = open_bundle(place)
+        chosen = bundle.artifact(artifact)
+        if not allow_mismatch:
+            _check_parity(chosen)
+        backend = load_backend(
+            bundle.read(chosen),
+            chosen.format,
+            bundle.manifest.recipe,
+            device=device,
+            threads=threads,
+        )
+        return cls(backend, batch_invariant=chosen.batch_invariant)
+
+    def __call__(self, image: Source) -> Prediction:
+        """Name the digit in one picture.
+
+        Args:
+            image: a path, the bytes of a file, a binary stream, a PIL image or an array. Arrays
+                (H, W), (H, W, 3) and (H, W, 4) are pictures: uint8 in 0 to 255, floats in 0 to 1,
+                or bool, of either polarity. An array (1, 28, 28) or (1, 1, 28, 28) of float32 is
+                the net's own input, white digit on black in [0, 1], and is taken as it is.
+
+        Raises:
+            BadInput: it is no picture, or an array of another shape, type or range.
+        """
+        if isinstance(image, np.ndarray) and image.shape[-3:] == IMAGE_SHAPE:
+            return self.predict_images(_as_input(image))[0]
+        return self.predict_pictures([load_picture(image)])[0]
+
+    def predict_images(self, images: Images) -> list[Prediction]:
+        """Classify the net's own input, (N, 1, 28, 28) float32 in [0, 1], white on black."""
+        if self._batch_invariant or len(images) == 1:
+            logits = self._backend.run(images)
+        else:
+            rows = [self._backend.run(images[i : i + 1]) for i in range(len(images))]
+            logits = np.concatenate(rows) if rows else self._backend.run(images)
+        return [_prediction(row) for row in softmax(logits).tolist()]
+
+    def predict_pictures(self, pictures: Sequence[Picture]) -> list[Prediction]:
+        """Classify pictures that are already normalised; blank ones never reach the net."""
+        readable = [picture for picture in pictures if not picture.blank]
+        if not readable:
+            return [_NO_DIGIT] * len(pictures)
+        images = np.concatenate([picture.images for picture in readable])
+        answers = iter(self.predict_images(images))
+        return [
+            _NO_DIGIT if picture.blank else _noted(next(answers), picture) for picture in pictures
+        ]
+
+    def close(self) -> None:
+        """Free the runtime. Safe to call twice."""
+        self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def find_pictures(paths: Iterable[Path | str]) -> list[Path]:
+    """Files as they are, folders and patterns as the pictures in them, in the order given.
+
+    A folder gives every file below it that is named like a picture, sorted by path; hidden files
+    and links to folders are left out, so no loop can catch it. What does not exist or holds no
+    picture is kept as it is: reading it tells the user.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found += _in_folder(path) or [path]
+        elif not path.exists() and glob.has_magic(str(path)):
+            matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
+            found += [Path(match) for match in matches] or [path]
+        else:
+            found.append(path)
+    return found
+
+
+def predict_files(
+    predictor: Predictor,
+    sources: Sequence[Source],
+    *,
+    many: bool = False,
+    batch_size: int = BATCH_SIZE,
+    progress: Progress = silent,
+) -> Iterator[FileResult]:
+    """Classify many pictures in batches; results stream in the order of the sources.
+
+    Args:
+        predictor: does the work.
+        sources: paths, streams or pictures in memory.
+        many: read every digit of a picture, from left to right, instead of one.
+        batch_size: sources read before they are classified together.
+        progress: told after each batch.
+
+    Yields:
+        One result a source. One that cannot be read gives its error, and the rest goes on.
+    """
+    remaining, done = iter(sources), 0
+    while batch := list(islice(remaining, batch_size)):
+        loaded = [_load(source, many=many) for source in batch]
+        pictures = [p for item in loaded if isinstance(item, tuple) for p in item]
+        answers = iter(predictor.predict_pictures(pictures))
+        for source, item in zip(batch, loaded, strict=True):
+            if isinstance(item, MnistEdgeError):
+                yield FileResult(source=source, error=item)
+                continue
+            readings = tuple(Reading(picture=p, prediction=next(answers)) for p in item)
+            yield FileResult(source=source, readings=readings)
+        done += len(batch)
+        progress(done, len(sources))
+
+
+_NO_DIGIT = Prediction(
+    status="no digit",
+    digit=None,
+    probability=0.0,
+    probabilities=(),
+    notes=("no digit found",),
+)
+
+
+def _prediction(probabilities: list[float]) -> Prediction:
+    probability = max(probabilities)
+    notes = ("low confidence",) if probability < LOW_CONFIDENCE else ()
+    return Prediction(
+        status="digit",
+        digit=probabilities.index(probability),
+        probability=probability,
+        probabilities=tuple(probabilities),
+        notes=notes,
+    )
+
+
+def _noted(prediction: Prediction, picture: Picture) -> Prediction:
+    if len(picture.boxes) < 2:
+        return prediction
+    note = f"{len(picture.boxes)} digits found, the largest read"
+    return replace(prediction, notes=(*prediction.notes, note))
+
+
+def _as_input(image: NDArray[np.generic]) -> Images:
+    if image.dtype != np.float32 or image.size != np.prod(IMAGE_SHAPE):
+        raise BadInput(
+            f"an array of {image.dtype} and shape {image.shape} is not one input of the net",
+            fix="pass one picture (28, 28), or float32 (N, 1, 28, 28) to predict_images",
+        )
+    return image.view(np.float32).reshape(1, *IMAGE_SHAPE)
+
+
+def _load(source: Source, *, many: bool) -> tuple[Picture, ...] | MnistEdgeError:
+    try:
+        return split_digits(source) if many else (load_picture(source),)
+    except MnistEdgeError as error:
+        return error
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    found = []
+    for base, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(base, name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower()[1:] in SUFFIXES
+        ]
+    return sorted(found)
+
+
+def _open_file(path: Path, device: Device, threads: int) -> Backend:
+    if path.suffix not in (".onnx", ".ort"):
+        raise UsageError(
+            f"{path} is neither a bundle nor an .onnx or .ort file",
+            fix="give the folder of a bundle, or a file made by mnist-edge export --format onnx",
+        )
+    from mnist_edge.backends.ort import OrtBackend
+
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_MODEL_BYTES)
+    except OSError as error:
+        raise BundleError(
+            f"cannot read {path}: {error.strerror}", fix="make the file readable"
+        ) from error
+    return OrtBackend(data, device=device, threads=threads)
+
+
+def _check_parity(artifact: Artifact) -> None:
+    if not artifact.parity.passed:
+        raise UsageError(
+            f"{artifact.name} gave other answers than its checkpoint: {artifact.parity.reason}",
+            fix="export it again, choose another --artifact, or allow the mismatch",
+        )
