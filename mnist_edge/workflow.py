@@ -119,6 +119,21 @@ def train_bundle(
         return open_bundle(folder)
 
 
+def import_bundle(weights: Path, recipe: TrainRecipe, data: DataSet, folder: Path) -> Bundle:
+    """Make a bundle of weights that were trained elsewhere, measured on `data`.
+
+    Raises:
+        BadInput: the file holds no weights of the recipe's architecture.
+        StorageError, BundleError, MissingDependency: see there; the folder is as it was.
+    """
+    with _needed_to("import weights"):
+        from mnist_edge.assembly import write_bundle
+        from mnist_edge.importing import import_weights
+    recipe, model = import_weights(weights, recipe)
+    with lock(folder):
+        return write_bundle(folder, recipe, data, model)
+
+
 def read_state(folder: Path) -> bytes:
     """Where an interrupted training in `folder` stands. Raises TrainingError if there is none."""
     try:
