@@ -35,8 +35,10 @@ class TorchModuleBackend:
             raise ValueError("the backend is closed")
         if not len(images):  # torch 2.15 mis-shapes some operators' results for an empty batch
             return np.empty((0, len(CLASSES)), np.float32)
-        # from_numpy shares the memory, and warns where it is read-only.
-        batch = torch.from_numpy(images if images.flags.writeable else images.copy())
+        # from_numpy shares the memory. It warns where that is read-only, and refuses a negative
+        # stride, which a batch of one may have: to numpy that is contiguous all the same.
+        shareable = images.flags.writeable and min(images.strides) > 0
+        batch = torch.from_numpy(images if shareable else images.copy())
         try:
             with torch.inference_mode():
                 logits = self._module(batch.to(self.device)).cpu()
