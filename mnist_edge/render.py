@@ -232,6 +232,7 @@ def _bench_notes(report: BenchReport) -> list[str]:
         for row in report.rows
         if row.status == "ok" and row.doubts
     ]
+    notes += [f"every row: {doubt}" for doubt in report.doubts]
     recipe = report.recipe
     notes.append(
         f"{_count(recipe.processes, 'process')} a row, {_count(recipe.threads, 'thread')}; "

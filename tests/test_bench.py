@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_bundle import tiny_artifact, tiny_bundle, tiny_reference
+from factory import make_artifact, make_bundle
 
 from mnist_edge import codec
 from mnist_edge.bench import BenchReport, bench, plan
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.edge
 def bundle(tmp_path: Path) -> Bundle:
     """Three artifacts whose files nothing can run: enough for a fake process."""
     files = {"onnx-float32": b"1", "onnx-int8-dynamic": b"22"}
-    return tiny_bundle(tmp_path / "model", tiny_reference(), files)
+    return make_bundle(tmp_path / "model", files)
 
 
 QUIET_MACHINE = Machine(
@@ -214,7 +214,6 @@ STEADY = (1e-4,) * 700
     ("runs", "validity", "doubt"),
     [
         ([_run(STEADY)] * 3, "VALID", ""),
-        ([_run(STEADY)], "SUSPECT", "1 of 3 processes"),
         ([_run(STEADY)] * 2 + [_run((1.2e-4,) * 700)], "SUSPECT", "differ by 20%"),
         ([_run(STEADY + (1.09e-4,) * 700)] * 3, "SUSPECT", "not steady in 3 of 3"),
         ([_run((1e-4,) * 100)] * 3, "SUSPECT", "662 samples for p99"),
@@ -245,7 +244,7 @@ def test_a_row_is_doubted_for_its_samples(
         ({"governor": "powersave"}, 1, 0.0, "powersave"),
     ],
 )
-def test_a_row_is_doubted_for_its_machine(
+def test_all_rows_are_doubted_for_their_machine(
     bundle: Bundle,
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, object],
@@ -257,17 +256,24 @@ def test_a_row_is_doubted_for_its_machine(
     monkeypatch.setattr("mnist_edge.bench.describe_machine", lambda: machine)
     monkeypatch.setattr("mnist_edge.bench.load_average", lambda: (load, load, load))
     report = bench(bundle, BenchRecipe(threads=threads), measure=FAKE)
-    for row in report.rows:
-        assert row.validity == "SUSPECT"
-        assert doubt in row.doubts[0]
+    assert doubt in "; ".join(report.doubts)
+    assert [(row.validity, row.doubts) for row in report.rows] == [("SUSPECT", ())] * 3
+
+
+def test_too_few_processes_are_doubted_once_for_all_rows(bundle: Bundle) -> None:
+    report = bench(bundle, BenchRecipe(processes=1), measure=FAKE)
+    assert len(report.doubts) == 1
+    assert "1 of the 3 processes" in report.doubts[0]
+    assert [(row.validity, row.doubts) for row in report.rows] == [("SUSPECT", ())] * 3
 
 
 def test_an_artifact_that_failed_parity_is_in_no_verdict(bundle: Bundle) -> None:
-    wrong = tiny_artifact("onnx-float32", b"1", passed=False)
+    weights = bundle.artifact(CHECKPOINT).sha256
+    wrong = make_artifact("onnx-float32", b"1", weights, passed=False)
     report = bench(bundle.with_artifacts((wrong,)), BenchRecipe(), measure=FAKE)
     row = next(row for row in report.rows if row.artifact == "onnx-float32")
     assert row.validity == "INVALID"
-    assert "9 flips" in row.doubts[0]
+    assert "made to fail" in row.doubts[0]
     assert report.fastest == "onnx-int8-dynamic/cpu"
 
 

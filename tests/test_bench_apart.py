@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_bundle import tiny_bundle, tiny_reference
+from factory import make_bundle, make_reference
 
 from mnist_edge import codec
 from mnist_edge.bench import apart, bench
@@ -34,13 +34,11 @@ QUICK = BenchRecipe(
 
 @pytest.fixture
 def onnx_bundle(tmp_path: Path) -> Bundle:
-    """A bundle with an ONNX file that computes the reference: one linear layer on five pixels."""
+    """A bundle with an ONNX file that computes the reference: one linear layer."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    reference = tiny_reference()
-    # Digit i has i / 255 in its first pixel and nothing else.
-    weights = np.zeros((784, 10), np.float32)
-    weights[0] = np.linspace(-255, 255, 10)
+    reference = make_reference(5)
+    weights = np.random.default_rng(0).normal(size=(784, 10)).astype(np.float32)
     logits = to_images(reference.images).reshape(-1, 784).astype(np.float64) @ weights
     make = onnx.helper
     graph = make.make_graph(
@@ -55,7 +53,9 @@ def onnx_bundle(tmp_path: Path) -> Bundle:
     )
     model = make.make_model(graph, ir_version=8, opset_imports=[make.make_opsetid("", 18)])
     exact = dataclasses.replace(reference, logits=logits)
-    return tiny_bundle(tmp_path / "model", exact, {"onnx-float32": model.SerializeToString()})
+    return make_bundle(
+        tmp_path / "model", {"onnx-float32": model.SerializeToString()}, reference=exact
+    )
 
 
 def _job(bundle: Path, **changes: object) -> Job:
@@ -113,6 +113,16 @@ def test_a_changed_file_is_a_failure(onnx_bundle: Bundle) -> None:
     assert isinstance(outcome, Failure)
     assert not outcome.absent
     assert "not the file that the manifest names" in outcome.reason
+
+
+def test_the_worker_is_found_from_any_folder_and_imports_nothing_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('the wrong numpy')")
+    monkeypatch.chdir(tmp_path)
+    outcome = run_apart(_job(tmp_path))
+    assert isinstance(outcome, Failure)
+    assert outcome.reason.startswith("no bundle at")
 
 
 @pytest.fixture

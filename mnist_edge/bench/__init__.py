@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mnist_edge.bench.apart import run_apart
-from mnist_edge.bench.judge import compare_rows, judge
+from mnist_edge.bench.judge import common_doubts, compare_rows, judge
 from mnist_edge.bench.measure import Failure, Job, Run
 from mnist_edge.bench.report import (
     PERCENTILES,
@@ -119,18 +119,20 @@ def plan(labels: Sequence[str], processes: int, seed: int) -> tuple[str, ...]:
 
 
 def _empty_report(bundle: Bundle, recipe: BenchRecipe, order: tuple[str, ...]) -> BenchReport:
+    machine, load = describe_machine(), load_average() or ()
     return BenchReport(
         schema=SCHEMA,
         bundle=bundle.path.resolve().name,
         data=bundle.manifest.data.name,
         data_sha256=bundle.manifest.data.sha256,
-        machine=describe_machine(),
+        machine=machine,
         versions=library_versions(),
-        load_before=load_average() or (),
+        load_before=load,
         load_after=(),
         recipe=recipe,
         order=order,
         finished=False,
+        doubts=common_doubts(machine, recipe, load),
         rows=(),
         fastest="",
         baseline="",
@@ -181,7 +183,9 @@ def _measurement(
         status: Status = "absent" if failure.absent else "failed"
         return replace(row, status=status, reason=failure.reason, doubts=(failure.reason,))
     percentiles_s = _percentiles_s(row.samples_s)
-    validity, doubts = judge(artifact, runs, percentiles_s, context)
+    validity, doubts = judge(artifact, runs, percentiles_s)
+    if validity == "VALID" and context.doubts:
+        validity = "SUSPECT"
     return replace(
         row,
         backend=runs[0].backend,

@@ -6,13 +6,12 @@ import statistics
 from collections.abc import Sequence
 
 from mnist_edge.bench.measure import Run
-from mnist_edge.bench.report import BenchReport, Measurement, Validity, Verdict, Word
+from mnist_edge.bench.report import Measurement, Validity, Verdict, Word
 from mnist_edge.bundle import Artifact
 from mnist_edge.machine import Machine
 from mnist_edge.recipes import BenchRecipe, tolerance
 from mnist_edge.stats import Interval, is_steady, ratio_of_medians, samples_needed
 
-# Fewer processes say too little about how much processes differ.
 _ENOUGH_PROCESSES = 3
 # A quantized net names a few digits in a thousand otherwise; more, and it is another net.
 _MOST_FLIPS = 0.05
@@ -25,17 +24,40 @@ def judge(
     artifact: Artifact,
     runs: Sequence[Run],
     percentiles_s: dict[str, Interval],
-    context: BenchReport,
 ) -> tuple[Validity, tuple[str, ...]]:
-    """Whether the figures of one row may be believed, and each reason why not, with advice."""
+    """Whether the figures of one row may be believed, and each reason why not, with advice.
+
+    What all rows have in common is left to `common_doubts`.
+    """
     errors = _errors(artifact, runs, percentiles_s)
     if errors:
         return "INVALID", errors
-    doubts = (
-        *_machine_doubts(context.machine, context.recipe, context.load_before),
-        *_sample_doubts(runs, percentiles_s),
-    )
+    doubts = _sample_doubts(runs, percentiles_s)
     return ("SUSPECT" if doubts else "VALID"), doubts
+
+
+def common_doubts(
+    machine: Machine, recipe: BenchRecipe, load: tuple[float, ...]
+) -> tuple[str, ...]:
+    """What is to be doubted of every row: the machine, and how it was asked."""
+    doubts = []
+    if recipe.processes < _ENOUGH_PROCESSES:
+        doubts.append(
+            f"{recipe.processes} of the {_ENOUGH_PROCESSES} processes that show how much processes "
+            "differ; raise --processes"
+        )
+    if recipe.threads > machine.usable_threads:
+        doubts.append(
+            f"{recipe.threads} threads where {machine.usable_threads} can run; lower --threads"
+        )
+    elif load and load[0] + recipe.threads > machine.usable_threads:
+        doubts.append(
+            f"a load of {load[0]:.1f} leaves too few of {machine.usable_threads} processors free; "
+            "wait for other programs to end"
+        )
+    if machine.governor in _SLOW_GOVERNORS:
+        doubts.append(f"the frequency governor is {machine.governor}; set it to performance")
+    return tuple(doubts)
 
 
 def compare_rows(rows: Sequence[Measurement], against: Measurement, seed: int) -> list[Verdict]:
@@ -76,13 +98,8 @@ def _errors(
     return tuple(errors)
 
 
-def _sample_doubts(runs: Sequence[Run], percentiles_s: dict[str, Interval]) -> list[str]:
+def _sample_doubts(runs: Sequence[Run], percentiles_s: dict[str, Interval]) -> tuple[str, ...]:
     doubts = []
-    if len(runs) < _ENOUGH_PROCESSES:
-        doubts.append(
-            f"{len(runs)} of {_ENOUGH_PROCESSES} processes: how much processes differ "
-            "is not known; raise --processes"
-        )
     unsteady = sum(not is_steady(run.single.samples_s) for run in runs)
     if unsteady:
         doubts.append(f"not steady in {unsteady} of {len(runs)} processes; raise --warmup")
@@ -95,20 +112,4 @@ def _sample_doubts(runs: Sequence[Run], percentiles_s: dict[str, Interval]) -> l
     overhead = max(run.timer_overhead_s for run in runs)
     if overhead > _MOST_TIMER_OVERHEAD * min(medians):
         doubts.append(f"the clock itself takes {overhead / min(medians):.0%} of a run")
-    return doubts
-
-
-def _machine_doubts(machine: Machine, recipe: BenchRecipe, load: tuple[float, ...]) -> list[str]:
-    doubts = []
-    if recipe.threads > machine.usable_threads:
-        doubts.append(
-            f"{recipe.threads} threads where {machine.usable_threads} can run; lower --threads"
-        )
-    elif load and load[0] + recipe.threads > machine.usable_threads:
-        doubts.append(
-            f"a load of {load[0]:.1f} leaves too few of {machine.usable_threads} processors free; "
-            "wait for other programs to end"
-        )
-    if machine.governor in _SLOW_GOVERNORS:
-        doubts.append(f"the frequency governor is {machine.governor}; set it to performance")
-    return doubts
+    return tuple(doubts)

@@ -39,7 +39,8 @@ class Measurement:
         threads: of the runtime, as set.
         status: `failed` if a process crashed or hung, `absent` if the device or runtime is.
         reason: why it is not `ok`.
-        validity: whether the figures may be believed; `doubts` tells why not, with advice.
+        validity: whether the figures may be believed; `doubts` tells why not, with advice, as far
+            as it concerns this row alone.
         percentiles_s: of single runs, all processes together: p50, p90, p99 and p99.9, those of
             them that the samples suffice for.
         throughput: by batch size.
@@ -141,6 +142,7 @@ class BenchReport:
         load_before, load_after: averages over 1, 5 and 15 minutes; empty where unknown.
         order: labels of the rows in the order in which their processes ran.
         finished: whether all of `order` has run.
+        doubts: why no row is VALID, with advice; empty where only rows have doubts of their own.
         rows: as far as they have run, in the order of the manifest.
         fastest: the label of the row with the least median; empty if no row is usable.
         baseline: the label of the checkpoint's first usable row; empty if there is none.
@@ -158,6 +160,7 @@ class BenchReport:
     recipe: BenchRecipe
     order: tuple[str, ...]
     finished: bool
+    doubts: tuple[str, ...]
     rows: tuple[Measurement, ...]
     fastest: str
     baseline: str
