@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mnist_edge import workflow
+from mnist_edge.assembly import balanced_sample
+from mnist_edge.backends import open_backend
+from mnist_edge.bundle import CHECKPOINT, Bundle, open_bundle
+from mnist_edge.data import DATA_VARIABLE, DataSet
+from mnist_edge.errors import (
+    BundleError,
+    DataUnavailable,
+    NotEquivalent,
+    StorageError,
+    TrainingError,
+    UsageError,
+)
+from mnist_edge.recipes import ExportRecipe, Tolerance, TrainRecipe
+from mnist_edge.signature import to_images
+
+TINY = TrainRecipe(
+    name="tiny",
+    architecture="compact",
+    widths=(8, 16),
+    epochs=2,
+    batch_size=50,
+    learning_rate=0.02,
+    optimizer="adamw",
+    schedule="onecycle",
+)
+QUANTIZED = ExportRecipe(precisions=("float32", "int8-dynamic"))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def check_whole(folder: Path) -> Bundle:
+    bundle = open_bundle(folder)
+    for record in bundle.manifest.records:
+        bundle.read(record)
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def trained(digits: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    return workflow.train_bundle(TINY, digits, folder, threads=1)
+
+
+@pytest.fixture
+def bundle(trained: Bundle, tmp_path: Path) -> Bundle:
+    """A bundle that the test may change. That a copy works shows that a bundle can be moved."""
+    shutil.copytree(trained.path, tmp_path / "model")
+    return open_bundle(tmp_path / "model")
+
+
+def test_a_trained_bundle_is_whole_and_says_what_it_is(bundle: Bundle, digits: DataSet) -> None:
+    manifest = check_whole(bundle.path).manifest
+    assert manifest.recipe == TINY
+    assert (manifest.data.name, manifest.data.sha256) == ("rendered", digits.sha256)
+    assert manifest.training.parameters == 4 * 8 * 9 + 16 + 8 * 16 * 9 + 32 + 144 * 10 + 10
+    assert {"torch", "numpy"} <= set(manifest.versions)
+    names = {record.file for record in manifest.records}
+    assert {"checkpoint.safetensors", "reference.npz", "history.json", "training.png"} <= names
+    history = json.loads((bundle.path / "history.json").read_text())
+    assert [line["epoch"] for line in history] == [1, 2]
+    assert history[-1]["test_accuracy"] == manifest.training.test_accuracy
+
+
+def test_the_reference_holds_the_answers_of_the_checkpoint(bundle: Bundle) -> None:
+    reference = bundle.reference()
+    with open_backend(bundle, bundle.artifact(CHECKPOINT)) as backend:
+        logits = backend.run(to_images(reference.images))
+    assert np.abs(logits - reference.logits).max() < 1e-4
+    assert reference.logits.dtype == np.float64
+
+
+def test_nothing_of_the_machine_is_in_the_bundle(bundle: Bundle, tmp_path: Path) -> None:
+    bundle, _ = workflow.export_verified(bundle, QUANTIZED)
+    words = [str(tmp_path), str(Path.cwd()), sys.prefix, str(Path.home()) + os.sep]
+    # Two letters stand in any compressed array.
+    words += [name for name in (platform.node(), getpass.getuser()) if len(name) > 4]
+    for name, content in files(bundle.path).items():
+        for word in words:
+            assert word.encode() not in content, f"{name} names {word}"
+
+
+def test_the_same_recipe_gives_the_same_files(
+    bundle: Bundle, digits: DataSet, tmp_path: Path
+) -> None:
+    again = workflow.train_bundle(TINY, digits, tmp_path / "again", threads=1)
+    workflow.export_verified(bundle, QUANTIZED)
+    workflow.export_verified(again, QUANTIZED)
+    first, second = files(bundle.path), files(again.path)
+    assert first.keys() == second.keys()
+    # The manifest, the history and its curve hold the time that training took.
+    timed = {"manifest.json", "history.json"}
+    differing = {name for name in first if first[name] != second[name]}
+    assert differing <= timed
+
+
+def test_export_writes_verified_artifacts(bundle: Bundle) -> None:
+    exported, written = workflow.export_verified(bundle, QUANTIZED)
+    names = [
+        "torchscript-float32",
+        "onnx-float32",
+        "torchscript-int8-dynamic",
+        "onnx-int8-dynamic",
+    ]
+    assert [artifact.name for artifact in written] == names
+    assert all(artifact.parity.passed for artifact in written)
+    again = check_whole(bundle.path)
+    assert again.manifest == exported.manifest
+    assert [a.name for a in again.manifest.artifacts] == [CHECKPOINT, *names]
+
+
+def test_a_second_export_replaces_the_first(bundle: Bundle) -> None:
+    workflow.export_verified(bundle, ExportRecipe())
+    exported, _ = workflow.export_verified(bundle, ExportRecipe(formats=("onnx",), opset=20))
+    assert exported.artifact("onnx-float32").opset == 20
+    assert [a.name for a in check_whole(bundle.path).manifest.artifacts] == [
+        CHECKPOINT,
+        "torchscript-float32",
+        "onnx-float32",
+    ]
+
+
+def test_training_again_drops_the_artifacts_of_the_old_weights(
+    bundle: Bundle, digits: DataSet
+) -> None:
+    workflow.export_verified(bundle, ExportRecipe())
+    fresh = workflow.train_bundle(dataclasses.replace(TINY, seed=1), digits, bundle.path, threads=1)
+    assert [a.name for a in check_whole(bundle.path).manifest.artifacts] == [CHECKPOINT]
+    assert not list(bundle.path.glob("*.onnx"))
+    assert fresh.manifest.recipe.seed == 1
+
+
+def test_an_artifact_that_is_not_equivalent_is_not_kept(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = Tolerance(max_abs_error=1e-30)
+    monkeypatch.setattr("mnist_edge.assembly.tolerance", lambda *_: strict)
+    with pytest.raises(NotEquivalent, match="onnx-float32"):
+        workflow.export_verified(bundle, ExportRecipe(formats=("onnx",)))
+    assert [a.name for a in check_whole(bundle.path).manifest.artifacts] == [CHECKPOINT]
+    assert not list(bundle.path.glob("*.onnx"))
+
+
+def test_an_artifact_that_is_not_equivalent_is_kept_marked_on_request(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = Tolerance(max_abs_error=1e-30)
+    monkeypatch.setattr("mnist_edge.assembly.tolerance", lambda *_: strict)
+    allowing = ExportRecipe(formats=("onnx",), allow_mismatch=True)
+    with pytest.raises(NotEquivalent):
+        workflow.export_verified(bundle, allowing)
+    kept = check_whole(bundle.path).artifact("onnx-float32")
+    assert not kept.parity.passed
+    assert kept.parity.reason
+
+
+def test_a_net_without_linear_layers_is_told_that_nothing_can_be_quantized(
+    digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch import nn
+
+    from mnist_edge.models import ARCHITECTURES
+
+    layers = [nn.Conv2d(1, 10, 28), nn.Flatten()]
+    monkeypatch.setitem(ARCHITECTURES, "compact", lambda _: list(layers))
+    bundle = workflow.train_bundle(TINY, digits, tmp_path / "model", threads=1)
+    before = files(bundle.path)
+    with pytest.raises(UsageError, match="nothing"):
+        workflow.export_verified(bundle, QUANTIZED)
+    assert files(bundle.path) == before
+
+
+def test_a_failed_training_leaves_the_bundle_as_it_was(
+    bundle: Bundle, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(bundle.path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        workflow.train_bundle(dataclasses.replace(TINY, seed=1), digits, bundle.path, threads=1)
+    assert files(bundle.path) == before
+
+
+def test_an_output_that_is_a_file_is_refused_before_training(
+    digits: DataSet, tmp_path: Path
+) -> None:
+    (tmp_path / "model").write_text("mine")
+    seen: list[int] = []
+    with pytest.raises(StorageError):
+        workflow.train_bundle(
+            TINY,
+            digits,
+            tmp_path / "model",
+            progress=lambda done, total, note="": seen.append(done),
+        )
+    assert not seen
+    assert (tmp_path / "model").read_text() == "mine"
+
+
+def test_two_trainings_into_one_bundle_do_not_mix(
+    bundle: Bundle, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functools import partial
+
+    from mnist_edge.storage import lock
+
+    monkeypatch.setattr(workflow, "lock", partial(lock, timeout_s=0.05))
+    with lock(bundle.path), pytest.raises(BundleError, match="another process"):
+        workflow.train_bundle(TINY, digits, bundle.path)
+
+
+def test_an_interrupted_training_goes_on_where_it_was(digits: DataSet, tmp_path: Path) -> None:
+    whole = workflow.train_bundle(TINY, digits, tmp_path / "whole", threads=1)
+
+    class Interrupt(Exception):
+        pass
+
+    def stop(_: object) -> None:
+        raise Interrupt
+
+    folder = tmp_path / "model"
+    with pytest.raises(Interrupt):
+        workflow.train_bundle(TINY, digits, folder, threads=1, on_epoch=stop)
+    assert workflow.read_state(folder)
+    told: list[int] = []
+    resumed = workflow.train_bundle(
+        TINY, digits, folder, threads=1, resume=True, on_epoch=lambda line: told.append(line.epoch)
+    )
+    assert told == [2]
+    checkpoint = resumed.artifact(CHECKPOINT)
+    assert checkpoint.sha256 == whole.artifact(CHECKPOINT).sha256
+    assert not (folder / workflow.STATE).exists()
+
+
+def test_there_must_be_something_to_resume(digits: DataSet, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no interrupted training") as caught:
+        workflow.train_bundle(TINY, digits, tmp_path, resume=True)
+    assert "mnist-edge train" in caught.value.fix
+
+
+_KILLED = """
+import dataclasses, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_workflow import TINY
+from mnist_edge import workflow
+from mnist_edge.rendered import rendered_data
+recipe = dataclasses.replace(TINY, epochs=int(sys.argv[3]))
+folder = Path(sys.argv[1])
+digits = rendered_data(600, 200, seed=0)
+print("ready", flush=True)
+resume = (folder / workflow.STATE).exists()
+workflow.train_bundle(recipe, digits, folder, threads=1, resume=resume)
+print("done", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_a_training_ends_with_the_same_bits(
+    digits: DataSet, tmp_path: Path
+) -> None:
+    """Kills a few times here; benchmarks/kill.py does it twenty times."""
+    epochs = 6
+    recipe = dataclasses.replace(TINY, epochs=epochs)
+    whole = workflow.train_bundle(recipe, digits, tmp_path / "whole", threads=1)
+    folder, tests = tmp_path / "model", Path(__file__).parent
+    command = [sys.executable, "-c", _KILLED, str(folder), str(tests), str(epochs)]
+    environment = {**os.environ, "PYTHONPATH": str(tests.parent), "OMP_NUM_THREADS": "1"}
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            time.sleep(rng.uniform(0.05, 0.6))
+            child.send_signal(signal.SIGKILL)
+    ended = subprocess.run(command, env=environment, capture_output=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    killed = check_whole(folder)
+    assert killed.artifact(CHECKPOINT).sha256 == whole.artifact(CHECKPOINT).sha256
+
+
+def test_a_sample_is_balanced_and_in_order() -> None:
+    labels = np.repeat(np.arange(10), 100)
+    sample = balanced_sample(labels, 256)
+    assert len(sample) == 256
+    assert (np.diff(sample) > 0).all()
+    counts = np.bincount(labels[sample])
+    assert counts.min() == 25
+    assert counts.max() == 26
+
+
+def test_auto_falls_back_to_rendered_digits_with_a_notice(
+    monkeypatch: pytest.MonkeyPatch, digits: DataSet
+) -> None:
+    def no_network(*_: object, **__: object) -> Path:
+        raise DataUnavailable("no server answers", fix="try again")
+
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setattr("mnist_edge.workflow.find_mnist", lambda _: None)
+    monkeypatch.setattr("mnist_edge.fetch.fetch_mnist", no_network)
+    monkeypatch.setattr("mnist_edge.rendered.rendered_data", lambda **_: digits)
+    notices: list[str] = []
+    assert workflow.obtain_data("auto", None, notice=notices.append) is digits
+    assert len(notices) == 1
+    assert "no server answers" in notices[0]
+    with pytest.raises(DataUnavailable, match="no server answers"):
+        workflow.obtain_data("mnist", None)
+
+
+def test_a_named_data_folder_without_mnist_is_an_error_even_under_auto(tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailable):
+        workflow.obtain_data("auto", tmp_path)
+
+
+def test_imported_weights_become_a_bundle(bundle: Bundle, digits: DataSet, tmp_path: Path) -> None:
+    source = bundle.path / "checkpoint.safetensors"
+    imported = workflow.import_bundle(source, TINY, digits, tmp_path / "imported")
+    check_whole(imported.path)
+    np.testing.assert_array_equal(imported.reference().logits, bundle.reference().logits)
+    assert imported.manifest.training.test_accuracy == bundle.manifest.training.test_accuracy
