@@ -141,7 +141,7 @@ def _failure(error: BaseException) -> Failure:
             message, fix, exit_code = error.what, error.fix, error.exit_code
         case typer.TyperException():
             kind = "UsageError"
-            message = " ".join(error.format_message().split()).rstrip(".")
+            message = _one_line(error.format_message()).rstrip(".")
             context = getattr(error, "ctx", None)
             fix = f"see {context.command_path if context else PROGRAM} --help"
         case Stopped():
@@ -150,14 +150,13 @@ def _failure(error: BaseException) -> Failure:
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             kind = "StorageError"
             message, fix = f"cannot write: {error.strerror}", "free some space on the disk"
-            _abandon_output()
         case ModuleNotFoundError() if not (error.name or PROGRAM).startswith("mnist_edge"):
             kind = "MissingDependency"
             message = f"{error.name} is not installed, but this command needs it"
             fix = "run pip install '.[train]' in the checkout of mnist-edge"
         case _:
             kind, exit_code = "Bug", BUG_EXIT_CODE
-            message = f"this should not have happened: {type(error).__name__}: {error}"
+            message = f"this should not have happened: {_one_line(repr(error))}"
             fix = "please report it with the lines above"
     return Failure(kind=kind, message=message, fix=fix, exit_code=exit_code)
 
@@ -167,10 +166,14 @@ def _report(failure: Failure, *, as_json: bool) -> int:
         typer.echo(f"{PROGRAM}: error: {failure.message}; {failure.fix}", err=True)
         if as_json:
             emit_json(codec.dumps({"error": failure}))
-            sys.stdout.flush()
-    except OSError:  # nobody can hear us any more, but the exit code can still be told
+        sys.stdout.flush()
+    except OSError:  # nobody is there to hear it, but the exit code can still be told
         _abandon_output()
     return failure.exit_code
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _is_closed_pipe(error: BaseException) -> bool:

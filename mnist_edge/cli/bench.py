@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
@@ -17,11 +17,12 @@ from mnist_edge.cli.options import (
     ThreadsOption,
     chosen_bundle,
     given_bundle,
+    given_fields,
 )
 from mnist_edge.cli.steps import measure_artifacts
 from mnist_edge.cli.talk import Talk, emit_json, emit_table
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes import BENCH_RECIPES, BenchRecipe
+from mnist_edge.recipes import BENCH_RECIPES
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge bench                          # every artifact, CPU, one thread
@@ -58,7 +59,7 @@ _Warmup: TypeAlias = Annotated[
 ]
 _WarmupRuns: TypeAlias = Annotated[int | None, _field("--warmup-runs", "Warm-up runs at least.")]
 _BatchSizes: TypeAlias = Annotated[
-    list[int] | None, _field("--batch-size", "For throughput; may be repeated.")
+    list[int] | None, _field("--batch-sizes", "For throughput; may be repeated.")
 ]
 _Timeout: TypeAlias = Annotated[
     float | None, _field("--timeout", "Seconds after which a process counts as hung.")
@@ -92,11 +93,13 @@ def command(
     if quick and thorough:
         raise UsageError("--quick and --thorough exclude each other", fix="give one of them")
     preset = "quick" if quick else "thorough" if thorough else "default"
+    named = BENCH_RECIPES[preset]
+    recipe = replace(named, **given_fields(named, context.params))
     talk = Talk(quiet=quiet)
     report, path = measure_artifacts(
         talk,
         chosen_bundle(bundle, talk),
-        _with_changes(BENCH_RECIPES[preset], context.params),
+        recipe,
         devices=("cpu", "cuda") if device == "all" else (device,),
         artifacts=tuple(artifacts or ()),
         out=out,
@@ -107,14 +110,3 @@ def command(
         emit_table(render.bench_table(report))
     talk.say(f"wrote {path}")
     talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to="name a digit")
-
-
-def _with_changes(recipe: BenchRecipe, given: dict[str, Any]) -> BenchRecipe:
-    changes = {
-        field.name: given[field.name]
-        for field in fields(recipe)
-        if given.get(field.name) is not None
-    }
-    if "batch_sizes" in changes:
-        changes["batch_sizes"] = tuple(changes["batch_sizes"])
-    return replace(recipe, **changes)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -13,6 +15,8 @@ from mnist_edge.cli.talk import Talk
 from mnist_edge.recipes import DataChoice, DeviceChoice
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from mnist_edge.bundle import Bundle
 
 DATA_PANEL = "Data"
@@ -133,3 +137,15 @@ def chosen_bundle(path: Path | None, talk: Talk) -> Bundle:
 def given_bundle(path: Path | None) -> str:
     """The option that the next command needs to work on the same bundle."""
     return "" if path is None else f" --bundle {shlex.quote(str(path))}"
+
+
+def given_fields(part: DataclassInstance, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe that were given as options, for `dataclasses.replace`.
+
+    An option that was left out is None, or empty if it may be repeated.
+    """
+    names = [field.name for field in fields(part)]
+    asked = {name: given[name] for name in names if given.get(name) not in (None, (), [])}
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in asked.items()
+    }

@@ -39,6 +39,7 @@ def train_model(
     *,
     device: DeviceChoice,
     threads: int | None,
+    resume: bool = False,
 ) -> Bundle:
     """Train, with a line for each epoch."""
     from mnist_edge import render
@@ -51,6 +52,7 @@ def train_model(
             folder,
             device=device,
             threads=threads,
+            resume=resume,
             progress=progress,
             on_epoch=lambda epoch: talk.say(render.epoch_line(epoch, recipe.epochs)),
         )

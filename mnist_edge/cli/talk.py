@@ -127,9 +127,6 @@ def emit_table(table: Table) -> None:
 
 
 def emit_json(document: str) -> None:
-    """Print one JSON document, in UTF-8 whatever the terminal's encoding.
-
-    File names may hold bytes that are no text; their surrogates become JSON's own escapes.
-    """
+    """Print one JSON document, in UTF-8 whatever the terminal's encoding."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(document.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.write(document.encode())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields, replace
+import os
+from dataclasses import replace
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -19,15 +19,14 @@ from mnist_edge.cli.options import (
     TorchThreadsOption,
     TrainDeviceOption,
     given_bundle,
+    given_fields,
 )
 from mnist_edge.cli.steps import bundle_files, get_data, train_model
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.recipes import (
     Architecture,
-    Augmentation,
     Optimizer,
     Schedule,
-    TrainRecipe,
 )
 
 EPILOG = """[bold]Examples[/bold]
@@ -48,7 +47,7 @@ def _field(option: str, text: str) -> Any:
 
 _Architecture: TypeAlias = Annotated[Architecture | None, _field("--architecture", "The network.")]
 _Widths: TypeAlias = Annotated[
-    list[int] | None, _field("--width", "Channels of one layer; repeat it for the next layer.")
+    list[int] | None, _field("--widths", "Channels of one layer; repeat it for the next layer.")
 ]
 _Epochs: TypeAlias = Annotated[int | None, _field("--epochs", "Passes over the training set.")]
 _BatchSize: TypeAlias = Annotated[int | None, _field("--batch-size", "Digits per step.")]
@@ -81,10 +80,13 @@ _Rotation: TypeAlias = Annotated[
 _Scale: TypeAlias = Annotated[float | None, _field("--scale", "Largest relative change of size.")]
 _Shear: TypeAlias = Annotated[float | None, _field("--shear", "Largest shear, as a slope.")]
 _Thickness: TypeAlias = Annotated[
-    float | None, _field("--thickness", "Share of digits with thicker or thinner strokes.")
+    float | None, _field("--thickness", "Largest thickening or thinning of strokes, 0 to 1.")
 ]
 _Anneal: TypeAlias = Annotated[
     float | None, _field("--anneal", "Last share of the training, on undistorted digits.")
+]
+_Resume: TypeAlias = Annotated[
+    bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
 ]
 
 
@@ -116,6 +118,7 @@ def command(
     data_dir: DataDirOption = None,
     device: TrainDeviceOption = "auto",
     threads: TorchThreadsOption = None,
+    resume: _Resume = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -123,32 +126,30 @@ def command(
     from mnist_edge import render
     from mnist_edge.bundle import LOCAL_BUNDLE
 
-    talk = Talk(quiet=quiet)
+    named = train_recipe(recipe)
+    asked = replace(
+        named,
+        **given_fields(named, context.params),
+        augmentation=replace(
+            named.augmentation, **given_fields(named.augmentation, context.params)
+        ),
+    )
+    leads = os.environ.get("RANK", "0") == "0"  # torchrun starts several; one of them speaks
+    talk = Talk(quiet=quiet or not leads)
     trained = train_model(
         talk,
-        with_changes(train_recipe(recipe), context.params),
+        asked,
         get_data(talk, data, data_dir),
         bundle or LOCAL_BUNDLE,
         device=device,
         threads=threads,
+        resume=resume,
     )
+    if not leads:
+        return
     if as_json:
         emit_json(render.bundle_json(trained))
     else:
         emit_table(render.files_table(bundle_files(trained)))
         emit(render.training_line(trained.manifest))
     talk.suggest(f"mnist-edge export{given_bundle(bundle)}", to="write its artifacts")
-
-
-def with_changes(recipe: TrainRecipe, given: Mapping[str, Any]) -> TrainRecipe:
-    """The recipe with the fields that were given, here or in its augmentation, changed."""
-
-    def changes(part: TrainRecipe | Augmentation) -> dict[str, Any]:
-        names = (field.name for field in fields(part))
-        return {name: given[name] for name in names if given.get(name) is not None}
-
-    changed = changes(recipe)
-    if "widths" in changed:
-        changed["widths"] = tuple(changed["widths"])
-    augmentation = replace(recipe.augmentation, **changes(recipe.augmentation))
-    return replace(recipe, **changed, augmentation=augmentation)
