@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge import codec
-from mnist_edge.errors import BundleError, DigestMismatch, UsageError
+from mnist_edge.errors import BadInput, BundleError, DigestMismatch, UsageError
 from mnist_edge.recipes import DataName, Format, Precision, TrainRecipe
 from mnist_edge.signature import CLASSES, SIDE, Labels, RawImages
 from mnist_edge.storage import atomic_write_all, unpack_arrays
@@ -31,6 +34,9 @@ CHECKPOINT = "checkpoint-float32"
 _MAX_MANIFEST_BYTES = 4 << 20
 _MAX_FILE_BYTES = 1 << 30
 
+# Names that mean the same file on every system: nothing hidden, no drive, stream, path or accent.
+_FILE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+
 
 @dataclass(frozen=True, kw_only=True)
 class FileRecord:
@@ -42,10 +48,10 @@ class FileRecord:
 
     def __post_init__(self) -> None:
         name = self.file
-        if not name or name != Path(name).name or name in (".", "..", MANIFEST) or "\\" in name:
+        if not _FILE_NAME.fullmatch(name) or name.casefold() == MANIFEST:
             raise ValueError(f"{name!r:.80} is not a bare file name")
         if not 0 <= self.size_bytes <= _MAX_FILE_BYTES:
-            raise ValueError(f"{name}: a size of {self.size_bytes} bytes is out of range")
+            raise ValueError(f"{name}: a size of {self.size_bytes!r:.30} bytes is out of range")
         if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
             raise ValueError(f"{name}: the digest is not a SHA-256")
 
@@ -134,17 +140,19 @@ class Manifest:
 
     def __post_init__(self) -> None:
         names = [artifact.name for artifact in self.artifacts]
-        files = [record.file for record in self.records]
-        for kind, values in (("artifact", names), ("file", files)):
-            twice = {value for value in values if values.count(value) > 1}
-            if twice:
-                raise ValueError(f"the {kind} {min(twice)} stands twice")
+        # Two names that differ in case alone are one file on Windows and macOS.
+        files = [record.file.casefold() for record in self.records]
+        for kind, counts in (("artifact", Counter(names)), ("file", Counter(files))):
+            for name, count in counts.items():
+                if count > 1:
+                    raise ValueError(f"the {kind} {name!r:.60} stands twice")
         if CHECKPOINT not in names:
             raise ValueError(f"the artifact {CHECKPOINT} is missing")
+        checkpoint = self.artifact(CHECKPOINT)
         for artifact in self.artifacts:
             if artifact.name != f"{artifact.format}-{artifact.precision}":
                 raise ValueError(f"{artifact.name!r:.60} is not its format and precision")
-            if artifact.checkpoint_sha256 != self.artifact(CHECKPOINT).sha256:
+            if artifact.checkpoint_sha256 != checkpoint.sha256:
                 raise ValueError(f"{artifact.name} was made from other weights")
 
     @property
@@ -210,7 +218,7 @@ class Bundle:
             fix = f"mnist-edge export --bundle {self.path}"
         try:
             if not path.is_file():
-                raise BundleError(f"{path} is missing", fix=fix)
+                raise BundleError(f"{path} is missing or no regular file", fix=fix)
             size = path.stat().st_size
             if size != record.size_bytes:
                 raise DigestMismatch(
@@ -218,24 +226,21 @@ class Bundle:
                 )
             data = path.read_bytes()
         except OSError as error:
-            raise BundleError(f"cannot read {path}: {error.strerror}", fix=fix) from error
-        if hashlib.sha256(data).hexdigest() != record.sha256:
+            raise BundleError(f"cannot read {path}: {error.strerror or error}", fix=fix) from error
+        if _sha256(data) != record.sha256:
             raise DigestMismatch(f"{path} is not the file that the manifest names", fix=fix)
         return data
 
     def reference(self) -> Reference:
         """The reference digits and logits. Raises BundleError where they are damaged."""
-        arrays = unpack_arrays(self.read(self.manifest.reference))
+        data = self.read(self.manifest.reference)
         try:
-            reference = Reference(
-                images=arrays["images"], labels=arrays["labels"], logits=arrays["logits"]
-            )
-        except KeyError as error:
+            return _checked_reference(unpack_arrays(data))
+        except (BadInput, ValueError) as error:
             raise BundleError(
-                f"{self.path}: the reference lacks {error}", fix="mnist-edge train"
+                f"the reference of {self.path} is damaged: {error.args[0]}",
+                fix=f"mnist-edge train --bundle {self.path}",
             ) from None
-        _check_reference(self.path, reference)
-        return reference
 
     def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Bundle:
         """This bundle with `artifacts` added, or put in place of those of the same name."""
@@ -257,12 +262,12 @@ def open_bundle(path: Path | None = None) -> Bundle:
     file = folder / MANIFEST
     fix = f"mnist-edge train --bundle {folder}"
     try:
+        if not file.is_file():  # to open a pipe would wait for ever
+            raise BundleError(f"no bundle at {folder}", fix=fix)
         with file.open("rb") as stream:
             data = stream.read(_MAX_MANIFEST_BYTES + 1)
-    except FileNotFoundError:
-        raise BundleError(f"no bundle at {folder}", fix=fix) from None
     except OSError as error:
-        raise BundleError(f"cannot read {file}: {error.strerror}", fix=fix) from error
+        raise BundleError(f"cannot read {file}: {error.strerror or error}", fix=fix) from error
     if len(data) > _MAX_MANIFEST_BYTES:
         raise BundleError(f"{file} is too large for a manifest", fix=fix)
     try:
@@ -283,7 +288,7 @@ def default_bundle_path() -> Path:
 
 def record(file: str, data: bytes) -> FileRecord:
     """What the manifest says of a file with these bytes."""
-    return FileRecord(file=file, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return FileRecord(file=file, size_bytes=len(data), sha256=_sha256(data))
 
 
 def free_name(folder: Path, file: str) -> str:
@@ -292,12 +297,14 @@ def free_name(folder: Path, file: str) -> str:
     A new training must not touch the files of the old one until its manifest is written.
     """
     old = _manifest_in(folder)
-    taken = {known.file for known in old.records} if old else set()
+    taken = {known.file.casefold() for known in old.records} if old else set()
     stem, dot, suffix = file.partition(".")
     return next(
         name
-        for name in (file, *(f"{stem}-{number}{dot}{suffix}" for number in range(2, 9)))
-        if name not in taken
+        for name in itertools.chain(
+            [file], (f"{stem}-{number}{dot}{suffix}" for number in itertools.count(2))
+        )
+        if name.casefold() not in taken
     )
 
 
@@ -305,17 +312,26 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
     """Write files and then the manifest that names them; drop what it no longer names.
 
     At every moment the manifest on disk names only files that are there and whole. An artifact
-    that is replaced under its own name leaves the manifest first.
+    that other bytes replace under its own name leaves the manifest first; what every manifest
+    names, the checkpoint and the reference, must come under a `free_name`.
 
     Raises:
-        StorageError: as for `atomic_write`; the bundle is as it was.
+        StorageError: as for `atomic_write`; the bundle is as it was, but for artifacts that were
+            being replaced.
     """
     folder = bundle.path
     old = _manifest_in(folder)
-    old_files = {known.file for known in old.records} if old else set()
+    old_records = old.records if old else ()
     steps = [(folder / file, data) for file, data in contents.items()]
-    replaced = old_files & set(contents)
+    replaced = {
+        known.file
+        for known in old_records
+        if known.file in contents and known.sha256 != _sha256(contents[known.file])
+    }
     if old and replaced:
+        for lasting in (old.reference, old.artifact(CHECKPOINT)):
+            if lasting.file in replaced:
+                raise ValueError(f"{lasting.file} is in use: write it under a free_name")
         interim = replace(
             old,
             artifacts=tuple(a for a in old.artifacts if a.file not in replaced),
@@ -324,9 +340,14 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
         steps.insert(0, (folder / MANIFEST, codec.dumps(interim).encode()))
     steps.append((folder / MANIFEST, codec.dumps(bundle.manifest).encode()))
     atomic_write_all(steps)
-    for file in old_files - {known.file for known in bundle.manifest.records}:
+    new_files = {known.file for known in bundle.manifest.records}
+    for file in {known.file for known in old_records} - new_files:
         with contextlib.suppress(OSError):
             (folder / file).unlink()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _manifest_in(folder: Path) -> Manifest | None:
@@ -337,15 +358,21 @@ def _manifest_in(folder: Path) -> Manifest | None:
         return None
 
 
-def _check_reference(path: Path, reference: Reference) -> None:
-    count = len(reference.images)
+def _checked_reference(arrays: Mapping[str, NDArray[Any]]) -> Reference:
+    lacking = {"images", "labels", "logits"} - arrays.keys()
+    if lacking:
+        raise ValueError(f"it lacks {' and '.join(sorted(lacking))}")
+    images, labels, logits = arrays["images"], arrays["labels"], arrays["logits"]
+    count = labels.size
     expected = (
-        (reference.images, np.dtype(np.uint8), (count, SIDE, SIDE)),
-        (reference.labels, np.dtype(np.int64), (count,)),
-        (reference.logits, np.dtype(np.float64), (count, len(CLASSES))),
+        (images, np.dtype(np.uint8), (count, SIDE, SIDE)),
+        (labels, np.dtype(np.int64), (count,)),
+        (logits, np.dtype(np.float64), (count, len(CLASSES))),
     )
     if any(array.dtype != dtype or array.shape != shape for array, dtype, shape in expected):
-        raise BundleError(
-            f"{path}: the reference has arrays of the wrong shape or type",
-            fix=f"mnist-edge train --bundle {path}",
-        )
+        raise ValueError("arrays of the wrong shape or type")
+    if not count or labels.min() < 0 or labels.max() >= len(CLASSES):
+        raise ValueError("no digits, or labels other than 0 to 9")
+    if not np.isfinite(logits).all():
+        raise ValueError("logits that are NaN or infinite")
+    return Reference(images=images, labels=labels, logits=logits)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 import types
 import typing
 from functools import cache
@@ -24,7 +25,9 @@ def dumps(value: object) -> str:
     Raises:
         ValueError: for NaN or infinity, which JSON does not have.
     """
-    return json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    # Python keeps the bytes of a foreign file name as lone surrogates, which UTF-8 does not have.
+    return text.encode(errors="replace").decode()
 
 
 def loads(kind: type[T], text: str) -> T:
@@ -74,9 +77,14 @@ def _decode(kind: Any, value: object, where: str) -> object:
     if origin is dict:
         _, item_kind = typing.get_args(kind)
         entries = _expect(dict, value, where)
-        return {key: _decode(item_kind, item, f"{where}.{key}") for key, item in entries.items()}
+        return {
+            _decode_str(key, where): _decode(item_kind, item, f"{where}.{key:.60}")
+            for key, item in entries.items()
+        }
     if kind is float:
         return _decode_float(value, where)
+    if kind is str:
+        return _decode_str(value, where)
     return _expect(kind, value, where)
 
 
@@ -111,10 +119,20 @@ def _decode_optional(kind: Any, value: object, where: str) -> object:
 def _decode_float(value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{where}: expected a number, found {type(value).__name__}")
-    number = float(value) if abs(value) < 1e300 else math.inf
+    number = float(value) if abs(value) <= sys.float_info.max else math.inf
     if not math.isfinite(number):
         raise ValueError(f"{where}: the number is too large")
     return number
+
+
+def _decode_str(value: object, where: str) -> str:
+    text = _expect(str, value, where)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # An escape such as `\ud800` passes the parser, but can be neither written nor shown.
+        raise ValueError(f"{where}: half of a surrogate pair is not text") from None
+    return text
 
 
 def _expect(kind: type[T], value: object, where: str) -> T:

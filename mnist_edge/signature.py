@@ -78,7 +78,7 @@ def _check_values(images: Images) -> None:
     low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
         raise BadInput(
-            f"images lie in [{low:g}, {high:g}], expected [0, 1]",
+            f"images lie in [{low:.9g}, {high:.9g}], expected [0, 1]",
             fix="divide 8-bit pictures by 255; do not normalise, the graph does it",
         )
 

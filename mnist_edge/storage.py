@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import tempfile
@@ -18,6 +19,8 @@ from mnist_edge.errors import BadInput, BundleError, StorageError
 
 LOCK = ".lock"
 
+_MAX_UNPACKED_BYTES = 1 << 30
+
 
 def atomic_write(path: Path, data: bytes) -> None:
     """Write a file so that it is either the old one or the new one, never half of it.
@@ -32,7 +35,7 @@ def atomic_write_all(files: Sequence[tuple[Path, bytes]]) -> None:
     """Write several files, each whole or not at all, and move them into place in this order.
 
     Everything is on the disk under temporary names before the first file is replaced, so a full
-    disk changes nothing. A path may stand more than once.
+    disk, or something in the way, changes nothing. A path may stand more than once.
 
     Raises:
         StorageError: as for `atomic_write`.
@@ -57,6 +60,9 @@ def atomic_write_all(files: Sequence[tuple[Path, bytes]]) -> None:
 
 
 def _write_beside(path: Path, data: bytes) -> Path:
+    # To replace would work on a device or a pipe, too: as root, `--out /dev/null` would destroy it.
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "something that is no regular file is in the way")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -82,19 +88,23 @@ def lock(folder: Path, *, timeout_s: float = 10.0) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # only the verbs that write need it
 
+    mutex = FileLock(folder / LOCK, timeout=timeout_s)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK, timeout=timeout_s):
-            yield
+        mutex.acquire()
     except Timeout:
         raise BundleError(
             f"another process is writing {folder}",
             fix="wait for it to end, or give another --bundle",
         ) from None
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise StorageError(
-            f"cannot write to {folder}: {error.strerror}", fix="give another --bundle"
+            f"cannot write to {folder}: {error.strerror or error}", fix="give another --bundle"
         ) from error
+    try:
+        yield
+    finally:
+        mutex.release()
 
 
 def pack_arrays(arrays: dict[str, NDArray[np.generic]]) -> bytes:
@@ -119,12 +129,25 @@ def pack_arrays(arrays: dict[str, NDArray[np.generic]]) -> bytes:
 def unpack_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     """Read what `pack_arrays` wrote. Raises BadInput for anything else; never unpickles."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        return _unpack(data)
+    # zipfile, zlib and numpy have a dozen classes for damaged bytes, MemoryError among them.
+    except Exception as error:
         raise BadInput(
             f"not an array file: {error}", fix="make the bundle again with mnist-edge train"
         ) from None
+
+
+def _unpack(data: bytes) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > _MAX_UNPACKED_BYTES:
+            raise ValueError("it would unpack to more than a gigabyte")
+        return {
+            entry.filename.removesuffix(".npy"): np.lib.format.read_array(
+                io.BytesIO(archive.read(entry)), allow_pickle=False
+            )
+            for entry in entries
+        }
 
 
 def _umask() -> int:

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from factory import make_bundle, make_reference, read_all
+
+from mnist_edge.bundle import (
+    CHECKPOINT,
+    MANIFEST,
+    Bundle,
+    record,
+)
+from mnist_edge.errors import BundleError, DigestMismatch
+from mnist_edge.storage import pack_arrays
+
+pytestmark = pytest.mark.edge
+
+ONNX = "onnx-float32"
+INT8 = "onnx-int8-dynamic"
+
+# The parsed manifest, to be damaged in place.
+Document: TypeAlias = dict[str, Any]
+
+
+def swap(first: Path, second: Path) -> None:
+    data = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(data)
+
+
+def replaced_by(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "message"),
+    [
+        (lambda path: path.write_bytes(b"onnx byteS"), DigestMismatch, "is not the file"),
+        (lambda path: path.write_bytes(b"onnx byte"), DigestMismatch, "has 9 bytes, the manifest"),
+        (lambda path: path.write_bytes(b"onnx bytes\n"), DigestMismatch, "has 11 bytes"),
+        (lambda path: path.write_bytes(b""), DigestMismatch, "has 0 bytes"),
+        (Path.unlink, BundleError, "is missing or no regular file"),
+        (replaced_by(Path.mkdir), BundleError, "is missing or no regular file"),
+        (replaced_by(os.mkfifo), BundleError, "is missing or no regular file"),
+        (
+            replaced_by(lambda path: path.symlink_to("/dev/zero")),
+            BundleError,
+            "is missing or no regular file",
+        ),
+        (replaced_by(lambda path: path.symlink_to(path)), BundleError, "missing"),
+        (
+            replaced_by(lambda path: path.symlink_to("history.json")),
+            DigestMismatch,
+            "has 3 bytes",
+        ),
+    ],
+)
+@pytest.mark.timeout(20)
+def test_a_damaged_file_is_refused(
+    tmp_path: Path, damage: Callable[[Path], object], error: type[BundleError], message: str
+) -> None:
+    bundle = make_bundle(tmp_path)
+    damage(tmp_path / "onnx-float32.onnx")
+    with pytest.raises(error, match=message) as caught:
+        bundle.read(bundle.artifact(ONNX))
+    assert type(caught.value) is error
+    assert caught.value.fix == f"mnist-edge export --bundle {tmp_path}"
+
+
+def test_a_stale_file_of_the_same_size_is_refused(tmp_path: Path) -> None:
+    old = make_bundle(tmp_path / "old", {ONNX: b"1234"})
+    new = make_bundle(tmp_path / "new", {ONNX: b"5678"})
+    shutil.copy(old.path / "onnx-float32.onnx", new.path)
+    with pytest.raises(DigestMismatch):
+        new.read(new.artifact(ONNX))
+
+
+def test_two_swapped_files_are_refused(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, {ONNX: b"1234", "torchscript-float32": b"5678"})
+    swap(tmp_path / "onnx-float32.onnx", tmp_path / "torchscript-float32.pt")
+    for name in (ONNX, "torchscript-float32"):
+        with pytest.raises(DigestMismatch):
+            bundle.read(bundle.artifact(name))
+
+
+def test_a_symlink_to_the_right_bytes_is_read(tmp_path: Path) -> None:
+    # Model hubs keep files so; the digest says whether it is the right one.
+    bundle = make_bundle(tmp_path / "bundle")
+    shutil.move(tmp_path / "bundle/onnx-float32.onnx", tmp_path / "blob")
+    (tmp_path / "bundle/onnx-float32.onnx").symlink_to(tmp_path / "blob")
+    assert bundle.read(bundle.artifact(ONNX)) == b"onnx bytes"
+
+
+def test_damaged_weights_are_mended_by_training(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    for known in (bundle.artifact(CHECKPOINT), bundle.manifest.reference):
+        (tmp_path / known.file).unlink()
+        with pytest.raises(BundleError) as caught:
+            bundle.read(known)
+        assert caught.value.fix == f"mnist-edge train --bundle {tmp_path}"
+
+
+def test_no_flipped_bit_in_any_file_is_accepted(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    rng = random.Random(0)
+    for known in bundle.manifest.records:
+        path = tmp_path / known.file
+        good = path.read_bytes()
+        for _ in range(50):
+            bad = bytearray(good)
+            bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
+            path.write_bytes(bad)
+            with pytest.raises(DigestMismatch):
+                bundle.read(known)
+        path.write_bytes(good)
+    read_all(tmp_path)
+
+
+def test_a_mutated_manifest_is_refused_or_still_a_manifest(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    good = (tmp_path / MANIFEST).read_bytes()
+    rng = random.Random(0)
+    refused = 0
+    for _ in range(300):
+        bad = bytearray(good)
+        for _ in range(rng.randint(1, 3)):
+            place = rng.randrange(len(bad))
+            bad[place : place + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
+        (tmp_path / MANIFEST).write_bytes(bad)
+        try:
+            opened = read_all(tmp_path)
+        except BundleError:
+            refused += 1
+            continue
+        # A changed accuracy is not found out; other bytes than those of the files are.
+        digests = {known.sha256 for known in opened.manifest.records}
+        assert digests == {known.sha256 for known in bundle.manifest.records}
+    assert refused > 200
+
+
+REFERENCE = asdict(make_reference(4))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({}, "it lacks images and labels and logits"),
+        ({"images": REFERENCE["images"], "labels": REFERENCE["labels"]}, "it lacks logits"),
+        ({**REFERENCE, "images": REFERENCE["images"].astype(np.float32)}, "wrong shape or type"),
+        ({**REFERENCE, "images": REFERENCE["images"][:, :27]}, "wrong shape or type"),
+        ({**REFERENCE, "images": REFERENCE["images"][:3]}, "wrong shape or type"),
+        ({**REFERENCE, "images": np.array(1, np.uint8)}, "wrong shape or type"),
+        ({**REFERENCE, "labels": REFERENCE["labels"].astype(np.int32)}, "wrong shape or type"),
+        ({**REFERENCE, "labels": REFERENCE["labels"].astype(">i8")}, "wrong shape or type"),
+        ({**REFERENCE, "labels": np.array(1)}, "wrong shape or type"),
+        ({**REFERENCE, "logits": REFERENCE["logits"].astype(np.float32)}, "wrong shape or type"),
+        ({**REFERENCE, "logits": REFERENCE["logits"][:, :9]}, "wrong shape or type"),
+        ({name: array[:0] for name, array in REFERENCE.items()}, "no digits"),
+        ({**REFERENCE, "labels": np.array([0, 1, 2, 10])}, "labels other than 0 to 9"),
+        ({**REFERENCE, "labels": np.array([0, 1, 2, -1])}, "labels other than 0 to 9"),
+        ({**REFERENCE, "logits": REFERENCE["logits"] * np.nan}, "logits that are NaN"),
+        ({**REFERENCE, "logits": REFERENCE["logits"] * np.inf}, "logits that are NaN or infinite"),
+    ],
+)
+def test_a_reference_that_is_none_is_refused(
+    tmp_path: Path, arrays: Mapping[str, Any], message: str
+) -> None:
+    bundle = bundle_with_reference(tmp_path, pack_arrays(dict(arrays)))
+    with pytest.raises(BundleError, match=message) as caught:
+        bundle.reference()
+    assert caught.value.fix == f"mnist-edge train --bundle {tmp_path}"
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip", pack_arrays(REFERENCE)[:-9]])
+def test_a_reference_that_is_no_array_file_is_refused(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(BundleError, match=r"the reference of .* is damaged: not an array file"):
+        bundle_with_reference(tmp_path, data).reference()
+
+
+def bundle_with_reference(folder: Path, data: bytes) -> Bundle:
+    """A bundle whose manifest vouches for these bytes: the attack that no digest finds."""
+    bundle = make_bundle(folder)
+    (folder / "reference.npz").write_bytes(data)
+    return replace(
+        bundle, manifest=replace(bundle.manifest, reference=record("reference.npz", data))
+    )
