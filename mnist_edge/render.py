@@ -233,6 +233,8 @@ def _bench_notes(report: BenchReport) -> list[str]:
         if row.status == "ok" and row.doubts
     ]
     notes += [f"every row: {doubt}" for doubt in report.doubts]
+    if report.doubts:
+        notes.append(f"every row: {'; '.join(report.doubts)}")
     recipe = report.recipe
     notes.append(
         f"{_count(recipe.processes, 'process')} a row, {_count(recipe.threads, 'thread')}; "

@@ -1,0 +1,234 @@
+"""Reports as text: the figures, their units, and the same rows in every form."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from factory import make_artifact, make_bundle
+
+from mnist_edge import codec, render
+from mnist_edge.bench import BenchReport, Measurement, Throughput, Verdict
+from mnist_edge.history import Epoch
+from mnist_edge.machine import Machine
+from mnist_edge.recipes import BenchRecipe
+from mnist_edge.render import Table
+from mnist_edge.stats import Interval
+from mnist_edge.verify import VerifyReport, VerifyRow
+
+pytestmark = pytest.mark.edge
+
+MACHINE = Machine(
+    processor="Chip 9000",
+    architecture="x86_64",
+    cpu_flags=(),
+    cores=4,
+    affinity=4,
+    quota=None,
+    usable_threads=4,
+    memory_bytes=0,
+    system="Linux 6",
+    python="CPython 3.11",
+    governor="performance",
+    virtual=False,
+    gpu=(),
+)
+TABLE = Table(
+    headers=("artifact", "kB"),
+    rows=(("onnx|float32", "1,234.5"), ("c", render.NOTHING)),
+    notes=("a note",),
+)
+
+
+def exactly(value: float) -> Interval:
+    return Interval(value=value, low=value, high=value)
+
+
+def measurement(artifact: str, p50_s: float, **changes: object) -> Measurement:
+    row = Measurement(
+        artifact=artifact,
+        device="cpu",
+        sha256="0" * 64,
+        size_bytes=65_432,
+        threads=1,
+        status="ok",
+        validity="VALID",
+        percentiles_s={"p50": exactly(p50_s), "p90": exactly(2 * p50_s)},
+        throughput=(Throughput(batch_size=64, images_per_s=exactly(41_234.5)),),
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def bench_report() -> BenchReport:
+    return BenchReport(
+        schema=1,
+        bundle="model",
+        data="mnist",
+        data_sha256="0" * 64,
+        machine=MACHINE,
+        versions={},
+        load_before=(),
+        load_after=(),
+        recipe=BenchRecipe(batch_sizes=(1, 64)),
+        order=(),
+        finished=True,
+        doubts=("the clock is slow",),
+        rows=(
+            measurement("checkpoint-float32", 2e-4),
+            measurement("onnx-float32", 3.14159e-5),
+            measurement("onnx-int8-dynamic", 4e-5, doubts=("a busy machine",), validity="SUSPECT"),
+            measurement("torchscript-float32", 1.5e-3),
+            measurement(
+                "onnx-float32",
+                1.0,
+                device="cuda",
+                status="absent",
+                reason="no GPU; pip install onnxruntime-gpu",
+                percentiles_s={},
+                throughput=(),
+            ),
+        ),
+        fastest="onnx-float32/cpu",
+        baseline="checkpoint-float32/cpu",
+        verdicts=(
+            verdict("onnx-float32/cpu", 0.16, "faster"),
+            verdict("onnx-int8-dynamic/cpu", 1.01, "indistinguishable"),
+            verdict("torchscript-float32/cpu", 7.5, "slower"),
+        ),
+    )
+
+
+def verdict(row: str, ratio: float, word: str) -> Verdict:
+    return Verdict(row=row, against="checkpoint-float32/cpu", ratio=exactly(ratio), word=word)  # type: ignore[arg-type]
+
+
+def test_a_column_of_numbers_stands_to_the_right() -> None:
+    lines = render.terminal(TABLE).splitlines()
+    assert lines[0].endswith("     kB")
+    assert lines[1] == "onnx|float32  1,234.5"
+    assert lines[2].endswith(f"  {render.NOTHING}")
+
+
+def test_a_table_in_a_file_is_not_folded_and_has_no_colour() -> None:
+    long = replace(TABLE, rows=(("x" * 300, "1"),))
+    text = render.terminal(long)
+    assert "x" * 300 in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("width", [1, 20, 80])
+def test_a_table_fits_a_narrow_terminal(width: int, bench_report: BenchReport) -> None:
+    text = render.terminal(render.bench_table(bench_report), width=width)
+    assert max(map(len, text.splitlines())) <= max(width, 20)
+
+
+def test_a_verdict_is_coloured_on_a_terminal_alone() -> None:
+    table = Table(headers=("verdict",), rows=(("differs",),))
+    assert "\x1b[1;31mdiffers" in render.terminal(table, width=80, colour=True)
+
+
+def test_markdown_has_the_rows_of_the_terminal_and_escapes_bars() -> None:
+    lines = render.markdown(TABLE).splitlines()
+    assert lines[0] == "| artifact | kB |"
+    assert lines[1] == "| --- | ---: |"
+    assert lines[2] == "| onnx\\|float32 | 1,234.5 |"
+    assert lines[-1] == "a note"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "–"), (3.14159e-5, "31.4"), (9.999e-4, "999.9"), (1.5e-3, "1,500"), (2.0, "2,000,000")],
+)
+def test_latencies_are_microseconds(seconds: float | None, text: str) -> None:
+    assert render.microseconds(seconds) == text
+
+
+def test_the_bench_table_shows_each_row_with_its_ratio(bench_report: BenchReport) -> None:
+    table = render.bench_table(bench_report)
+    assert table.headers[4] == "images/s (64)"
+    assert table.rows[1] == (
+        *("onnx-float32/cpu", "31.4", "62.8", "–", "41,234", "65.4", "6.2× faster"),
+    )
+    assert [row[-1] for row in table.rows] == [
+        *("–", "6.2× faster", "indistinguishable", "7.5× slower", "absent"),
+    ]
+
+
+def test_the_bench_table_tells_doubts_and_absences(bench_report: BenchReport) -> None:
+    notes = "\n".join(render.bench_table(bench_report).notes)
+    assert "onnx-int8-dynamic/cpu: SUSPECT: a busy machine" in notes
+    assert "onnx-float32/cuda: absent, no GPU; pip install onnxruntime-gpu" in notes
+    assert "every row: the clock is slow" in notes
+    assert "3 processes a row, 1 thread" in notes
+    assert "Chip 9000, 4 usable threads" in notes
+
+
+def test_the_verify_table_lists_errors_and_reasons(tmp_path: Path) -> None:
+    good = make_artifact("onnx-float32", b"1", "0" * 64).parity
+    bad = replace(good, passed=False, flips=(3, 5), max_abs_error=0.5, reason="2 flips")
+    rows = (
+        row("onnx-float32", "equivalent", parity=good),
+        row("onnx-int8-dynamic", "differs", parity=bad, reason="2 flips", batch_invariant=False),
+        row("torchscript-float32", "not checked", reason="torch is not installed"),
+    )
+    report = VerifyReport(
+        schema=1,
+        bundle="model",
+        data="",
+        device="cpu",
+        threads=1,
+        machine=MACHINE,
+        versions={},
+        float32_error=1e-6,
+        rows=rows,
+    )
+    table = render.verify_table(report)
+    assert table.rows[0][-4:] == ("1.0e-06", "0", "100.00%", "equivalent")
+    assert table.rows[1][-4:] == ("5.0e-01", "2", "100.00%", "differs")
+    assert table.rows[2][-4:] == ("–", "–", "–", "not checked")
+    notes = "\n".join(table.notes)
+    assert "onnx-int8-dynamic, reference: 2 flips" in notes
+    assert "torch is not installed" in notes
+    assert "batch mates" in notes
+    assert codec.loads(VerifyReport, render.json_text(report)) == report
+
+
+def row(artifact: str, status: str, **changes: object) -> VerifyRow:
+    plain = VerifyRow(
+        artifact=artifact,
+        backend="onnxruntime 1.31.1",
+        source="reference",
+        status=status,  # type: ignore[arg-type]
+        reason="",
+        parity=None,
+        batch_invariant=None,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def test_an_epoch_shows_loss_and_accuracy_of_both_sets() -> None:
+    epoch = Epoch(
+        epoch=2,
+        train_loss=0.5,
+        train_accuracy=0.9,
+        test_loss=0.25,
+        test_accuracy=0.95,
+        learning_rate=0.1,
+        duration_s=1.25,
+    )
+    line = render.epoch_line(epoch, 8)
+    assert line.startswith("epoch 2/8")
+    assert re.findall(r"[\d.]+%", line) == ["90.00%", "95.00%"]
+    assert "0.5000" in line
+    assert "0.2500" in line
+
+
+def test_files_are_listed_with_their_sizes(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "model")
+    (tmp_path / "report.json").write_bytes(b"x" * 1500)
+    table = render.files_table([tmp_path / "report.json"])
+    assert table.rows == ((str(tmp_path / "report.json"), "1.5"),)
+    assert "97.00%" in render.training_line(bundle.manifest)
