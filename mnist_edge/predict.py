@@ -162,11 +162,13 @@ class Predictor:
 
     def predict_images(self, images: Images) -> list[Prediction]:
         """Classify the net's own input, (N, 1, 28, 28) float32 in [0, 1], white on black."""
-        if self._batch_invariant or len(images) == 1:
+        if not len(images):
+            return []
+        if self._batch_invariant:
             logits = self._backend.run(images)
         else:
             rows = [self._backend.run(images[i : i + 1]) for i in range(len(images))]
-            logits = np.concatenate(rows) if rows else self._backend.run(images)
+            logits = np.concatenate(rows)
         return [_prediction(row) for row in softmax(logits).tolist()]
 
     def predict_pictures(self, pictures: Sequence[Picture]) -> list[Prediction]:

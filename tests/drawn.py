@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 # Strokes on a unit square, (x, y) with y down; an arc is a list of many points.
 Stroke = list[tuple[float, float]]
@@ -66,5 +68,17 @@ def draw(
 
 
 def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Correlation of two pictures of one shape: 1 for the same, about 0 for unrelated ones."""
-    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+    """Correlation of two pictures, a little blurred: 1 for the same, about 0 for unrelated ones."""
+    return float(np.corrcoef(_blurred(one), _blurred(other))[0, 1])
+
+
+def _blurred(array: NDArray[np.uint8]) -> NDArray[np.float64]:
+    image = Image.fromarray(array).filter(ImageFilter.GaussianBlur(1.5))
+    return np.asarray(image).ravel().astype(np.float64)
+
+
+def encode(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    """The bytes of a file in that format."""
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()

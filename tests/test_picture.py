@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import draw, likeness
+from drawn import draw, encode, likeness
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
@@ -27,12 +27,6 @@ def pixels(source: Image.Image | bytes | Path | NDArray[np.generic]) -> Pixels:
     picture = load_picture(source)
     assert not picture.blank
     return picture.pixels
-
-
-def encode(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
 
 
 def on_nothing(digit: int, ink: int) -> Image.Image:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,6 +44,8 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"ftypmif1", "an HEIC photo"),
     (b"ftypavif", "an AVIF photo"),
 )
+
+_FILTERS = threading.Lock()
 
 _HEAD_BYTES = 256
 _CHUNK_BYTES = 1 << 20
@@ -125,9 +130,11 @@ def _decode(data: bytes, name: str) -> Image.Image:
 
 
 def _open(data: bytes, form: str) -> Image.Image:
-    # Pillow warns of bombs when it opens them, before our own limit is asked.
-    with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
-        return Image.open(io.BytesIO(data), formats=(form,))
+    with _no_warnings():
+        image = Image.open(io.BytesIO(data), formats=(form,))
+        # Counted here, where a complaint about a later frame does no harm; Pillow remembers it.
+        getattr(image, "n_frames", 1)
+    return image
 
 
 def _load(image: Image.Image, data: bytes, form: str) -> Image.Image:
@@ -142,6 +149,17 @@ def _load(image: Image.Image, data: bytes, form: str) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turn the picture as its camera held it: phones store every photo in one orientation."""
-    if image.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT:
-        return image
-    return ImageOps.exif_transpose(image)
+    with _no_warnings():
+        if image.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT:
+            return image
+        return ImageOps.exif_transpose(image)
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Keep Pillow from warning of what is told as an error, or does not matter for a digit."""
+    # Until Python 3.14 the filters are the whole process's: one thread at a time may change them.
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield

@@ -25,9 +25,11 @@ MIN_COHERENCE = 0.25
 
 _FINE_SIDE = 100
 _THUMB_SIDE = 48
+_DEEP_SHADOW = 64
 _UNEVEN = 12
 _COLOUR_GAIN = 1.5
 _SPECK_SHARE = 0.03
+_DIGIT_SHARE = 0.2
 _EDGE_SHARE = 0.25
 _WIDE_MODES = ("F", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -113,7 +115,8 @@ def drop_noise(ink: Grey, steps: list[str]) -> tuple[Grey, Components]:
         # A line thinner than a pixel comes and goes; grown by one pixel, it is one part again.
         mask = _grown(mask)
     parts = components(mask)
-    bad = _specks(parts) | _edges(parts)
+    edges = _edges(parts)
+    bad = edges | (parts.areas < _SPECK_SHARE * parts.areas[~edges].max())
     if bad.any():
         steps.append(f"{int(bad.sum())} specks dropped")
     kept = np.flatnonzero(~bad).tolist()
@@ -156,7 +159,7 @@ def _scale_depth(image: Image.Image, steps: list[str]) -> Image.Image:
 
 def _reduce(image: Image.Image, steps: list[str]) -> Image.Image:
     """Average large pictures down: a digit is as readable, and all that follows is faster."""
-    factor = -(-max(image.size) // WORK_SIDE)
+    factor = min(-(-max(image.size) // WORK_SIDE), min(image.size) // MIN_SIDE)
     if factor == 1:
         return image
     steps.append(f"reduced {factor} times")
@@ -220,8 +223,11 @@ def _flatten_light(dark: Grey, steps: list[str]) -> Grey:
     if np.ptp(sides) > _UNEVEN:
         paper = _closing(dark)
         steps.append("uneven light flattened")
-    share = 1 - dark.astype(np.float32) / np.maximum(paper, np.float32(1))
-    return (np.clip(share, 0, 1) * np.float32(255)).astype(np.uint8)
+    missing = np.maximum(paper - dark.astype(np.float32), 0)
+    # In deep shadow a step of brightness is a large share, and means nothing.
+    share = missing / np.maximum(paper, np.float32(_DEEP_SHADOW))
+    ink: Grey = (share * np.float32(255)).astype(np.uint8)
+    return ink
 
 
 def _border(grey: Grey) -> Grey:
@@ -280,16 +286,16 @@ def _clear_paper(ink: Grey, level: int, top: int) -> Grey:
     return cleared
 
 
-def _specks(parts: Components) -> NDArray[np.bool_]:
-    """Parts far smaller than the largest. The bar of a 5 is a tenth of it or more."""
-    specks: NDArray[np.bool_] = parts.areas < _SPECK_SHARE * parts.areas.max()
-    return specks
-
-
 def _edges(parts: Components) -> NDArray[np.bool_]:
-    """Parts that run along the border, as a table beside the paper does; never all parts."""
+    """Parts that run along the border, as a table beside the paper does.
+
+    None of them if nothing else on the page is as large as a digit: then it is the digit itself
+    that touches the border.
+    """
     labels = parts.labels
     ring = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
     share = np.bincount(ring, minlength=len(parts.areas) + 1)[1:] / ring.size
     along = share > _EDGE_SHARE
-    return along if not along.all() else np.zeros_like(along)
+    others = [box for box, edge in zip(parts.boxes, along, strict=True) if not edge]
+    largest = max((max(box.width, box.height) for box in others), default=0)
+    return along if largest > _DIGIT_SHARE * max(labels.shape) else np.zeros_like(along)
