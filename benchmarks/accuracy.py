@@ -12,7 +12,6 @@ read once, after the last step; nothing is chosen by it.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import subprocess
@@ -21,19 +20,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mnist_edge import codec
 from mnist_edge.catalogue import RECIPES, train_recipe
+from mnist_edge.figures import recipe_digest
 from mnist_edge.machine import describe_machine, library_versions, usable_threads
-from mnist_edge.recipes import TrainRecipe
+from mnist_edge.recipes import DeviceChoice, TrainRecipe
 
 RUNS = Path(__file__).with_name("accuracy.jsonl")
-
-
-def recipe_digest(recipe: TrainRecipe) -> str:
-    """Names the recipe whatever its seed and claim, so that runs of an older one are told apart."""
-    return hashlib.sha256(codec.dumps(replace(recipe, seed=0, claim=None)).encode()).hexdigest()[
-        :16
-    ]
 
 
 def main() -> None:
@@ -41,10 +33,12 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", default=list(RECIPES), help="by default all")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N-1")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--keep", type=Path, help="a folder for the bundles of seed 0")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one is not None:
-        print(json.dumps(run(train_recipe(arguments.recipes[0]), arguments.one, arguments.device)))
+        recipe = replace(train_recipe(arguments.recipes[0]), seed=arguments.one)
+        print(json.dumps(run(recipe, arguments.device, arguments.keep)))
         return
     done = {(line["digest"], line["seed"], line["device"]) for line in read_runs()}
     for seed in range(arguments.seeds):
@@ -53,6 +47,8 @@ def main() -> None:
                 continue
             command = [sys.executable, __file__, name, "--one", str(seed)]
             command += ["--device", arguments.device]
+            if arguments.keep and seed == 0:
+                command += ["--keep", str(arguments.keep / name)]
             line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             with RUNS.open("a") as stream:
                 stream.write(line)
@@ -67,8 +63,9 @@ def read_runs() -> list[dict[str, object]]:
     return [json.loads(line) for line in RUNS.read_text().splitlines()]
 
 
-def run(recipe: TrainRecipe, seed: int, device: str) -> dict[str, object]:
+def run(recipe: TrainRecipe, device: DeviceChoice, keep: Path | None) -> dict[str, object]:
     """Train once, and describe it."""
+    from mnist_edge.assembly import write_bundle
     from mnist_edge.data import load_mnist
     from mnist_edge.models import count_multiply_adds, count_parameters
     from mnist_edge.train import choose_device, fit
@@ -78,19 +75,29 @@ def run(recipe: TrainRecipe, seed: int, device: str) -> dict[str, object]:
     started = time.perf_counter()
     data = load_mnist(None)
     fitted = fit(
-        replace(recipe, seed=seed),
+        recipe,
         data,
-        device=choose_device(device),  # type: ignore[arg-type]
+        device=choose_device(device),
         threads=threads,
         evaluate_epochs=False,
     )
     seconds = time.perf_counter() - started
+    if keep:
+        write_bundle(
+            keep,
+            recipe,
+            data,
+            fitted.model,
+            history=fitted.history,
+            duration_s=fitted.duration_s,
+            device=fitted.device,
+        )
     last = fitted.history[-1]
     versions = library_versions()
     return {
         "recipe": recipe.name,
         "digest": recipe_digest(recipe),
-        "seed": seed,
+        "seed": recipe.seed,
         "accuracy": last.test_accuracy,
         "test_loss": last.test_loss,
         "train_accuracy": last.train_accuracy,

@@ -17,8 +17,10 @@ from mnist_edge import codec
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport, Measurement
     from mnist_edge.bundle import Artifact, Bundle, Manifest, Parity
+    from mnist_edge.figures import Accuracy, Figures
     from mnist_edge.history import Epoch
     from mnist_edge.machine import Machine
+    from mnist_edge.recipes import TrainRecipe
     from mnist_edge.verify import VerifyReport
 
 NOTHING = "–"
@@ -120,6 +122,63 @@ def training_line(manifest: Manifest) -> str:
         f"{manifest.recipe.name}, {training.parameters:,} parameters, {manifest.data.name}, "
         f"{training.duration_s:.1f} s on {training.device}"
     )
+
+
+def recipes_table(rows: Sequence[tuple[TrainRecipe, Figures | None]]) -> Table:
+    """The named recipes, each with what was measured of it."""
+    return Table(
+        headers=(
+            "recipe",
+            "architecture",
+            "epochs",
+            "parameters",
+            "multiply-adds",
+            "test accuracy",
+            "training",
+            "ONNX kB",
+            "p50 µs",
+        ),
+        rows=tuple(
+            (recipe.name, recipe.architecture, str(recipe.epochs), *_figure_cells(figures))
+            for recipe, figures in rows
+        ),
+        notes=_figure_notes([figures for _, figures in rows if figures]),
+    )
+
+
+def _figure_cells(figures: Figures | None) -> tuple[str, ...]:
+    if figures is None:
+        return (NOTHING,) * 6
+    latency = figures.latency
+    return (
+        f"{figures.parameters:,}",
+        f"{figures.multiply_adds:,}",
+        accuracy_text(figures.accuracy),
+        f"{figures.train_s:.1f} s",
+        kilobytes(latency.size_bytes) if latency else NOTHING,
+        microseconds(latency.p50_s) if latency else NOTHING,
+    )
+
+
+def accuracy_text(accuracy: Accuracy) -> str:
+    """A mean over seeds with its standard deviation in points, and how many seeds."""
+    spread = f" ± {100 * accuracy.sd:.2f}" if accuracy.n > 1 else ""
+    return f"{accuracy.mean:.2%}{spread} (n = {accuracy.n})"
+
+
+def _figure_notes(measured: Sequence[Figures]) -> tuple[str, ...]:
+    if not measured:
+        return ()
+    processors = " and ".join(sorted({figures.processor for figures in measured}))
+    return (
+        "Accuracy: MNIST's test set after the last step, mean ± standard deviation over n seeds.",
+        f"Training and latency (ONNX Runtime, one digit, one thread): {processors}.",
+    )
+
+
+def recipes_json(rows: Sequence[tuple[TrainRecipe, Figures | None]]) -> str:
+    """The named recipes as one JSON document."""
+    return codec.dumps([{"recipe": recipe, "figures": figures} for recipe, figures in rows])
 
 
 def artifact_table(folder: Path, artifacts: Sequence[Artifact]) -> Table:

@@ -21,7 +21,17 @@ from typing import Annotated
 import typer
 
 from mnist_edge import __version__, codec
-from mnist_edge.cli import bench, export, predict, run, train, verify
+from mnist_edge.cli import (
+    bench,
+    export,
+    import_weights,
+    predict,
+    recipes,
+    report,
+    run,
+    train,
+    verify,
+)
 from mnist_edge.cli.talk import emit_json
 from mnist_edge.errors import MnistEdgeError
 
@@ -42,9 +52,12 @@ app = typer.Typer(
 )
 app.command("run", rich_help_panel=_MAKE, epilog=run.EPILOG)(run.command)
 app.command("train", rich_help_panel=_MAKE, epilog=train.EPILOG)(train.command)
+app.command("import", rich_help_panel=_MAKE, epilog=import_weights.EPILOG)(import_weights.command)
+app.command("recipes", rich_help_panel=_MAKE, epilog=recipes.EPILOG)(recipes.command)
 app.command("export", rich_help_panel=_MAKE, epilog=export.EPILOG)(export.command)
 app.command("verify", rich_help_panel=_PROVE, epilog=verify.EPILOG)(verify.command)
 app.command("bench", rich_help_panel=_PROVE, epilog=bench.EPILOG)(bench.command)
+app.command("report", rich_help_panel=_PROVE, epilog=report.EPILOG)(report.command)
 app.command("predict", rich_help_panel=_USE, epilog=predict.EPILOG)(predict.command)
 
 

@@ -1,0 +1,60 @@
+"""`mnist-edge import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mnist_edge.catalogue import RECIPES, train_recipe
+from mnist_edge.cli.options import (
+    BundleOption,
+    DataDirOption,
+    DataOption,
+    JsonOption,
+    QuietOption,
+    given_bundle,
+)
+from mnist_edge.cli.steps import bundle_files, get_data
+from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+
+EPILOG = """[bold]Examples[/bold]
+mnist-edge import model.pth --recipe lenet          # weights saved by torch.save
+mnist-edge import net.safetensors --recipe wide     # or in the safetensors format"""
+
+
+def command(
+    weights: Annotated[
+        Path, typer.Argument(metavar="WEIGHTS", help="A .pth, .pt or .safetensors file.")
+    ],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            metavar="NAME",
+            help=f"Whose architecture it is: {', '.join(RECIPES)}.",
+            autocompletion=lambda: list(RECIPES),
+        ),
+    ],
+    bundle: BundleOption = None,
+    data: DataOption = "auto",
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a bundle of weights that you already have; their accuracy is measured."""
+    from mnist_edge import render
+    from mnist_edge.bundle import LOCAL_BUNDLE
+    from mnist_edge.workflow import import_bundle
+
+    talk = Talk(quiet=quiet)
+    named = train_recipe(recipe)
+    digits = get_data(talk, data, data_dir)
+    imported = import_bundle(weights, named, digits, bundle or LOCAL_BUNDLE)
+    if as_json:
+        emit_json(render.bundle_json(imported))
+    else:
+        emit_table(render.files_table(bundle_files(imported)))
+        emit(render.training_line(imported.manifest))
+    talk.suggest(f"mnist-edge export{given_bundle(bundle)}", to="write its artifacts")

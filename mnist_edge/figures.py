@@ -1,0 +1,71 @@
+"""What was measured of each named recipe, as benchmarks/tables.py writes it.
+
+A figure belongs to a recipe to the last field: where the recipe has changed, it is not shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mnist_edge import codec
+from mnist_edge.recipes import TrainRecipe
+
+FIGURES = Path(__file__).with_name("figures.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Share of MNIST's test set named rightly after the last step, 0 to 1, over `n` seeds.
+
+    `sd` is the sample standard deviation, 0 for a single run.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Of the float32 ONNX artifact, one digit, one thread: median, and its size on disk."""
+
+    p50_s: float
+    size_bytes: int
+    processor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """One recipe's. `train_s` is the mean wall time of a training on `processor`."""
+
+    recipe: str
+    digest: str
+    parameters: int
+    multiply_adds: int
+    accuracy: Accuracy
+    train_s: float
+    threads: int
+    processor: str
+    latency: Latency | None = None
+
+
+def recipe_digest(recipe: TrainRecipe) -> str:
+    """Names a recipe whatever its seed and claim."""
+    text = codec.dumps(replace(recipe, seed=0, claim=None))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_figures() -> tuple[Figures, ...]:
+    """All that was measured; empty where the package carries none."""
+    if not FIGURES.exists():
+        return ()
+    return codec.loads(tuple[Figures, ...], FIGURES.read_text(encoding="utf-8"))
+
+
+def figures_of(recipe: TrainRecipe) -> Figures | None:
+    """What was measured of this very recipe."""
+    digest = recipe_digest(recipe)
+    return next((figures for figures in load_figures() if figures.digest == digest), None)
