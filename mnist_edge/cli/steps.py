@@ -31,6 +31,19 @@ def get_data(talk: Talk, choice: DataChoice, data_dir: Path | None) -> DataSet:
         return obtain_data(choice, data_dir, progress=progress, notice=talk.warn)
 
 
+def known_test_set(talk: Talk, bundle: Bundle, data_dir: Path | None) -> DataSet | None:
+    """MNIST where it is on this machine; a model of rendered digits is not judged by it."""
+    from mnist_edge.data import find_mnist, read_mnist
+
+    if data_dir is None and bundle.manifest.data.name != "mnist":
+        return None
+    folder = find_mnist(data_dir)
+    if folder is None:
+        talk.say("MNIST is not on this machine: using the bundle's reference digits alone")
+        return None
+    return read_mnist(folder)
+
+
 def train_model(
     talk: Talk,
     recipe: TrainRecipe,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -19,13 +18,9 @@ from mnist_edge.cli.options import (
     chosen_bundle,
     given_bundle,
 )
-from mnist_edge.cli.steps import verify_artifacts
+from mnist_edge.cli.steps import known_test_set, verify_artifacts
 from mnist_edge.cli.talk import Talk, emit_json, emit_table
 from mnist_edge.recipes import Device
-
-if TYPE_CHECKING:
-    from mnist_edge.bundle import Bundle
-    from mnist_edge.data import DataSet
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge verify                           # every artifact of the bundle
@@ -54,7 +49,7 @@ def command(
     report, path = verify_artifacts(
         talk,
         chosen,
-        _test_set(chosen, data_dir, talk),
+        known_test_set(talk, chosen, data_dir),
         artifacts=tuple(artifacts or ()),
         device=device,
         threads=threads,
@@ -68,16 +63,3 @@ def command(
     talk.suggest(f"mnist-edge bench{given_bundle(bundle)}", to="measure their latency")
     if not report.passed:
         raise typer.Exit(1)
-
-
-def _test_set(bundle: Bundle, data_dir: Path | None, talk: Talk) -> DataSet | None:
-    """MNIST where it is on this machine; a model of rendered digits is not judged by it."""
-    from mnist_edge.data import find_mnist, read_mnist
-
-    if data_dir is None and bundle.manifest.data.name != "mnist":
-        return None
-    folder = find_mnist(data_dir)
-    if folder is None:
-        talk.say("MNIST is not on this machine: comparing over the bundle's reference alone")
-        return None
-    return read_mnist(folder)

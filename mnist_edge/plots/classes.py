@@ -8,11 +8,10 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from mnist_edge.metrics import ClassScores
-from mnist_edge.plots.style import BLUE, FAINT, GREY, INK, ORANGE, png, styled
+from mnist_edge.plots.style import BLUE, FAINT, GREY, INK, ORANGE, png, show_percent, styled
 from mnist_edge.signature import CLASSES
 
 # Light enough at its dark end for black figures.
@@ -30,7 +29,7 @@ def confusion_matrix(counts: NDArray[np.int64]) -> bytes:
     # would be all there is to see.
     right = np.eye(len(counts), dtype=bool)
     errors = np.where(right, 0, counts)
-    figure = Figure(figsize=(6.4, 6.0))
+    figure = Figure(figsize=(6.4, 6.0), layout="constrained")
     axes = figure.subplots()
     axes.imshow(np.ma.masked_equal(errors, 0), cmap=_ERRORS, vmin=1, vmax=max(2, int(errors.max())))
     for row, column in np.ndindex(counts.shape):
@@ -59,32 +58,34 @@ def confusion_matrix(counts: NDArray[np.int64]) -> bytes:
 @styled()
 def class_scores(scores: Sequence[ClassScores]) -> bytes:
     """Precision, recall and F1 of each digit, as dots on an axis that shows their differences."""
-    figure = Figure(figsize=(9, 3.4))
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
     axes = figure.subplots()
     digits = np.array([score.digit for score in scores])
-    series = (
-        ("precision: named so, and rightly", [s.precision for s in scores], BLUE, "o", -0.18),
-        ("recall: is one, and named so", [s.recall for s in scores], ORANGE, "s", 0.18),
-        ("F1: both", [s.f1 for s in scores], INK, "D", 0.0),
+    precisions = np.array([score.precision for score in scores])
+    recalls = np.array([score.recall for score in scores])
+    f1s = np.array([score.f1 for score in scores])
+    apart = 0.18  # equal figures must not hide each other
+    axes.plot(
+        [digits - apart, digits, digits + apart],
+        [precisions, f1s, recalls],
+        color=GREY,
+        linewidth=1,
+        alpha=0.6,
     )
-    lows = [min(score.precision, score.recall) for score in scores]
-    highs = [max(score.precision, score.recall) for score in scores]
-    axes.vlines(digits, lows, highs, color=GREY, linewidth=1, alpha=0.5)
-    for label, values, colour, marker, offset in series:
+    for label, places, values, colour, marker in (
+        ("precision", digits - apart, precisions, BLUE, "o"),
+        ("F1", digits, f1s, INK, "D"),
+        ("recall", digits + apart, recalls, ORANGE, "s"),
+    ):
+        size = 4.5 if marker == "D" else 6.5
         axes.plot(
-            digits + offset,
-            values,
-            linestyle="none",
-            marker=marker,
-            markersize=5 if marker == "D" else 6.5,
-            color=colour,
-            label=label,
+            places, values, linestyle="", marker=marker, markersize=size, color=colour, label=label
         )
-    low = min(lows)
+    low = min(precisions.min(), recalls.min())
     axes.set_ylim(low - 0.12 * (1 - low) - 0.0005, 1 + 0.06 * (1 - low) + 0.0003)
     axes.set_xlim(-0.6, len(CLASSES) - 0.4)
     axes.set_xticks(digits, [str(digit) for digit in digits])
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    show_percent(axes)
     axes.grid(visible=False, axis="x")
     axes.set(title="Precision, recall and F1 of each digit", xlabel="digit")
     figure.legend(loc="outside lower center", ncols=3)

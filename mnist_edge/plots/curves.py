@@ -30,7 +30,7 @@ def training_curves(history: Sequence[Epoch]) -> bytes:
     Args:
         history: at least one epoch.
     """
-    figure = Figure(figsize=(9, 3.6))
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
     epochs = [line.epoch for line in history]
     train = [line.train_loss for line in history]

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mnist_edge.plots.style import GREEN, GREY, VERMILION, png, styled
+from mnist_edge.plots.style import GREEN, INK, VERMILION, png, styled
 from mnist_edge.signature import RawImages
 
-_CELL_WIDTH, _CELL_HEIGHT = 1.13, 1.42  # inches
+# Inches. Every digit has the same place for its words, whether it needs three lines or two.
+_WIDTH, _GAP, _ABOVE, _BELOW = 9.0, 0.2, 0.24, 0.56
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +50,18 @@ def digit_grid(digits: Sequence[ReadDigit], images: RawImages, *, columns: int =
         columns: digits in a row.
     """
     rows = math.ceil(len(digits) / columns)
-    figure = Figure(figsize=(columns * _CELL_WIDTH, rows * _CELL_HEIGHT))
-    cells = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in cells:
+    side = _WIDTH / columns - _GAP
+    row_height = side + _ABOVE + _BELOW
+    height = rows * row_height
+    figure = Figure(figsize=(_WIDTH, height))
+    for place, digit in enumerate(digits):
+        row, column = divmod(place, columns)
+        left = (column + 0.5) * _WIDTH / columns - side / 2
+        bottom = height - row * row_height - _ABOVE - side
+        axes = figure.add_axes(
+            (left / _WIDTH, bottom / height, side / _WIDTH, side / height), frameon=False
+        )
         axes.set_axis_off()
-    for axes, digit in zip(cells, digits, strict=False):
         axes.imshow(images[digit.index], cmap="gray", vmin=0, vmax=255)
         _caption(axes, digit)
     return png(figure)
@@ -61,28 +69,32 @@ def digit_grid(digits: Sequence[ReadDigit], images: RawImages, *, columns: int =
 
 def _caption(axes: Axes, digit: ReadDigit) -> None:
     if digit.right:
-        title, below = f"{digit.predicted}", percent(digit.probability)
+        title, below = f"{digit.label}", percent(digit.probability)
     else:
         title = f"{digit.label} read as {digit.predicted}"
-        below = f"{percent(digit.probability)}, not {percent(digit.label_probability)}"
-    axes.set_title(title, loc="center", size=10, color=GREEN if digit.right else VERMILION, pad=3)
-    for text, drop in ((below, -0.04), (f"no. {digit.index}", -0.19)):
-        axes.text(
-            0.5,
-            drop,
-            text,
-            transform=axes.transAxes,
-            ha="center",
-            va="top",
-            size=8.5,
-            color=GREY if text.startswith("no.") else "black",
+        below = (
+            f"as {digit.predicted}: {percent(digit.probability)}\n"
+            f"as {digit.label}: {percent(digit.label_probability)}"
         )
+    colour = GREEN if digit.right else VERMILION
+    axes.set_title(title, loc="center", size=10, color=colour, pad=3)
+    axes.annotate(
+        f"{below}\nno. {digit.index}",
+        (0.5, 0),
+        (0, -3),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        size=8.5,
+        color=INK,
+    )
 
 
 def percent(probability: float) -> str:
     """A probability that never looks surer than it is: 99.97 % is not 100 %."""
-    if probability >= 0.995:
-        return f"{math.floor(probability * 1000) / 10:.1f}%"
-    if probability < 0.01:
-        return "<1%"
-    return f"{probability:.0%}"
+    if probability > 0.999:
+        return ">99.9%"
+    if probability < 0.001:
+        return "<0.1%"
+    return f"{probability:.1%}"

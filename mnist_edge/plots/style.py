@@ -44,7 +44,8 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.size": 0,
     "legend.frameon": False,
     "lines.linewidth": 1.8,
-    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.1,
+    "figure.constrained_layout.w_pad": 0.1,
 }
 
 # Errors between which a logarithmic scale says more than a linear one.
@@ -71,14 +72,18 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def show_percent(axes: Axes) -> None:
+    """Write the shares along the y axis in percent."""
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.6g}%"))
+
+
 def stretch_accuracy(axes: Axes, accuracies: Sequence[float]) -> None:
     """Make the y axis logarithmic in the errors where the accuracies, 0 to 1, differ much.
 
     From 90 to 95 % half of the errors go, as from 99 to 99.5 %: both steps are equally high. What
     is beyond the axis, such as 1, is drawn on its upper edge.
     """
-    percent = FuncFormatter(lambda share, _: f"{100 * share:.6g}%")
-    axes.yaxis.set_major_formatter(percent)
+    show_percent(axes)
     errors = [1 - accuracy for accuracy in accuracies if accuracy < 1]
     if not errors or max(errors) < _WIDE_RANGE * min(errors):
         return
@@ -93,7 +98,7 @@ def stretch_accuracy(axes: Axes, accuracies: Sequence[float]) -> None:
     axes.set_yscale("function", functions=(height, share))
     axes.set_ylim(1 - most, 1 - least)
     axes.yaxis.set_major_locator(FixedLocator([1 - error for error in ticks(least, most)]))
-    axes.yaxis.set_major_formatter(percent)  # the new scale brought its own
+    show_percent(axes)  # the new scale brought a formatter of its own
 
 
 def stretch_loss(axes: Axes, losses: Sequence[float]) -> None:

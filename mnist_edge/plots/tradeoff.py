@@ -58,7 +58,7 @@ class RecipePoint:
 @styled()
 def accuracy_against_size(points: Sequence[RecipePoint]) -> bytes:
     """Test accuracy over the number of parameters, with the claims; at least one point."""
-    figure = Figure(figsize=(9, 5))
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     _scatter(figure, axes, [(float(point.parameters), point) for point in points])
     axes.set(title="Accuracy against size", xlabel="parameters")
@@ -69,7 +69,7 @@ def accuracy_against_size(points: Sequence[RecipePoint]) -> bytes:
 @styled()
 def accuracy_against_latency(points: Sequence[RecipePoint]) -> bytes:
     """Test accuracy over the latency of one picture; at least one point must have one."""
-    figure = Figure(figsize=(9, 5))
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     _scatter(figure, axes, [(p.latency_s * 1e6, p) for p in points if p.latency_s is not None])
     axes.set(title="Accuracy against latency", xlabel="µs for one picture, median")
@@ -100,16 +100,17 @@ def _scatter(figure: Figure, axes: Axes, places: Sequence[tuple[float, RecipePoi
         elinewidth=1,
         label="measured: mean and standard deviation over seeds",
     )
-    axes.plot(
-        [x for x, _, _ in claims],
-        [claim for _, _, claim in claims],
-        linestyle="none",
-        marker="_",
-        markersize=14,
-        markeredgewidth=2.5,
-        color=VERMILION,
-        label="claimed by the project that is reproduced",
-    )
+    if claims:
+        axes.plot(
+            [x for x, _, _ in claims],
+            [claim for _, _, claim in claims],
+            linestyle="none",
+            marker="_",
+            markersize=14,
+            markeredgewidth=2.5,
+            color=VERMILION,
+            label="claimed by the project that is reproduced",
+        )
     axes.set_ylabel("test accuracy")
     legend_below(axes)
     _name(figure, axes, [(x, point.accuracy_mean, point.name) for x, point in places])

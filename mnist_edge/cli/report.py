@@ -1,0 +1,124 @@
+"""`mnist-edge report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mnist_edge.cli.options import (
+    OUTPUT_PANEL,
+    BundleOption,
+    DataDirOption,
+    JsonOption,
+    QuietOption,
+    chosen_bundle,
+)
+from mnist_edge.cli.reports import report_path
+from mnist_edge.cli.steps import known_test_set
+from mnist_edge.cli.talk import Talk, emit, emit_json
+
+if TYPE_CHECKING:
+    from mnist_edge.bench import BenchReport
+    from mnist_edge.bundle import Bundle
+    from mnist_edge.report import Grid
+
+EPILOG = """[bold]Examples[/bold]
+mnist-edge report                       # report.html, for a browser
+mnist-edge report --pictures pictures   # the pictures as files, too
+mnist-edge report --json | jq .findings.accuracy"""
+
+
+def command(
+    bundle: BundleOption = None,
+    data_dir: DataDirOption = None,
+    bench: Annotated[
+        Path | None,
+        typer.Option(
+            "--bench",
+            metavar="FILE",
+            help="A report of mnist-edge bench, to be shown on the page.",
+            show_default="that of this bundle and processor in benchmarks/, where there is one",
+        ),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", help="Where to write the page.", rich_help_panel=OUTPUT_PANEL
+        ),
+    ] = Path("report.html"),
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            "--pictures",
+            metavar="FOLDER",
+            help="Write each picture as a PNG file, too.",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write one page on a model: curves, confusion matrix, its errors, its artifacts."""
+    from mnist_edge import codec
+    from mnist_edge.report import report
+    from mnist_edge.storage import atomic_write_all
+
+    talk = Talk(quiet=quiet)
+    chosen = chosen_bundle(bundle, talk)
+    digits = known_test_set(talk, chosen, data_dir)
+    grids = _benchmark(chosen, bench, talk)
+    with talk.progress("report") as progress:
+        result = report(chosen, data=digits, grids=grids, progress=progress)
+    files = {out: result.html.encode()}
+    if pictures is not None:
+        files |= {pictures / f"{name}.png": png for name, png in result.pictures.items()}
+    atomic_write_all(list(files.items()))
+    if as_json:
+        paths = [str(path) for path in files]
+        emit_json(codec.dumps({"files": paths, "findings": result.findings}))
+    else:
+        for path in files:
+            emit(str(path))
+    findings = result.findings
+    talk.say(
+        f"{findings.accuracy:.2%} of {findings.count:,} digits named rightly by "
+        f"{findings.artifact}: {findings.source}"
+    )
+
+
+def _benchmark(bundle: Bundle, path: Path | None, talk: Talk) -> tuple[Grid, ...]:
+    """The table of the benchmark that was named, or of the one that lies where `bench` puts it."""
+    from mnist_edge import render
+    from mnist_edge.machine import describe_machine
+    from mnist_edge.report import Grid
+
+    if path is None:
+        processor = describe_machine().processor
+        name = bundle.path.resolve().name
+        path = report_path(None, bundle=name, verb="bench", processor=processor)
+        if not path.is_file():
+            return ()
+    benchmark = _read_benchmark(path)
+    digests = {artifact.sha256 for artifact in bundle.manifest.artifacts}
+    if any(row.sha256 not in digests for row in benchmark.rows):
+        talk.warn(f"{path} measured other artifacts than those of {bundle.path}: left out")
+        return ()
+    table = render.bench_table(benchmark)
+    return (Grid(title="Latency", headers=table.headers, rows=table.rows, notes=table.notes),)
+
+
+def _read_benchmark(path: Path) -> BenchReport:
+    from mnist_edge import codec
+    from mnist_edge.bench import BenchReport
+    from mnist_edge.errors import BadInput
+
+    try:
+        return codec.loads(BenchReport, path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(
+            f"{path} is no benchmark that can be shown: {reason}",
+            fix="make it again with mnist-edge bench",
+        ) from None
