@@ -76,6 +76,11 @@ def deployable(model: nn.Sequential) -> nn.Sequential:
             continue
         if isinstance(layer, nn.BatchNorm2d) and isinstance(previous, nn.Conv2d):
             folded[-1] = fuse_conv_bn_eval(previous, layer)
+        elif isinstance(layer, nn.BatchNorm2d) and isinstance(previous, nn.MaxPool2d):
+            folded[-2] = fuse_conv_bn_eval(_before_pool(folded, layer), layer)
+        elif isinstance(layer, nn.ReLU) and isinstance(previous, nn.MaxPool2d):
+            # The same function, and runtimes fuse a ReLU with the convolution right before it.
+            folded.insert(-1, layer)
         elif isinstance(layer, nn.Conv2d) and isinstance(previous, nn.PixelUnshuffle):
             folded[-1] = _strided(previous.downscale_factor, layer)
         else:
@@ -85,7 +90,7 @@ def deployable(model: nn.Sequential) -> nn.Sequential:
 
 def count_parameters(model: nn.Module) -> int:
     """How many numbers training learns."""
-    return sum(parameter.numel() for parameter in model.parameters())
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def count_multiply_adds(model: nn.Sequential) -> int:
@@ -99,6 +104,15 @@ def count_multiply_adds(model: nn.Sequential) -> int:
                 positions = values.numel() // values.shape[1]
                 total += layer.weight.numel() * positions
     return total
+
+
+def _before_pool(folded: list[nn.Module], normalisation: nn.BatchNorm2d) -> nn.Conv2d:
+    """The convolution that may take a normalisation which stands behind its pooling."""
+    convolution = folded[-2]
+    assert isinstance(convolution, nn.Conv2d)
+    # max(s·x) = s·max(x) for s > 0 only.
+    assert bool((normalisation.weight > 0).all())
+    return convolution
 
 
 def _strided(factor: int, convolution: nn.Conv2d) -> nn.Conv2d:
@@ -203,20 +217,34 @@ def _wide(recipe: TrainRecipe) -> list[nn.Module]:
 
 
 def _compact(recipe: TrainRecipe) -> list[nn.Module]:
-    # Space-to-depth first: a quarter of the positions at four times the depth, so that most of
-    # the multiply-adds stand where a runtime's vector units are full.
-    layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
-    channels = 4
-    for width in recipe.widths:
-        layers += [
-            nn.Conv2d(channels, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-        ]
-        channels = width
-    side = 14 >> len(recipe.widths)
-    return [*layers, nn.Flatten(), nn.Linear(channels * side * side, _CLASSES)]
+    """Our own: small, and quick both to train and to run.
+
+    Space-to-depth first: a quarter of the positions at four times the depth, so that most
+    multiply-adds stand where vector units are full. The first convolution is not padded, since
+    MNIST's outermost pixels are empty. Pooling comes before normalisation and ReLU, which then
+    have a quarter of the work; without a gain the normalisation still folds (see `deployable`).
+    """
+    first, second = recipe.widths
+    return [
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(4, first, 3, bias=False),
+        nn.MaxPool2d(2),
+        _shift_only_norm(first),
+        nn.ReLU(),
+        nn.Conv2d(first, second, 3, padding=1, bias=False),
+        nn.MaxPool2d(2),
+        _shift_only_norm(second),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(second * 3 * 3, _CLASSES),
+    ]
+
+
+def _shift_only_norm(channels: int) -> nn.BatchNorm2d:
+    """Batch normalisation with a learned shift but no gain: the next layer can scale as well."""
+    norm = nn.BatchNorm2d(channels)
+    norm.weight.requires_grad = False
+    return norm
 
 
 ARCHITECTURES: dict[Architecture, Callable[[TrainRecipe], list[nn.Module]]] = {

@@ -54,6 +54,12 @@ def test_the_deployed_form_has_only_plain_layers(model: nn.Sequential) -> None:
     assert not any(isinstance(layer, gone) for layer in deployable(model))
 
 
+def test_relu_comes_right_behind_each_convolution() -> None:
+    kinds = [type(layer).__name__ for layer in deployable(build_model(RECIPES["quick"]))]
+    block = ["Conv2d", "ReLU", "MaxPool2d"]
+    assert kinds == [*block, *block, "Flatten", "Linear"]
+
+
 def test_deploying_leaves_the_model_as_it_was(model: nn.Sequential) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model.train()
@@ -77,7 +83,8 @@ def test_multiply_adds_are_counted_by_position() -> None:
     lenet = 26 * 26 * 6 * 9 + 11 * 11 * 16 * 54 + 400 * 120 + 120 * 84 + 84 * 10
     assert count_multiply_adds(build_model(RECIPES["lenet"])) == lenet
     # The space-to-depth step folds into a 6×6 convolution with as many multiply-adds.
-    quick = 14 * 14 * 24 * 36 + 7 * 7 * 48 * 24 * 9 + 48 * 9 * 10
+    first, second = RECIPES["quick"].widths
+    quick = 12 * 12 * first * 36 + 6 * 6 * second * first * 9 + second * 9 * 10
     assert count_multiply_adds(build_model(RECIPES["quick"])) == quick
 
 

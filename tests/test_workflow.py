@@ -74,7 +74,7 @@ def test_a_trained_bundle_is_whole_and_says_what_it_is(bundle: Bundle, digits: D
     manifest = check_whole(bundle.path).manifest
     assert manifest.recipe == TINY
     assert (manifest.data.name, manifest.data.sha256) == ("rendered", digits.sha256)
-    assert manifest.training.parameters == 4 * 8 * 9 + 16 + 8 * 16 * 9 + 32 + 144 * 10 + 10
+    assert manifest.training.parameters == 4 * 8 * 9 + 8 + 8 * 16 * 9 + 16 + 144 * 10 + 10
     assert {"torch", "numpy"} <= set(manifest.versions)
     names = {record.file for record in manifest.records}
     assert {"checkpoint.safetensors", "reference.npz", "history.json", "training.png"} <= names
