@@ -15,7 +15,6 @@ from PIL import Image, ImageFilter, ImageOps
 from mnist_edge.data import read_mnist
 from mnist_edge.errors import BadInput
 from mnist_edge.picture import Picture, load_picture, read_picture, split_digits
-from mnist_edge.picture.components import components
 from mnist_edge.picture.digit import BOX_SIDE, STROKE, is_mnist_digit, normalise, stroke_width
 
 pytestmark = pytest.mark.edge
@@ -322,38 +321,3 @@ def test_normalising_a_single_dot_does_not_fail() -> None:
     dot = np.zeros((9, 9), np.uint8)
     dot[4, 4] = 255
     assert normalise(dot, []).max() == 255
-
-
-def test_components_agree_with_a_flood_fill() -> None:
-    rng = np.random.default_rng(0)
-    for density in (0.1, 0.3, 0.5, 0.7):
-        mask = rng.random((23, 31)) < density
-        parts = components(mask)
-        expected, count = flood_fill(mask)
-        assert len(parts.areas) == count
-        pairs = set(zip(parts.labels.ravel().tolist(), expected.ravel().tolist(), strict=True))
-        assert len(pairs) == count + 1  # one to one, background included
-        for label, (area, box) in enumerate(zip(parts.areas, parts.boxes, strict=True), 1):
-            rows, columns = np.nonzero(parts.labels == label)
-            assert area == len(rows)
-            assert (box.top, box.bottom) == (rows.min(), rows.max() + 1)
-            assert (box.left, box.right) == (columns.min(), columns.max() + 1)
-
-
-def flood_fill(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
-    labels, count = np.zeros(mask.shape, np.int64), 0
-    for start in zip(*np.nonzero(mask), strict=True):
-        if labels[start]:
-            continue
-        count += 1
-        stack = [start]
-        while stack:
-            row, column = stack.pop()
-            if mask[row, column] and not labels[row, column]:
-                labels[row, column] = count
-                stack += [
-                    (r, c)
-                    for r in range(max(row - 1, 0), min(row + 2, mask.shape[0]))
-                    for c in range(max(column - 1, 0), min(column + 2, mask.shape[1]))
-                ]
-    return labels, count

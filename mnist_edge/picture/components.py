@@ -58,8 +58,9 @@ def components(mask: NDArray[np.bool_]) -> Components:
     # Keys are row * stride + column, so one sorted search serves all rows at once.
     starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
     roots = _connect(*_touching(starts, ends, stride), len(starts))
-    unique, part = np.unique(roots, return_inverse=True)
-    count, lengths = len(unique), ends - starts
+    is_root = roots == np.arange(len(roots))
+    part = (np.cumsum(is_root) - 1)[roots]
+    count, lengths = int(is_root.sum()), ends - starts
     labels = np.zeros(mask.shape, np.int64)
     labels[mask] = np.repeat(part + 1, lengths)
     rows, left = np.divmod(starts, stride)

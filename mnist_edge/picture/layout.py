@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mnist_edge.picture.components import Box, Components
 
+# Shares of the highest, of the largest part, and of the narrower of two.
 _DIGIT_HEIGHT = 0.5
 _DIGIT_AREA = 0.15
 _OVERLAP = 0.4
