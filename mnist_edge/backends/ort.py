@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
+import time
 
 import numpy as np
 
@@ -37,6 +39,9 @@ _LEVELS: dict[Optimization, ort.GraphOptimizationLevel] = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+
+# `/onnxruntime_src/.../model.cc:256 onnxruntime::Model::Model(...) Unsupported model IR version`
+_SOURCE_PLACE: re.Pattern[str] = re.compile(r"^\S+\.(cc|h):\d+ .*?\) (?=[A-Z])")
 
 _FATAL = 4  # log level: what is worth saying is raised, and lines on stderr are ours
 _FIX = "export it again with mnist-edge export --format onnx"
@@ -93,6 +98,22 @@ class OrtBackend:
         except Exception as error:
             raise BadInput(f"the ONNX model cannot run: {_reason(error)}", fix=_FIX) from None
         return check_logits(logits, len(images), source="the ONNX model")
+
+    def time_resident(self, images: Images, runs: int) -> tuple[float, ...]:
+        """See `DeviceResident.time_resident`; by the host's clock, until the device is done."""
+        assert self._session is not None
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(
+            INPUT_NAME, ort.OrtValue.ortvalue_from_numpy(images, self.device, 0)
+        )
+        binding.bind_output(OUTPUT_NAME, self.device)
+        durations_s = []
+        for _ in range(1 + runs):
+            start = time.perf_counter()
+            self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+            durations_s.append(time.perf_counter() - start)
+        return tuple(durations_s[1:])
 
     def close(self) -> None:
         """See `Backend.close`."""
@@ -154,10 +175,13 @@ def _hint(data: bytes) -> str:
 
 
 def _check_signature(session: ort.InferenceSession) -> None:
-    found = [
-        " and ".join(_describe(value) for value in values)
-        for values in (session.get_inputs(), session.get_outputs())
-    ]
+    try:
+        found = [
+            " and ".join(_describe(value) for value in values)
+            for values in (session.get_inputs(), session.get_outputs())
+        ]
+    except UnicodeDecodeError:
+        raise BadInput("the ONNX model has names that are not UTF-8", fix=_FIX) from None
     expected = [
         f"{INPUT_NAME} tensor(float) {['N', *IMAGE_SHAPE]}",
         f"{OUTPUT_NAME} tensor(float) {['N', len(CLASSES)]}",
@@ -176,6 +200,6 @@ def _describe(value: ort.NodeArg) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """ORT's message without its prefix: `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : `."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line.rpartition(" : ")[2][:300]
+    """What ORT says, without its prefixes: error codes, and the place in its C++ sources."""
+    line: str = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return _SOURCE_PLACE.sub("", line.split(" : ", 3)[-1])[:300]
