@@ -1,0 +1,165 @@
+"""What a net does, step by step: the small typed language between an ONNX graph and C.
+
+A step reads the results of earlier steps by their index; -1 is the picture. Arrays are laid out
+as ONNX has them, so a step can be compared with the node that it came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Weights: TypeAlias = NDArray[np.float32]
+
+PICTURE = -1
+
+
+class Shape(NamedTuple):
+    """Of one picture's activations; the batch dimension is left out."""
+
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return self.channels * self.height * self.width
+
+
+class Window(NamedTuple):
+    """How a kernel slides: its size, its step, and the border around the input, in pixels."""
+
+    height: int
+    width: int
+    stride_y: int = 1
+    stride_x: int = 1
+    top: int = 0
+    left: int = 0
+    bottom: int = 0
+    right: int = 0
+
+    def steps(self, shape: Shape) -> tuple[int, int]:
+        """Height and width of the result over an input of `shape`."""
+        height = shape.height + self.top + self.bottom - self.height
+        width = shape.width + self.left + self.right - self.width
+        return height // self.stride_y + 1, width // self.stride_x + 1
+
+
+# Compared by identity: comparing arrays gives no single answer.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scale:
+    """`x · factor + offset`, (channels,) each: normalisation, or a ReLU that stands alone."""
+
+    source: int
+    shape: Shape
+    factor: Weights
+    offset: Weights
+    relu: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Convolution:
+    """A 2-D convolution, then ReLU, then a 2×2 maximum, where asked for.
+
+    Attributes:
+        weight: (out, in / groups, height, width).
+        bias: (out,).
+        pooled: whether of each 2×2 results the largest is kept.
+    """
+
+    source: int
+    shape: Shape
+    window: Window
+    weight: Weights
+    bias: Weights
+    groups: int = 1
+    relu: bool = False
+    pooled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Linear:
+    """A matrix product over all of its input, in the order channel, row, column.
+
+    Attributes:
+        weight: (out, in).
+        bias: (out,).
+    """
+
+    source: int
+    shape: Shape
+    weight: Weights
+    bias: Weights
+    relu: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pool:
+    """The largest or the mean of each window.
+
+    Attributes:
+        counts_border: whether a mean divides by the window's size where it reaches over the edge.
+    """
+
+    source: int
+    shape: Shape
+    kind: Literal["max", "average"]
+    window: Window
+    counts_border: bool = False
+    relu: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Add:
+    """The sum of two results."""
+
+    source: int
+    other: int
+    shape: Shape
+    relu: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Concat:
+    """Results one after the other along the channels."""
+
+    sources: tuple[int, ...]
+    shape: Shape
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpaceToDepth:
+    """Each block×block cell of pixels becomes one pixel; block row, column, then channel."""
+
+    source: int
+    shape: Shape
+    block: int
+
+
+Step: TypeAlias = Scale | Convolution | Linear | Pool | Add | Concat | SpaceToDepth
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Net:
+    """A whole net: the last step gives the logits.
+
+    Attributes:
+        sha256: of the file that it was read from.
+    """
+
+    steps: tuple[Step, ...]
+    picture: Shape
+    sha256: str
+
+
+def sources(step: Step) -> tuple[int, ...]:
+    """The steps whose results a step reads."""
+    if isinstance(step, Concat):
+        return step.sources
+    if isinstance(step, Add):
+        return step.source, step.other
+    return (step.source,)
