@@ -62,7 +62,7 @@ def command(
 ) -> None:
     """Write one page on a model: curves, confusion matrix, its errors, its artifacts."""
     from mnist_edge import codec
-    from mnist_edge.report import report
+    from mnist_edge.report import measured_recipes, report
     from mnist_edge.storage import atomic_write_all
 
     talk = Talk(quiet=quiet)
@@ -70,7 +70,9 @@ def command(
     digits = known_test_set(talk, chosen, data_dir)
     grids = _benchmark(chosen, bench, talk)
     with talk.progress("report") as progress:
-        result = report(chosen, data=digits, grids=grids, progress=progress)
+        result = report(
+            chosen, data=digits, recipes=measured_recipes(), grids=grids, progress=progress
+        )
     files = {out: result.html.encode()}
     if pictures is not None:
         files |= {pictures / f"{name}.png": png for name, png in result.pictures.items()}

@@ -1,7 +1,7 @@
 """One self-contained page on a bundle: how it was trained, what it gets wrong, what it exports.
 
-`findings` is what its model makes of a set of digits, `pages` how a page is put together, and
-`content` what stands on it.
+`findings` is what its model makes of a set of digits, `comparison` the recipes beside each other,
+`content` what stands on the page, and `pages` how one is put together.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from mnist_edge.errors import BundleError
 from mnist_edge.history import Epoch
 from mnist_edge.plots import RecipePoint
 from mnist_edge.progress import Progress, silent
+from mnist_edge.report.comparison import measured_recipes
 from mnist_edge.report.content import Grid, write_page
 from mnist_edge.report.findings import Findings, examine
 from mnist_edge.signature import RawImages
 
-__all__ = ["Findings", "Grid", "Report", "report"]
+__all__ = ["Findings", "Grid", "Report", "measured_recipes", "report"]
 
 # More errors than this are a model's, not a digit's: the page would only grow.
 MOST_WRONG = 40
@@ -57,7 +58,7 @@ def report(
         bundle: the model is run through `onnx-float32` where the bundle has it and it was found
             equivalent, else through the checkpoint.
         data: its test set is examined; without it, the reference digits of the bundle are.
-        recipes: to be compared, in two more pictures.
+        recipes: to be compared in two more pictures, such as the `measured_recipes`.
         grids: further tables, such as those of a benchmark.
         progress: in digits.
 

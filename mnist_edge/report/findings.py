@@ -114,8 +114,9 @@ def _chosen_artifact(bundle: Bundle) -> Artifact:
 def _sample(labels: Labels) -> NDArray[np.intp]:
     """Indices of the first digits of each class, in rows that go from 0 to 9."""
     members = [np.flatnonzero(labels == digit) for digit in range(len(CLASSES))]
-    rows = min(_SAMPLES_PER_CLASS, *map(len, members))
-    return np.array([indices[row] for row in range(rows) for indices in members], np.intp)
+    return np.array(
+        [of[row] for row in range(_SAMPLES_PER_CLASS) for of in members if row < len(of)], np.intp
+    )
 
 
 def _read(

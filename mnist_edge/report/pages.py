@@ -51,7 +51,7 @@ small {{ color: var(--quiet); font-size: .875rem; }}
 @media print {{
   body {{ max-width: none; margin: 0; font-size: 11pt; }}
   h2, p {{ break-after: avoid; }}
-  img, tr, .figures {{ break-inside: avoid; }}
+  img, p, tr, .figures {{ break-inside: avoid; }}
   .scroll {{ overflow: visible; }}
   table {{ font-size: 8.5pt; }}
   th, td {{ padding-right: .7rem; }}
