@@ -8,22 +8,19 @@ from __future__ import annotations
 from functools import cache
 
 import torch
+from factory import RECIPE as RECIPE  # the one of its bundles
 from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from mnist_edge.exporters import export_artifact
 from mnist_edge.models import build_model
-from mnist_edge.recipes import DEFAULT_OPSET, Format, Precision, TrainRecipe
+from mnist_edge.recipes import DEFAULT_OPSET, Format, Precision
 
-RECIPE = TrainRecipe(
-    name="small",
-    architecture="compact",
-    widths=(4, 8),
-    epochs=1,
-    batch_size=8,
-    learning_rate=0.01,
-    mean=0.1307,
-    std=0.3081,
+PAIRS: tuple[tuple[Format, Precision], ...] = (
+    ("torchscript", "float32"),
+    ("torchscript", "int8-dynamic"),
+    ("onnx", "float32"),
+    ("onnx", "int8-dynamic"),
 )
 METADATA = {"recipe": "small", "checkpoint_sha256": "0" * 64}
 

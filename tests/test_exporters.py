@@ -37,11 +37,7 @@ from mnist_edge.metrics import sqnr_db
 from mnist_edge.recipes import MATRIX, OPSETS, Format, Precision
 from mnist_edge.signature import Images
 
-PAIRS: list[tuple[Format, Precision]] = [
-    (format_, precision)
-    for format_ in ("torchscript", "onnx")
-    for precision in ("float32", "int8-dynamic")
-]
+PAIRS = exported.PAIRS
 DIGITS: Images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float32)
 
 
@@ -134,6 +130,24 @@ def test_an_opset_that_torch_raises_silently_is_noticed(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.onnx, "export", raises_the_opset)
     with pytest.raises(UsageError, match="cannot write opset 18"):
         export(exported.model(), "onnx", "float32", 18)
+
+
+@pytest.mark.parametrize("tracer", ["torch.onnx.export", "torch.jit.trace"])
+def test_a_model_is_traced_with_more_than_one_image(
+    tracer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With one, a tracer may take the batch for a constant, or for something to broadcast.
+    seen: list[int] = []
+    module, _, name = tracer.rpartition(".")
+    real = getattr(sys.modules[module], name)
+
+    def spy(model: nn.Module, example: Any, **options: Any) -> Any:
+        seen.append(len(example[0] if isinstance(example, tuple) else example))
+        return real(model, example, **options)
+
+    monkeypatch.setattr(tracer, spy)
+    export(exported.model(), "onnx" if "onnx" in tracer else "torchscript", "float32")
+    assert seen[0] > 1
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8-dynamic"])
@@ -280,7 +294,8 @@ def test_the_same_bytes_come_again_whatever_the_process_did_before(
 
 def test_the_same_bytes_come_from_another_process_folder_and_hash_seed(tmp_path: Path) -> None:
     shutil.copytree(Path(mnist_edge.__file__).parent, tmp_path / "mnist_edge")
-    shutil.copy(exported.__file__, tmp_path)
+    for module in ("exported.py", "factory.py"):
+        shutil.copy(Path(__file__).parent / module, tmp_path)
     program = (
         "import hashlib, exported\n"
         f"for pair in {PAIRS!r}:\n"

@@ -34,7 +34,6 @@ def trace_onnx(model: nn.Module, opset: int) -> onnx.ModelProto:
         model,
         (example,),
         dynamo=True,
-        external_data=False,
         opset_version=opset,
         input_names=[INPUT_NAME],
         output_names=[OUTPUT_NAME],
@@ -42,6 +41,7 @@ def trace_onnx(model: nn.Module, opset: int) -> onnx.ModelProto:
         verbose=False,
     )
     assert program is not None
+    # Taken from memory: to a path, torch writes the weights into a second file by default.
     graph = program.model_proto
     # torch raises an opset that it cannot write, and only logs that it did.
     written = {entry.domain: entry.version for entry in graph.opset_import}[""]
