@@ -1,0 +1,216 @@
+"""How people write each digit: skeletons of pen strokes, every call another hand.
+
+A skeleton is a list of strokes, a stroke the points that the pen passes, (x, y) on a unit square
+with y down. A point given twice is a corner. The styles are ours, after the forms that writing is
+taught in: nothing is traced from a data set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from random import Random
+from typing import TypeAlias
+
+Point: TypeAlias = tuple[float, float]
+Stroke: TypeAlias = list[Point]
+Skeleton: TypeAlias = list[Stroke]
+
+_DEGREES_PER_POINT = 36
+
+
+def arc(x: float, y: float, rx: float, ry: float, start: float, end: float) -> Stroke:
+    """Points on an ellipse; angles in degrees, 0 to the right and 90 down."""
+    count = max(2, round(abs(end - start) / _DEGREES_PER_POINT))
+    angles = [math.radians(start + (end - start) * i / count) for i in range(count + 1)]
+    return [(x + rx * math.cos(angle), y + ry * math.sin(angle)) for angle in angles]
+
+
+def corner(x: float, y: float) -> Stroke:
+    """A point at which the pen stops and turns."""
+    return [(x, y), (x, y)]
+
+
+def _zero(random: Random) -> Skeleton:
+    u = random.uniform
+    rx, ry, start = u(0.16, 0.4), u(0.42, 0.5), u(-170, -30)
+    # Few loops end where they began: the pen stops short, or runs on beside its start.
+    around = arc(0.5, 0.5, rx, ry, start, start - u(330, 420))
+    end = u(0.8, 1.1)
+    around[-1] = (0.5 + (around[-1][0] - 0.5) * end, 0.5 + (around[-1][1] - 0.5) * end)
+    strokes = [around]
+    if random.random() < 0.06:
+        strokes.append([(0.5 + rx, u(0.05, 0.2)), (0.5 - rx, u(0.8, 0.95))])
+    return strokes
+
+
+def _one(random: Random) -> Skeleton:
+    u, style = random.uniform, random.random()
+    top, foot = (u(0.45, 0.62), u(0.0, 0.06)), (u(0.42, 0.62), u(0.94, 1.0))
+    if style < 0.15:
+        return [[top, foot]]
+    reach = u(0.1, 0.6)
+    flag = (top[0] - reach, top[1] + reach * u(0.5, 0.7) + u(0.0, 0.2))  # flatter is a 7
+    rise = ((flag[0] + top[0]) / 2 + u(-0.02, 0.08), (flag[1] + top[1]) / 2 + u(-0.03, 0.06))
+    strokes = [[flag, rise, *corner(*top), foot]]
+    if style > 0.55:
+        left, right, tilt = u(0.08, 0.35), u(0.08, 0.4), u(-0.06, 0.06)
+        strokes.append([(foot[0] - left, foot[1] + tilt), (foot[0] + right, foot[1] - tilt)])
+    return strokes
+
+
+def _two(random: Random) -> Skeleton:
+    u, style = random.uniform, random.random()
+    rx, ry = u(0.18, 0.34), u(0.18, 0.27)
+    bow = arc(0.48, ry, rx, ry, u(170, 250), u(370, 405))
+    left, base, right = u(0.08, 0.3), u(0.88, 0.98), u(0.7, 1.0)
+    if style < 0.3:  # the turn at the foot is a loop
+        size = u(0.05, 0.12)
+        loop = arc(left + size, base - size, size, size * u(0.6, 1.0), 120, 420)
+        return [[*bow, *loop, (u(0.5, 0.6), base - u(0.0, 0.06)), (right, base + u(-0.04, 0.06))]]
+    wave = u(-0.06, 0.06)
+    bottom = [((left + right) / 2, base - wave), (right, base + u(-0.08, 0.04))]
+    if style < 0.4:  # angular, as a Z
+        bow = [(u(0.15, 0.3), u(0.02, 0.2)), (0.45, u(0.0, 0.05)), *corner(u(0.7, 0.85), u(0, 0.1))]
+    return [[*bow, *corner(left, base), *bottom]]
+
+
+def _three(random: Random) -> Skeleton:
+    u, style = random.uniform, random.random()
+    waist = u(0.4, 0.52)
+    notch = (u(0.28, 0.52), waist)
+    low = arc(0.42, (waist + 1) / 2, u(0.24, 0.4), (1 - waist) / 2, u(-75, -50), u(110, 190))
+    if style < 0.3:  # flat top
+        slope = u(-0.05, 0.05)
+        top = [(u(0.12, 0.3), 0.04 + slope), *corner(u(0.65, 0.85), 0.04 - slope)]
+        return [[*top, *corner(*notch), *low]]
+    upper = arc(0.42, waist / 2, u(0.2, 0.36), waist / 2, u(180, 250), u(400, 430))
+    turn = corner(*notch) if style < 0.75 else [notch]
+    return [[*upper, *turn, *low]]
+
+
+def _four(random: Random) -> Skeleton:
+    u, style = random.uniform, random.random()
+    bar = u(0.5, 0.72)
+    stem_x = u(0.55, 0.76)
+    foot = (stem_x + u(-0.15, 0.06), u(0.95, 1.0))
+    if style < 0.2:  # closed, in one stroke
+        top = (stem_x, u(0.0, 0.04))
+        return [[foot, *corner(*top), *corner(u(0.08, 0.25), bar), (u(0.8, 0.98), bar)]]
+    start = (u(0.15, 0.5), u(0.0, 0.12))
+    elbow = (min(start[0], u(0.1, 0.32)), bar + u(-0.04, 0.06))
+    reach = u(0.8, 1.0) if style < 0.7 else stem_x + u(-0.05, 0.12)
+    left = [start, *(corner(*elbow) if style % 0.1 < 0.06 else [elbow]), (reach, bar + u(-0.1, 0))]
+    high = u(0.0, bar - 0.06)
+    if style < 0.85:
+        return [left, [(stem_x + u(-0.02, 0.08), high), foot]]
+    # In one stroke: from the end of the bar up and straight down.
+    peak = (stem_x + u(0.0, 0.08), u(0.15, 0.4))
+    return [[*left[:-1], (stem_x - 0.04, bar - u(0.0, 0.08)), *corner(*peak), foot]]
+
+
+def _five(random: Random) -> Skeleton:
+    u, style = random.uniform, random.random()
+    left, top, waist = u(0.2, 0.36), u(0.02, 0.12), u(0.38, 0.5)
+    centre = (waist + 1) / 2 - 0.03
+    belly = arc(0.45, centre, u(0.24, 0.38), 1 - centre, u(-120, -90), u(110, 185))
+    right = (u(0.62, 0.98), top + u(-0.12, 0.08))
+    turn = (left + u(-0.06, 0.04), waist + u(-0.02, 0.08))
+    if style < 0.45:  # the bar by itself, not always where the stem begins
+        start = (left + u(-0.1, 0.1), top + u(-0.06, 0.08))
+        return [[(left, top), *corner(*turn), *belly], [start, right]]
+    if style < 0.65:  # as an S
+        return [[right, (left + 0.15, top), (left, (top + waist) / 2), *belly]]
+    return [[right, *corner(left, top), *corner(*turn), *belly]]
+
+
+def _six(random: Random) -> Skeleton:
+    u, style = random.uniform, random.random()
+    rx, ry = u(0.17, 0.32), u(0.16, 0.26)
+    y = 0.98 - ry
+    top = (u(0.45, 0.85), u(0.0, 0.06))
+    left = 0.5 - rx
+    back = (left + u(0.0, 0.2), u(0.28, 0.45))
+    end = u(150, 230) if style < 0.7 else u(60, 150)
+    loop = arc(0.5, y, rx, ry, 180, 180 - 180 - end)
+    if style < 0.2:  # the loop is written on its own
+        return [[top, back, (left, y), (0.5, 0.98)], arc(0.5, y, rx, ry, 170, 170 + u(330, 390))]
+    return [[top, back, *loop]]
+
+
+def _seven(random: Random) -> Skeleton:
+    u, style = random.uniform, random.random()
+    y, left, right = u(0.02, 0.12), u(0.08, 0.28), u(0.7, 0.95)
+    tilt = u(-0.07, 0.07)
+    top = [(left, y + tilt), *corner(right, y - tilt)]
+    if style < 0.4:  # a serif, or a wave
+        middle = (left + right) / 2
+        wave = u(-0.02, 0.14)
+        serif = (left - u(0.0, 0.08), y + u(0.08, 0.28))
+        top = [serif, *corner(left, y), (middle, y + wave), *corner(right, y - tilt)]
+    foot = (u(0.25, 0.6), u(0.95, 1.0))
+    share = u(0.4, 0.6)
+    bend = (foot[0] + (right - foot[0]) * share + u(-0.1, 0.04), 0.55)
+    strokes = [[*top, bend, foot]]
+    if random.random() < 0.6:
+        height, tilt = u(0.4, 0.66), u(-0.08, 0.1)
+        # Where the stem passes: the bar crosses it there.
+        x = right + (foot[0] - right) * (height - y) / (foot[1] - y)
+        strokes.append(
+            [(x - u(0.12, 0.4), height + tilt), (x + u(0.08, 0.36), height - tilt)],
+        )
+    return strokes
+
+
+def _eight(random: Random) -> Skeleton:
+    u, style = random.uniform, random.random()
+    waist, upper, lower = u(0.4, 0.54), u(0.13, 0.32), u(0.16, 0.38)
+    if style < 0.25:  # two circles
+        first = u(-180, 0)
+        return [
+            arc(0.5 + u(-0.05, 0.05), waist / 2, upper, waist / 2, first, first - u(340, 390)),
+            arc(0.5, (1 + waist) / 2, lower, (1 - waist) / 2, u(-110, -60), u(250, 300)),
+        ]
+    # One stroke: an S, and back up on the other side.
+    top = u(0.0, 0.04)
+    start = (0.5 + upper * u(0.3, 1.2), u(0.04, 0.3))
+    end = (start[0] + u(-0.1, 0.1), start[1] + u(-0.12, 0.12))
+    return [
+        [
+            start,
+            (0.5, top),
+            (0.5 - upper, waist * 0.45),
+            (0.5, waist),
+            (0.5 + lower, (1 + waist) / 2),
+            (0.5 + u(-0.05, 0.05), 1.0),
+            (0.5 - lower, (1 + waist) / 2),
+            (0.5, waist + u(-0.04, 0.04)),
+            (0.5 + upper, waist * 0.5),
+            end,
+        ]
+    ]
+
+
+def _nine(random: Random) -> Skeleton:
+    u, style = random.uniform, random.random()
+    rx, ry = u(0.16, 0.32), u(0.15, 0.27)
+    right = 0.48 + rx
+    start = u(-80, 20)
+    loop = arc(0.48, ry, rx, ry, start, start - u(280, 400))
+    if style < 0.3:  # straight down
+        tail = [(right + u(-0.05, 0.04), ry * u(0.3, 1.0)), (u(0.45, right), u(0.94, 1.0))]
+    elif style < 0.45:  # leaning, as a 7
+        tail = [(right, ry), (right - u(0.0, 0.1), 0.6), (u(0.2, 0.45), u(0.92, 1.0))]
+    else:  # curled
+        low = (u(0.4, 0.6), u(0.9, 1.0))
+        tip = (low[0] - u(0.12, 0.4), low[1] - u(-0.03, 0.22))
+        tail = [(right, ry * u(0.6, 1.2)), (right + u(-0.05, 0.06), u(0.5, 0.72)), low, tip]
+    if random.random() < 0.4:
+        return [loop, [(right + u(-0.03, 0.05), ry * u(0.1, 0.8)), *tail]]
+    return [[*loop, *tail]]
+
+
+DIGITS: tuple[Callable[[Random], Skeleton], ...] = (
+    _zero, _one, _two, _three, _four, _five, _six, _seven, _eight, _nine,
+)  # fmt: skip
+"""The writer of each digit, by its value."""
