@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import getpass
 import json
@@ -17,6 +18,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from faults import FAULT_KINDS, FaultKind, Killed, injected
+
 from mnist_edge import workflow
 from mnist_edge.assembly import balanced_sample
 from mnist_edge.backends import open_backend
@@ -32,6 +35,8 @@ from mnist_edge.errors import (
 )
 from mnist_edge.recipes import ExportRecipe, Tolerance, TrainRecipe
 from mnist_edge.signature import to_images
+from mnist_edge.storage import atomic_write
+from mnist_edge.train import fit
 
 TINY = TrainRecipe(
     name="tiny",
@@ -254,6 +259,29 @@ def test_an_interrupted_training_goes_on_where_it_was(digits: DataSet, tmp_path:
     checkpoint = resumed.artifact(CHECKPOINT)
     assert checkpoint.sha256 == whole.artifact(CHECKPOINT).sha256
     assert not (folder / workflow.STATE).exists()
+
+
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_a_fault_at_any_write_of_a_state_leaves_the_last_good_one(
+    digits: DataSet, tmp_path: Path, kind: FaultKind
+) -> None:
+    states: list[bytes] = []
+    fit(TINY, digits, threads=1, on_state=states.append)
+    path = tmp_path / workflow.STATE
+    at = 0
+    while True:
+        atomic_write(path, states[0])
+        with (
+            contextlib.suppress(StorageError, KeyboardInterrupt, Killed),
+            injected(kind, at) as faults,
+        ):
+            atomic_write(path, states[1])
+        # Whichever of the two is there is whole, and training goes on from it.
+        assert workflow.read_state(tmp_path) in states
+        if not faults.fired:
+            break
+        at += 1
+    assert at >= 4  # opened, written, flushed to the disk, moved
 
 
 def test_there_must_be_something_to_resume(digits: DataSet, tmp_path: Path) -> None:
