@@ -127,6 +127,11 @@ class TrainRecipe:
         mean, std: the normalisation, carried inside the graph as its first step.
         average: decay of the exponential moving average of the weights per step; 0 keeps none.
         augmentation: distortion of the training digits.
+        strokes: drawn digits that join the training set (`strokes.stroke_digits`).
+        symbols: drawn signs that are no digit, and that the net learns to be unsure of.
+        temperature: the logits are divided by it, inside the graph, so that the softmax is a
+            calibrated probability.
+        reject_below: a digit with a smaller probability counts as no digit; 0 rejects nothing.
         seed: of everything random: initial weights, order, distortion, dropout.
         claim: the figures of the project that this recipe reproduces.
     """
@@ -146,6 +151,10 @@ class TrainRecipe:
     std: float = 1.0
     average: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    strokes: int = 0
+    symbols: int = 0
+    temperature: float = 1.0
+    reject_below: float = 0.0
     seed: int = 0
     claim: Claim | None = None
 
@@ -157,6 +166,10 @@ class TrainRecipe:
         _check_range("weight-decay", self.weight_decay, 0.0, 10.0)
         _check_range("label-smoothing", self.label_smoothing, 0.0, 0.9)
         _check_range("average", self.average, 0.0, 0.999999)
+        _check_range("strokes", self.strokes, 0, 1_000_000)
+        _check_range("symbols", self.symbols, 0, 1_000_000)
+        _check_range("temperature", self.temperature, 0.01, 100.0)
+        _check_range("reject-below", self.reject_below, 0.0, 1.0)
         _check_range("seed", self.seed, 0, 2**32 - 1)
         _check_range("mean", self.mean, -1e6, 1e6)
         _check_range("std", self.std, 1e-6, 1e6)

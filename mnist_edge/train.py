@@ -6,6 +6,7 @@ from the end of any epoch ends with the same bits as one that never stopped.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import io
 import math
@@ -32,6 +33,7 @@ from mnist_edge.models import build_model
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import Device, DeviceChoice, TrainRecipe
 from mnist_edge.signature import IMAGE_SHAPE, RawImages
+from mnist_edge.strokes import NO_DIGIT, training_set
 
 _EVALUATION_BATCH = 1000
 _STEPS_PER_REPORT = 10
@@ -118,8 +120,9 @@ def fit(
     """
     keep_memory()
     torch.set_num_threads(threads)
-    images = torch.from_numpy(data.train_images).unsqueeze(1).to(device)
-    labels = torch.from_numpy(data.train_labels).to(device)
+    train_images, train_labels = training_set(recipe, data)
+    images = torch.from_numpy(train_images).unsqueeze(1).to(device)
+    labels = torch.from_numpy(train_labels).to(device)
     run = _start(recipe, device, group)
     if state is not None:
         _restore(run, state, recipe, data)
@@ -280,8 +283,13 @@ def _stateful(run: _Run) -> dict[str, nn.Module | torch.optim.Optimizer]:
 
 
 def _result(run: _Run, recipe: TrainRecipe) -> nn.Sequential:
-    model = run.averaged.module if recipe.average else run.model
+    model = copy.deepcopy(run.averaged.module if recipe.average else run.model)
     assert isinstance(model, nn.Sequential)
+    last = model[-1]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():  # softmax(logits / temperature) needs no further step (Guo et al. 2017)
+        for parameter in last.parameters():
+            parameter.div_(recipe.temperature)
     return model
 
 
@@ -309,7 +317,7 @@ def _train_epoch(
     distort = recipe.augmentation.active and epoch <= recipe.epochs * (
         1 - recipe.augmentation.anneal
     )
-    totals = torch.zeros(2, device=images.device)
+    totals = torch.zeros(3, device=images.device)
     seen = 0
     run.model.train()
     for number, batch in enumerate(batches):
@@ -324,26 +332,37 @@ def _train_epoch(
         totals += _step(run, recipe, inputs, targets)
         seen += len(share)
         if (number + 1) % _STEPS_PER_REPORT == 0 or number + 1 == len(batches):
-            loss, accuracy = (totals / seen).tolist()
+            loss, accuracy = (totals[0] / seen).item(), (totals[1] / totals[2]).item()
             _check_loss(loss, recipe, step)
             note = f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}  accuracy {accuracy:.2%}"
             progress(step + 1, steps, note)
-    loss_sum, right_sum, count = group.summed(torch.stack([*totals, totals.new_tensor(seen)]))
-    return (loss_sum / count).item(), (right_sum / count).item()
+    loss_sum, right_sum, digits, count = group.summed(
+        torch.stack([*totals, totals.new_tensor(seen)])
+    )
+    return (loss_sum / count).item(), (right_sum / digits).item()
 
 
 def _step(run: _Run, recipe: TrainRecipe, inputs: Tensor, targets: Tensor) -> Tensor:
-    """One update of the weights; the summed loss and the number of right answers."""
+    """One update of the weights; the summed loss, the right answers, and the digits."""
     logits = run.replica(inputs)
-    loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+    loss = _loss(logits, targets, recipe)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     run.optimizer.step()
     if recipe.average:
         run.averaged.update_parameters(run.model)
     with torch.no_grad():
-        right = (logits.argmax(1) == targets).sum()
-        return torch.stack([loss * len(targets), right])
+        right, digits = (logits.argmax(1) == targets).sum(), (targets != NO_DIGIT).sum()
+        return torch.stack([loss * len(targets), right, digits])
+
+
+def _loss(logits: Tensor, targets: Tensor, recipe: TrainRecipe) -> Tensor:
+    """Cross-entropy; of what is no digit, against all ten alike (Hendrycks et al. 2019)."""
+    if not recipe.symbols:
+        return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+    wanted = torch.eye(NO_DIGIT + 1, NO_DIGIT, device=logits.device)
+    wanted[NO_DIGIT] = 1 / NO_DIGIT
+    return F.cross_entropy(logits, wanted[targets], label_smoothing=recipe.label_smoothing)
 
 
 def _check_loss(loss: float, recipe: TrainRecipe, step: int) -> None:

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.edge
 
 def unit(images: RawImages) -> NDArray[np.float64]:
     flat = images.reshape(len(images), -1).astype(np.float64)
-    return flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    scaled: NDArray[np.float64] = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    return scaled
 
 
 def test_the_same_seed_gives_the_same_digits_and_the_first_of_more() -> None:

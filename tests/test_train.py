@@ -18,9 +18,17 @@ from torch import nn
 from mnist_edge.data import DataSet
 from mnist_edge.errors import DeviceUnavailable, TrainingError
 from mnist_edge.history import Epoch
+from mnist_edge.metrics import softmax
 from mnist_edge.models import Normalize
 from mnist_edge.recipes import Augmentation, Device, TrainRecipe
-from mnist_edge.train import choose_device, evaluate, fit, learning_rate, saved_recipe
+from mnist_edge.strokes import NO_DIGIT, stroke_symbols, training_set
+from mnist_edge.train import (
+    choose_device,
+    evaluate,
+    fit,
+    learning_rate,
+    saved_recipe,
+)
 
 TINY = TrainRecipe(
     name="tiny",
@@ -35,6 +43,7 @@ TINY = TrainRecipe(
     augmentation=Augmentation(shift_px=1, thickness=0.3, anneal=0.4),
 )
 DROPOUT = dataclasses.replace(TINY, architecture="dropout", widths=(4, 8, 16))
+DRAWN = dataclasses.replace(TINY, strokes=60, symbols=30, temperature=1.5)
 
 
 def weights(model: nn.Module) -> dict[str, bytes]:
@@ -76,7 +85,7 @@ def test_the_test_set_does_not_change_the_weights(digits: DataSet) -> None:
     assert unwatched.history[-1].test_accuracy == watched.history[-1].test_accuracy
 
 
-@pytest.mark.parametrize("recipe", [TINY, DROPOUT], ids=["batchnorm", "dropout"])
+@pytest.mark.parametrize("recipe", [TINY, DROPOUT, DRAWN], ids=["batchnorm", "dropout", "drawn"])
 @pytest.mark.parametrize("done", [1, 2])
 def test_a_resumed_training_ends_with_the_same_bits(
     digits: DataSet, recipe: TrainRecipe, done: int
@@ -87,6 +96,40 @@ def test_a_resumed_training_ends_with_the_same_bits(
     assert weights(resumed.model) == weights(whole.model)
     strip = [dataclasses.replace(line, duration_s=0) for line in whole.history]
     assert [dataclasses.replace(line, duration_s=0) for line in resumed.history] == strip
+
+
+def test_drawn_digits_and_signs_join_the_training_set(digits: DataSet) -> None:
+    images, labels = training_set(DRAWN, digits)
+    known = len(digits.train_labels)
+    assert np.array_equal(images[:known], digits.train_images)
+    assert len(images) == len(labels) == known + 90
+    assert labels[known:].tolist() == [*list(range(10)) * 6, *[NO_DIGIT] * 30]
+    assert training_set(TINY, digits)[0] is digits.train_images
+
+
+def test_training_on_signs_makes_a_net_unsure_of_them(digits: DataSet) -> None:
+    longer = dataclasses.replace(TINY, epochs=8)
+    taught = fit(dataclasses.replace(longer, symbols=300), digits)
+    plain = fit(longer, digits)
+    signs = stroke_symbols(100, seed=99)
+
+    def certainty(model: nn.Sequential) -> float:
+        return float(softmax(evaluate(model, signs, "cpu")).max(axis=1).mean())
+
+    assert certainty(taught.model) < 0.7 * certainty(plain.model)
+    # Signs are neither right nor wrong: the accuracy is that of the digits.
+    assert taught.history[-1].train_accuracy > 0.8
+
+
+def test_the_temperature_divides_the_logits_and_nothing_else(digits: DataSet) -> None:
+    cool = fit(TINY, digits)
+    warm = fit(dataclasses.replace(TINY, temperature=4.0), digits)
+    cool_logits, warm_logits = (
+        evaluate(fitted.model, digits.test_images, "cpu") for fitted in (cool, warm)
+    )
+    assert warm_logits == pytest.approx(cool_logits / 4, abs=1e-5)
+    assert warm.history[-1].test_accuracy == cool.history[-1].test_accuracy
+    assert warm.history[-1].test_loss != cool.history[-1].test_loss
 
 
 def test_a_state_tells_its_recipe(digits: DataSet) -> None:

@@ -72,6 +72,18 @@ _Std: TypeAlias = Annotated[float | None, _field("--std", "Divided by inside the
 _Average: TypeAlias = Annotated[
     float | None, _field("--average", "Decay of the averaged weights per step; 0 keeps none.")
 ]
+_Strokes: TypeAlias = Annotated[
+    int | None, _field("--strokes", "Drawn digits that join the training set.")
+]
+_Symbols: TypeAlias = Annotated[
+    int | None, _field("--symbols", "Drawn signs that are no digit, to be unsure of.")
+]
+_Temperature: TypeAlias = Annotated[
+    float | None, _field("--temperature", "Divides the logits, for calibrated probabilities.")
+]
+_RejectBelow: TypeAlias = Annotated[
+    float | None, _field("--reject-below", "Probability under which there is no digit.")
+]
 _Seed: TypeAlias = Annotated[int | None, _field("--seed", "Of everything random.")]
 _Shift: TypeAlias = Annotated[float | None, _field("--shift-px", "Largest shift, in pixels.")]
 _Rotation: TypeAlias = Annotated[
@@ -107,6 +119,10 @@ def command(
     mean: _Mean = None,
     std: _Std = None,
     average: _Average = None,
+    strokes: _Strokes = None,
+    symbols: _Symbols = None,
+    temperature: _Temperature = None,
+    reject_below: _RejectBelow = None,
     seed: _Seed = None,
     shift_px: _Shift = None,
     rotation_deg: _Rotation = None,

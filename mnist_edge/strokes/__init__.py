@@ -15,13 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from mnist_edge.data import DataSet
 from mnist_edge.picture.digit import normalise
+from mnist_edge.recipes import TrainRecipe
 from mnist_edge.signature import CLASSES, SIDE, Labels, RawImages
 from mnist_edge.strokes.styles import DIGITS, Skeleton
 from mnist_edge.strokes.symbols import symbol
 
+NO_DIGIT = len(CLASSES)
+"""The label of a training picture that the net shall be unsure of."""
+
 _SAMPLES = 5
 """Points drawn between two points of a skeleton."""
+
+
+def training_set(recipe: TrainRecipe, data: DataSet) -> tuple[RawImages, Labels]:
+    """The training digits, and what the recipe has drawn beside them.
+
+    Returns:
+        (N, 28, 28) uint8 and (N,) int64; the label of what is no digit is `NO_DIGIT`.
+    """
+    if not recipe.strokes and not recipe.symbols:
+        return data.train_images, data.train_labels
+    digits, labels = stroke_digits(recipe.strokes, seed=recipe.seed)
+    symbols = stroke_symbols(recipe.symbols, seed=recipe.seed)
+    return (
+        np.concatenate([data.train_images, digits, symbols]),
+        np.concatenate([data.train_labels, labels, np.full(recipe.symbols, NO_DIGIT)]),
+    )
 
 
 def stroke_digits(count: int, *, seed: int) -> tuple[RawImages, Labels]:
