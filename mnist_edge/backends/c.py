@@ -35,8 +35,6 @@ class CBackend:
         MissingDependency: there is no C compiler.
     """
 
-    name = "c"
-
     def __init__(self, data: bytes, *, device: Device = "cpu", threads: int = 1) -> None:
         del threads
         if device != "cpu":
@@ -44,7 +42,7 @@ class CBackend:
         function, workspace_size = _read_header(data)
         compiler = find_compiler()
         library = build_library(data, compiler)
-        self.version = compiler.version
+        self.name, self.version = compiler.kind, compiler.version
         self.device = device
         try:
             # PyDLL keeps the interpreter's lock: no other thread can enter the same workspace.

@@ -34,11 +34,13 @@ class Compiler:
 
     Attributes:
         command: how it is called, with the flags that the user wants.
-        version: its kind and version: `gcc 12.2.0`.
+        kind: `gcc` or `clang`.
+        version: of it.
         macros: all that it defines with our flags; they name the instruction set it builds for.
     """
 
     command: tuple[str, ...]
+    kind: str
     version: str
     macros: str
 
@@ -65,7 +67,7 @@ def find_compiler() -> Compiler:
     if done.returncode or version is None:
         raise MissingDependency(f"the C compiler does not answer: {_reason(ask, done)}", fix=fix)
     kind = "clang" if "__clang__" in done.stdout else "gcc"
-    return Compiler(command=tuple(command), version=f"{kind} {version[1]}", macros=done.stdout)
+    return Compiler(command=tuple(command), kind=kind, version=version[1], macros=done.stdout)
 
 
 def build_library(source: bytes, compiler: Compiler) -> Path:

@@ -1,1 +1,37 @@
-"""A net as one C99 file that needs no runtime, and the header that is its first part."""
+"""A net as one C99 file that needs no runtime, and the header that is the first part of it."""
+
+from __future__ import annotations
+
+import re
+
+from mnist_edge.errors import UsageError
+from mnist_edge.exporters.c.document import Golden, write_document
+from mnist_edge.exporters.c.graph import read_graph
+
+__all__ = ["Golden", "export_c", "header_of"]
+
+
+def export_c(graph: bytes, *, name: str, golden: Golden | None) -> bytes:
+    """The C file of a float32 classifier.
+
+    Args:
+        graph: an ONNX file.
+        name: the prefix of what the file defines; `-` becomes `_`.
+        golden: digits for its self-test; without them it has none.
+
+    Raises:
+        UsageError: `name` is no C identifier.
+        BadInput: the graph holds something that is not known here.
+    """
+    prefix = name.replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", prefix):
+        raise UsageError(
+            f"{name!r:.60} cannot be the prefix of names in C",
+            fix="use a recipe whose name is lower-case letters, digits and -",
+        )
+    return write_document(read_graph(graph), name=prefix, golden=golden).encode("ascii")
+
+
+def header_of(source: bytes) -> bytes:
+    """The header of a C file: the part of it between two marks."""
+    return source.partition(b".h ---- */\n")[2].partition(b"/* ---- end of ")[0]

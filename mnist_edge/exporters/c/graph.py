@@ -220,11 +220,11 @@ class _Reader:
     def combine(self, node: _Node) -> _Value:
         """Add, Sub, Mul and Div of a result and a constant; Add of two results."""
         operator = node.proto.op_type
-        constants = [node.constant(0), node.constant(1)]
-        if constants == [None, None]:
+        left, right = node.constant(0), node.constant(1)
+        if left is None and right is None:
             return self._add(node)
         # Sub and Div have their constant on the right; x - c and x / c are affine, c / x is not.
-        index = 0 if constants[1] is not None else 1
+        index = 0 if left is None else 1
         if index == 1 and operator in ("Sub", "Div"):
             raise node.refuse("its left side is a constant")
         number = self._weight(node, 1 - index)
@@ -241,6 +241,8 @@ class _Reader:
                 return self._affine(node, index, one / number, zero)
 
     def _add(self, node: _Node) -> _Value:
+        if node.proto.op_type != "Add":
+            raise node.refuse("both its inputs are results")
         left, right = self._input(node, 0), self._input(node, 1)
         if left.shape != right.shape or left.flat != right.flat:
             raise node.refuse("its two inputs differ in shape")
