@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from safetensors.torch import save as save_safetensors
 from torch import nn
 
-from mnist_edge import codec
+from mnist_edge import codec, golden
 from mnist_edge.backends import load_backend
 from mnist_edge.backends.eager import float64_logits
 from mnist_edge.bundle import (
     CHECKPOINT,
+    REJECT_BELOW,
     Artifact,
     Bundle,
     DataRecord,
@@ -29,7 +30,8 @@ from mnist_edge.bundle import (
 from mnist_edge.data import DataSet
 from mnist_edge.history import Epoch
 from mnist_edge.machine import library_versions
-from mnist_edge.metrics import accuracy, cross_entropy
+from mnist_edge.metrics import accuracy, cross_entropy, softmax
+from mnist_edge.model_card import with_model_card
 from mnist_edge.models import count_parameters
 from mnist_edge.plots import training_curves
 from mnist_edge.recipes import Device, Format, Precision, TrainRecipe, tolerance
@@ -40,6 +42,7 @@ from mnist_edge.verify import compare, is_batch_invariant
 
 REFERENCE_SIZE = 256
 CALIBRATION_SIZE = 512
+GOLDEN_SIZE = 10  # one of each class: what every artifact carries must stay small
 
 
 def write_bundle(
@@ -100,14 +103,14 @@ def write_bundle(
             train_size=len(data.train_labels),
             test_size=len(data.test_labels),
         ),
-        training=_training(model, data, duration_s=duration_s, device=device),
+        training=_training(model, recipe, data, duration_s=duration_s, device=device),
         versions=library_versions(),
         reference=reference_record,
         artifacts=(artifact,),
         extras=tuple(extras),
     )
-    bundle = Bundle(folder, manifest)
-    save_bundle(bundle, contents)
+    bundle, card = with_model_card(Bundle(folder, manifest))
+    save_bundle(bundle, contents | card)
     return bundle
 
 
@@ -137,7 +140,12 @@ def _course(history: Sequence[Epoch]) -> list[tuple[str, bytes]]:
 
 
 def _training(
-    model: nn.Sequential, data: DataSet, *, duration_s: float, device: Device
+    model: nn.Sequential,
+    recipe: TrainRecipe,
+    data: DataSet,
+    *,
+    duration_s: float,
+    device: Device,
 ) -> TrainingRecord:
     train_logits = evaluate(model, data.train_images, "cpu")
     test_logits = evaluate(model, data.test_images, "cpu")
@@ -149,6 +157,7 @@ def _training(
         duration_s=duration_s,
         parameters=count_parameters(model),
         device=device,
+        false_reject_rate=float(np.mean(softmax(test_logits).max(axis=1) < recipe.reject_below)),
     )
 
 
@@ -211,10 +220,14 @@ def judged_artifact(
 def artifact_metadata(bundle: Bundle) -> dict[str, str]:
     """What an artifact says of itself: no date, path or host, so the bytes stay the same."""
     manifest = bundle.manifest
+    reference = bundle.reference()
+    sample = balanced_sample(reference.labels, GOLDEN_SIZE)
     return {
+        golden.KEY: golden.pack_golden(reference.images[sample], reference.logits[sample]),
         "recipe": manifest.recipe.name,
         "architecture": manifest.recipe.architecture,
         "seed": str(manifest.recipe.seed),
+        REJECT_BELOW: str(manifest.recipe.reject_below),
         "data": manifest.data.name,
         "data_sha256": manifest.data.sha256,
         "checkpoint_sha256": manifest.artifact(CHECKPOINT).sha256,

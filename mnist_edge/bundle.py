@@ -24,11 +24,13 @@ from mnist_edge import codec
 from mnist_edge.errors import BadInput, BundleError, DigestMismatch, UsageError
 from mnist_edge.recipes import DataName, Format, Precision, TrainRecipe
 from mnist_edge.signature import CLASSES, SIDE, Labels, RawImages
-from mnist_edge.storage import atomic_write_all, unpack_arrays
+from mnist_edge.storage import atomic_write_all, seal, unpack_arrays, unseal
 
 MANIFEST = "manifest.json"
 LOCAL_BUNDLE = Path("exports/model")
 CHECKPOINT = "checkpoint-float32"
+REJECT_BELOW = "reject_below"
+"""The key under which an ONNX file states the recipe's threshold, for use without its bundle."""
 
 # A manifest names a few kilobytes to a few hundred megabytes; more is a mistake or an attack.
 _MAX_MANIFEST_BYTES = 4 << 20
@@ -114,7 +116,10 @@ class DataRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """How a training ended. Losses are mean cross-entropy in nats, accuracies 0 to 1."""
+    """How a training ended. Losses are mean cross-entropy in nats, accuracies 0 to 1.
+
+    `false_reject_rate` is the share of the test digits that the recipe's `reject_below` rejects.
+    """
 
     train_loss: float
     train_accuracy: float
@@ -123,6 +128,7 @@ class TrainingRecord:
     duration_s: float
     parameters: int
     device: str
+    false_reject_rate: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,7 +277,7 @@ def open_bundle(path: Path | None = None) -> Bundle:
     if len(data) > _MAX_MANIFEST_BYTES:
         raise BundleError(f"{file} is too large for a manifest", fix=fix)
     try:
-        return Bundle(folder, codec.loads(Manifest, data.decode("utf-8")))
+        return Bundle(folder, codec.loads(Manifest, unseal(data.decode("utf-8"))))
     except (ValueError, UsageError) as error:  # UnicodeDecodeError is a ValueError
         raise BundleError(f"{file} is not a manifest of schema 1: {error}", fix=fix) from None
 
@@ -337,8 +343,8 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
             artifacts=tuple(a for a in old.artifacts if a.file not in replaced),
             extras=tuple(e for e in old.extras if e.file not in replaced),
         )
-        steps.insert(0, (folder / MANIFEST, codec.dumps(interim).encode()))
-    steps.append((folder / MANIFEST, codec.dumps(bundle.manifest).encode()))
+        steps.insert(0, (folder / MANIFEST, seal(codec.dumps(interim)).encode()))
+    steps.append((folder / MANIFEST, seal(codec.dumps(bundle.manifest)).encode()))
     atomic_write_all(steps)
     new_files = {known.file for known in bundle.manifest.records}
     for file in {known.file for known in old_records} - new_files:

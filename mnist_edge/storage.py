@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,8 @@ from mnist_edge.errors import BadInput, BundleError, StorageError
 LOCK = ".lock"
 
 _MAX_UNPACKED_BYTES = 1 << 30
+_END = "\n}\n"
+_SEALED = re.compile(r'(.*),\n  "sha256": "([0-9a-f]{64})"\n}\n', re.DOTALL)
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -105,6 +109,30 @@ def lock(folder: Path, *, timeout_s: float = 10.0) -> Iterator[None]:
         yield
     finally:
         mutex.release()
+
+
+def seal(document: str) -> str:
+    """A JSON object as `codec.dumps` writes it, with the digest of its text as a last entry.
+
+    The bundle's files are vouched for by its manifest; nothing else would vouch for the manifest.
+    """
+    body = document.removesuffix(_END)
+    return f'{body},\n  "sha256": "{hashlib.sha256(body.encode()).hexdigest()}"{_END}'
+
+
+def unseal(text: str) -> str:
+    """The document that was sealed; one without a seal, written by hand, is given back as it is.
+
+    Raises:
+        ValueError: the text has changed since.
+    """
+    match = _SEALED.fullmatch(text)
+    if match is None:
+        return text
+    body, digest = match.groups()
+    if hashlib.sha256(body.encode()).hexdigest() != digest:
+        raise ValueError("it is damaged: its digest is another")
+    return f"{body}{_END}"
 
 
 def pack_arrays(arrays: dict[str, NDArray[np.generic]]) -> bytes:

@@ -19,6 +19,7 @@ from mnist_edge.data import DataSet, cache_dir, find_mnist, read_mnist
 from mnist_edge.errors import MnistEdgeError, NotEquivalent, TrainingError
 from mnist_edge.history import Epoch
 from mnist_edge.machine import usable_threads
+from mnist_edge.model_card import with_model_card
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import (
     DataChoice,
@@ -193,8 +194,8 @@ def export_verified(
             if artifact.parity.passed or recipe.allow_mismatch:
                 written.append(artifact)
                 contents[artifact.file] = data
-        bundle = bundle.with_artifacts(tuple(written))
-        save_bundle(bundle, contents)
+        bundle, card = with_model_card(bundle.with_artifacts(tuple(written)))
+        save_bundle(bundle, contents | card)
         progress(len(recipe.pairs), len(recipe.pairs), "")
     if failed:
         raise NotEquivalent(

@@ -23,6 +23,7 @@ from mnist_edge.bundle import (
     record,
 )
 from mnist_edge.errors import BundleError, UsageError
+from mnist_edge.storage import seal, unseal
 
 pytestmark = pytest.mark.edge
 
@@ -34,7 +35,7 @@ Document: TypeAlias = dict[str, Any]
 
 
 def edit_manifest(folder: Path, change: Callable[[Document], object]) -> None:
-    document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    document = json.loads(unseal((folder / MANIFEST).read_text(encoding="utf-8")))
     change(document)
     (folder / MANIFEST).write_text(json.dumps(document), encoding="utf-8")
 
@@ -102,7 +103,9 @@ def test_the_manifest_is_canonical(tmp_path: Path) -> None:
     first = make_bundle(tmp_path / "first").path / MANIFEST
     second = make_bundle(tmp_path / "second").path / MANIFEST
     assert first.read_bytes() == second.read_bytes()
-    assert first.read_text(encoding="utf-8") == codec.dumps(open_bundle(first.parent).manifest)
+    assert first.read_text(encoding="utf-8") == seal(
+        codec.dumps(open_bundle(first.parent).manifest)
+    )
 
 
 def first_artifact(**fields: object) -> Callable[[Document], object]:

@@ -7,6 +7,7 @@ numbers: onnx/onnx.proto. Field numbers never change their meaning, so this hold
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 _VARINT, _BYTES = 0, 2
 _FIXED_SIZES = {1: 8, 5: 4}
@@ -30,6 +31,18 @@ _CHILDREN = {
     "Tensor": {},
 }
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
+_IR_VERSION, _OPSET, _METADATA = 1, 8, 14
+_OPSET_DOMAIN, _OPSET_VERSION = 1, 2
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What stands around a graph; numbers are 0 where the file is silent."""
+
+    metadata: dict[str, str]
+    ir_version: int = 0
+    opset: int = 0
 
 
 def names_external_data(data: bytes) -> bool:
@@ -54,6 +67,57 @@ def names_external_data(data: bytes) -> bool:
             if child and content:
                 pending.append((child, content.start, content.stop))
     return False
+
+
+def read_header(data: bytes) -> Header:
+    """What an ONNX file says of itself beside its graph.
+
+    Raises:
+        ValueError: the bytes are no message, an entry is not text, or a key of the metadata stands
+            twice: which of the two a runtime would believe is chance.
+    """
+    view = memoryview(data)
+    ir_version, opset = 0, 0
+    metadata: dict[str, str] = {}
+    for number, value, content in _fields(view, 0, len(view)):
+        if number == _IR_VERSION:
+            ir_version = value
+        elif number == _OPSET:
+            domain, version = _operator_set(view, content)
+            opset = opset if domain else version  # the domain of ONNX itself has no name
+        elif number == _METADATA:
+            key, text = _metadata_entry(view, content)
+            if key in metadata:
+                raise ValueError(f"its metadata has the key {key!r:.60} twice")
+            metadata[key] = text
+    return Header(metadata=metadata, ir_version=ir_version, opset=opset)
+
+
+def _operator_set(view: memoryview, content: range) -> tuple[str, int]:
+    domain, version = "", 0
+    for number, value, place in _fields(view, content.start, content.stop):
+        if number == _OPSET_DOMAIN:
+            domain = _text(view, place)
+        elif number == _OPSET_VERSION:
+            version = value
+    return domain, version
+
+
+def _metadata_entry(view: memoryview, content: range) -> tuple[str, str]:
+    key, text = "", ""
+    for number, _, place in _fields(view, content.start, content.stop):
+        if number == _ENTRY_KEY:
+            key = _text(view, place)
+        elif number == _ENTRY_VALUE:
+            text = _text(view, place)
+    return key, text
+
+
+def _text(view: memoryview, place: range) -> str:
+    try:
+        return str(view[place.start : place.stop], "utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("its metadata is not UTF-8") from None
 
 
 def _fields(view: memoryview, position: int, end: int) -> Iterator[tuple[int, int, range]]:

@@ -17,7 +17,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from mnist_edge.backends import Optimization
-from mnist_edge.backends.onnx_bytes import names_external_data
+from mnist_edge.backends.onnx_bytes import names_external_data, read_header
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.recipes import Device
 from mnist_edge.signature import (
@@ -115,9 +115,19 @@ class OrtBackend:
             durations_s.append(time.perf_counter() - start)
         return tuple(durations_s[1:])
 
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself; both of ONNX Runtime's formats can tell."""
+        assert self._session is not None
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
     def close(self) -> None:
         """See `Backend.close`."""
         self._session = None
+
+
+def available_providers() -> tuple[str, ...]:
+    """The execution providers that the installed onnxruntime is built with; no session is made."""
+    return tuple(ort.get_available_providers())
 
 
 def _open_session(data: bytes, options: ort.SessionOptions, device: Device) -> ort.InferenceSession:
@@ -152,6 +162,7 @@ def _check_bytes(data: bytes) -> None:
         return
     try:
         external = names_external_data(data)
+        read_header(data)
     except ValueError as error:
         raise BadInput(f"not an ONNX file: {error}{_hint(data)}", fix=_FIX) from None
     if not data:

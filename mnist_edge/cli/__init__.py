@@ -23,6 +23,7 @@ import typer
 from mnist_edge import __version__, codec
 from mnist_edge.cli import (
     bench,
+    doctor,
     export,
     import_weights,
     predict,
@@ -58,6 +59,7 @@ app.command("export", rich_help_panel=_MAKE, epilog=export.EPILOG)(export.comman
 app.command("verify", rich_help_panel=_PROVE, epilog=verify.EPILOG)(verify.command)
 app.command("bench", rich_help_panel=_PROVE, epilog=bench.EPILOG)(bench.command)
 app.command("report", rich_help_panel=_PROVE, epilog=report.EPILOG)(report.command)
+app.command("doctor", rich_help_panel=_PROVE, epilog=doctor.EPILOG)(doctor.command)
 app.command("predict", rich_help_panel=_USE, epilog=predict.EPILOG)(predict.command)
 
 

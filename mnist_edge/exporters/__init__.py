@@ -47,7 +47,7 @@ def export_artifact(
             finds nothing to quantize.
     """
     network = deployable(model).cpu()
-    metadata = _CONTRACT | metadata
+    metadata = _CONTRACT | {"format": format_, "precision": precision} | metadata
     match format_, precision:
         case "torchscript", "float32":
             return export_torchscript(network, metadata)

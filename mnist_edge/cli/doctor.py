@@ -1,0 +1,96 @@
+"""`mnist-edge doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mnist_edge.cli.options import BundleOption, JsonOption, QuietOption, ThreadsOption
+from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+from mnist_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from mnist_edge.bundle import Bundle
+    from mnist_edge.doctor import DoctorReport
+    from mnist_edge.doctor.single import FileReport
+
+EPILOG = """[bold]Examples[/bold]
+mnist-edge doctor               # what works on this machine; every artifact of the bundle
+mnist-edge doctor model.onnx    # what this file is, and whether it gives its answers
+mnist-edge doctor --json        # for a script: 1 if an artifact fails"""
+
+
+def command(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="One exported file, instead of the machine and a bundle.",
+            show_default=False,
+        ),
+    ] = None,
+    bundle: BundleOption = None,
+    threads: ThreadsOption = 1,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say what works here, and test a bundle or one file with the answers that it carries."""
+    talk = Talk(quiet=quiet)
+    if file is None:
+        report: DoctorReport | FileReport = _examine_bundle(talk, bundle, threads, as_json=as_json)
+    else:
+        if bundle is not None:
+            raise UsageError("a FILE and --bundle exclude each other", fix="give one of them")
+        report = _examine_file(file, threads, as_json=as_json)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _examine_bundle(talk: Talk, path: Path | None, threads: int, *, as_json: bool) -> DoctorReport:
+    from mnist_edge import codec
+    from mnist_edge.cli import diagnosis
+    from mnist_edge.doctor import examine
+
+    bundle = _bundle(talk, path)
+    with talk.progress("doctor") as progress:
+        report = examine(bundle, threads=threads, progress=progress)
+    if as_json:
+        emit_json(codec.dumps(report))
+        return report
+    emit_table(diagnosis.machine_table(report))
+    emit("")
+    emit_table(diagnosis.needs_table(report))
+    if bundle is not None:
+        emit("")
+        emit_table(diagnosis.checks_table(report.checks))
+    return report
+
+
+def _bundle(talk: Talk, path: Path | None) -> Bundle | None:
+    """The bundle that was asked for, else the default one where there is one."""
+    from mnist_edge.bundle import MANIFEST, default_bundle_path, open_bundle
+
+    place = path or default_bundle_path()
+    if path is None:
+        if not (place / MANIFEST).is_file():
+            talk.suggest("mnist-edge train", to="make a bundle; there is none here to test")
+            return None
+        talk.say(f"bundle: {place}")
+    return open_bundle(place)
+
+
+def _examine_file(path: Path, threads: int, *, as_json: bool) -> FileReport:
+    from mnist_edge import codec
+    from mnist_edge.cli import diagnosis
+    from mnist_edge.doctor.single import examine_file
+
+    report = examine_file(path, threads=threads)
+    if as_json:
+        emit_json(codec.dumps(report))
+        return report
+    emit_table(diagnosis.file_table(report))
+    emit("")
+    emit_table(diagnosis.checks_table((report.check,)))
+    return report

@@ -1,0 +1,163 @@
+"""What works on this machine, and whether a bundle still gives its answers here.
+
+No data is needed: the bundle carries digits and the answers to expect. For a single file that left
+its bundle see `doctor.single`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from mnist_edge.backends import open_backend
+from mnist_edge.bundle import Artifact, Bundle, Reference
+from mnist_edge.data import find_mnist
+from mnist_edge.doctor.checks import Check, run_golden
+from mnist_edge.errors import BadInput, DataUnavailable, MissingDependency
+from mnist_edge.machine import Machine, describe_machine, library_versions
+from mnist_edge.progress import Progress, silent
+from mnist_edge.recipes import tolerance
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "predict": ("numpy", "pillow", "onnxruntime"),
+    "verify, bench, doctor: ONNX": ("numpy", "onnxruntime"),
+    "verify, bench, doctor: all else": ("numpy", "torch", "safetensors"),
+    "train, import, run": ("numpy", "torch", "safetensors", "matplotlib", "filelock"),
+    "fetch MNIST, once": ("numpy", "torch", "torchvision"),
+    "export, run": (
+        "numpy",
+        "torch",
+        "safetensors",
+        "onnx",
+        "onnxscript",
+        "onnxruntime",
+        "filelock",
+    ),
+    "report": ("numpy", "onnxruntime", "matplotlib"),
+}
+"""What each command imports, beside the standard library and typer."""
+
+_BASE = {"numpy", "pillow", "onnxruntime"}
+_IMPORT_NAMES = {"pillow": "PIL"}
+_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Whether a command finds what it needs.
+
+    Attributes:
+        command: or several of them.
+        missing: packages that are not installed.
+        fix: what to do about it; empty where nothing is missing.
+    """
+
+    command: str
+    missing: tuple[str, ...]
+    fix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorReport:
+    """What `examine` found.
+
+    Attributes:
+        providers: of the installed onnxruntime; empty without one.
+        mnist: whether MNIST lies where `train` and `verify` look for it.
+        needs: by command.
+        bundle: the name of its folder; empty without one.
+        checks: by artifact.
+    """
+
+    schema: Literal[1]
+    machine: Machine
+    versions: dict[str, str]
+    providers: tuple[str, ...]
+    mnist: bool
+    needs: tuple[Need, ...]
+    bundle: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no artifact gives other answers than it should."""
+        return all(check.status != "failed" for check in self.checks)
+
+
+def examine(
+    bundle: Bundle | None, *, threads: int = 1, progress: Progress = silent
+) -> DoctorReport:
+    """Look at the machine, and run the reference of a bundle through each of its artifacts.
+
+    Args:
+        bundle: None where there is none.
+        threads: of each runtime.
+        progress: in artifacts.
+
+    Raises:
+        DigestMismatch, BundleError: a file of the bundle is damaged or missing.
+    """
+    return DoctorReport(
+        schema=1,
+        machine=describe_machine(),
+        versions=library_versions(),
+        providers=_providers(),
+        mnist=_has_mnist(),
+        needs=tuple(_need(command, packages) for command, packages in NEEDS.items()),
+        bundle=bundle.path.resolve().name if bundle else "",
+        checks=_check_bundle(bundle, threads, progress) if bundle else (),
+    )
+
+
+def _need(command: str, packages: tuple[str, ...]) -> Need:
+    missing = tuple(
+        package for package in packages if not find_spec(_IMPORT_NAMES.get(package, package))
+    )
+    extra = "." if _BASE.issuperset(missing) else ".[train]"
+    fix = f"run pip install '{extra}' in the checkout of mnist-edge" if missing else ""
+    return Need(command=command, missing=missing, fix=fix)
+
+
+def _providers() -> tuple[str, ...]:
+    try:
+        from mnist_edge.backends.ort import available_providers
+    except ImportError:  # also one that is installed, but was built for another system
+        return ()
+    return available_providers()
+
+
+def _has_mnist() -> bool:
+    try:
+        return find_mnist(None) is not None
+    except DataUnavailable:  # a folder was named, and holds none
+        return False
+
+
+def _check_bundle(bundle: Bundle, threads: int, progress: Progress) -> tuple[Check, ...]:
+    for record in bundle.manifest.records:
+        bundle.read(record)  # refuse a damaged file before any is run
+    reference = bundle.reference()
+    checks = []
+    for number, artifact in enumerate(bundle.manifest.artifacts):
+        progress(number, len(bundle.manifest.artifacts), artifact.name)
+        checks.append(_check(bundle, artifact, reference, threads))
+    progress(len(checks), len(checks))
+    return tuple(checks)
+
+
+def _check(bundle: Bundle, artifact: Artifact, reference: Reference, threads: int) -> Check:
+    try:
+        with open_backend(bundle, artifact, threads=threads) as backend:
+            return run_golden(
+                artifact.name,
+                backend,
+                reference.images,
+                reference.logits,
+                tolerance(artifact.format, artifact.precision),
+                batch_size=_BATCH_SIZE if artifact.batch_invariant else 1,
+            )
+    except MissingDependency as error:
+        return Check(artifact=artifact.name, backend="", status="not checked", reason=str(error))
+    except BadInput as error:  # the very bytes that were exported, and yet no classifier here
+        return Check(artifact=artifact.name, backend="", status="failed", reason=str(error))

@@ -1,0 +1,70 @@
+"""Digits with known answers, run through one artifact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.backends import Backend
+from mnist_edge.bundle import Parity
+from mnist_edge.recipes import Tolerance
+from mnist_edge.signature import RawImages, to_images
+from mnist_edge.verify import compare, run_in_batches
+
+Status: TypeAlias = Literal["passed", "failed", "not checked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Golden vectors run through one artifact.
+
+    Attributes:
+        artifact: its name, or that of its file.
+        backend: name and version of the runtime; empty where the artifact did not run.
+        status: `not checked` where this machine cannot run it, or it carries nothing to check.
+        reason: why it failed or is not checked; else empty.
+        parity: the figures; None where there are no answers to compare. Its accuracies count
+            the reference's own answers as right.
+    """
+
+    artifact: str
+    backend: str
+    status: Status
+    reason: str = ""
+    parity: Parity | None = None
+
+
+def run_golden(
+    name: str,
+    backend: Backend,
+    images: RawImages,
+    logits: NDArray[np.float64],
+    gate: Tolerance,
+    *,
+    batch_size: int,
+) -> Check:
+    """Run golden vectors on a backend.
+
+    Args:
+        name: of the artifact.
+        backend: that has loaded it.
+        images: (N, 28, 28), N at least 1.
+        logits: (N, 10), what the checkpoint says of them.
+        gate: how far the artifact may be from that.
+        batch_size: of the runs.
+
+    Raises:
+        BadInput: the artifact cannot run, or gives no numbers.
+    """
+    answers = run_in_batches(backend, to_images(images), batch_size)
+    parity = compare(answers, logits, logits.argmax(axis=1), gate)
+    return Check(
+        artifact=name,
+        backend=f"{backend.name} {backend.version}",
+        status="passed" if parity.passed else "failed",
+        reason=parity.reason,
+        parity=parity,
+    )

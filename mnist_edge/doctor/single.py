@@ -1,0 +1,183 @@
+"""One exported file, far from its bundle: what it is, and whether it still gives its answers."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import numpy as np
+
+from mnist_edge import codec
+from mnist_edge.backends import Backend, load_backend, missing_package
+from mnist_edge.backends.onnx_bytes import Header, read_header
+from mnist_edge.bundle import Bundle, open_bundle
+from mnist_edge.doctor.checks import Check, run_golden
+from mnist_edge.errors import BadInput, BundleError, MissingDependency
+from mnist_edge.golden import KEY, unpack_golden
+from mnist_edge.recipes import Format, Precision, Tolerance, tolerance
+from mnist_edge.signature import IMAGE_SHAPE
+
+_MAX_FILE_BYTES = 1 << 30
+_FIX = "give a file that mnist-edge export wrote"
+
+_ZIP, _ORT = b"PK\x03\x04", b"ORTM"
+
+# Where exporters put the metadata of a torch archive, below a root folder of any name.
+_ARCHIVE_METADATA = "/extra/mnist_edge.json"
+_MAX_METADATA_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileReport:
+    """What `examine_file` found.
+
+    Attributes:
+        file: its name.
+        sha256: of its bytes, to compare with the manifest of its bundle.
+        ir_version: of the ONNX file format; 0 for formats that have none.
+        opset: the ONNX operator set; likewise.
+        metadata: what the file says of itself, the golden vectors left out.
+        check: of the golden vectors.
+    """
+
+    schema: Literal[1]
+    file: str
+    size_bytes: int
+    sha256: str
+    format: Format
+    precision: Precision
+    ir_version: int
+    opset: int
+    metadata: dict[str, str]
+    check: Check
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file does not give other answers than it should."""
+        return self.check.status != "failed"
+
+
+def examine_file(path: Path, *, threads: int = 1) -> FileReport:
+    """Describe one exported file, and run the golden vectors that it carries.
+
+    Torch's formats are programs that may call any operator. They run only where a manifest lies
+    beside them that names these very bytes.
+
+    Args:
+        path: an ONNX, .ort, TorchScript or .pt2 file.
+        threads: of the runtime.
+
+    Raises:
+        BadInput: there is no such file, it is no artifact, or it cannot run.
+        MissingDependency: onnxruntime is not installed.
+    """
+    data = _read(path)
+    if data.startswith(_ZIP):
+        return _examine_archive(path, data, threads)
+    return _examine_onnx(path, data, threads)
+
+
+def _examine_onnx(path: Path, data: bytes, threads: int) -> FileReport:
+    try:
+        from mnist_edge.backends.ort import OrtBackend
+    except ModuleNotFoundError as error:
+        raise missing_package(error, "run ONNX files") from error
+    with closing(OrtBackend(data, threads=threads)) as backend:
+        if data[4:8] == _ORT:
+            return _report(path, data, "ort", Header(metadata=backend.metadata()), backend)
+        return _report(path, data, "onnx", read_header(data), backend)
+
+
+def _examine_archive(path: Path, data: bytes, threads: int) -> FileReport:
+    header = Header(metadata=_archive_metadata(path, data))
+    format_: Format = "pt2" if header.metadata.get("format") == "pt2" else "torchscript"
+    bundle = _bundle_that_names(path, data)
+    if bundle is None:
+        why = "it may call any operator, and no manifest beside it vouches for it"
+        return _report(path, data, format_, header, why)
+    try:
+        backend = load_backend(data, format_, bundle.manifest.recipe, threads=threads)
+    except MissingDependency as error:
+        return _report(path, data, format_, header, str(error))
+    with closing(backend):
+        return _report(path, data, format_, header, backend)
+
+
+def _report(
+    path: Path, data: bytes, format_: Format, header: Header, backend: Backend | str
+) -> FileReport:
+    """The report of a file; in place of a backend stands the reason why there is none."""
+    metadata = dict(header.metadata)
+    packed = metadata.pop(KEY, "")
+    precision = metadata.get("precision", "float32")
+    if precision not in get_args(Precision):
+        raise BadInput(f"{path} claims the precision {precision!r:.40}", fix=_FIX)
+    gate = tolerance(format_, cast("Precision", precision))
+    if isinstance(backend, str):
+        check = Check(artifact=path.name, backend="", status="not checked", reason=backend)
+    else:
+        check = _check(path.name, backend, packed, gate)
+    return FileReport(
+        schema=1,
+        file=path.name,
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        format=format_,
+        precision=cast("Precision", precision),
+        ir_version=header.ir_version,
+        opset=header.opset,
+        metadata=metadata,
+        check=check,
+    )
+
+
+def _check(name: str, backend: Backend, packed: str, gate: Tolerance) -> Check:
+    if not packed:
+        backend.run(np.zeros((1, *IMAGE_SHAPE), np.float32))  # that it runs is all there is to say
+        return Check(
+            artifact=name,
+            backend=f"{backend.name} {backend.version}",
+            status="not checked",
+            reason="it carries no golden vectors",
+        )
+    images, logits = unpack_golden(packed)
+    # One by one, whatever the file: only its manifest knows whether a batch changes answers.
+    return run_golden(name, backend, images, logits, gate, batch_size=1)
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():  # to open a pipe would wait for ever
+        raise BadInput(f"{path} is missing or no regular file", fix=_FIX)
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_MAX_FILE_BYTES)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}", fix=_FIX) from None
+
+
+def _archive_metadata(path: Path, data: bytes) -> dict[str, str]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for entry in archive.infolist():
+                if entry.filename.endswith(_ARCHIVE_METADATA):
+                    text = archive.open(entry).read(_MAX_METADATA_BYTES).decode()
+                    return codec.loads(dict[str, str], text)
+    # zipfile has a dozen classes of errors for damaged bytes.
+    except Exception as error:
+        raise BadInput(f"{path} is a damaged archive: {error}", fix=_FIX) from None
+    raise BadInput(f"{path} is an archive that mnist-edge did not write", fix=_FIX)
+
+
+def _bundle_that_names(path: Path, data: bytes) -> Bundle | None:
+    try:
+        bundle = open_bundle(path.parent)
+    except BundleError:
+        return None
+    digest = hashlib.sha256(data).hexdigest()
+    named = any(artifact.sha256 == digest for artifact in bundle.manifest.artifacts)
+    return bundle if named else None
