@@ -62,10 +62,6 @@ def serialize_onnx(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
     model.producer_name = "mnist-edge"
     model.producer_version = ""
     model.graph.name = "mnist_edge"
-    used = {node.domain for node in model.graph.node}
-    domains = [entry for entry in model.opset_import if entry.domain in used]
-    del model.opset_import[:]
-    model.opset_import.extend(sorted(domains, key=lambda entry: entry.domain))
     onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
