@@ -6,9 +6,7 @@ print(predictor("seven.png").digit)
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.backends import Backend, load_backend
-from mnist_edge.bundle import Artifact, open_bundle
+from mnist_edge.bundle import REJECT_BELOW, Artifact, open_bundle
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.metrics import softmax
 from mnist_edge.picture import Picture, Source, load_picture, split_digits
@@ -34,11 +32,6 @@ LOW_CONFIDENCE = 0.8
 BATCH_SIZE = 256
 """Pictures classified at once: enough to keep a runtime busy, few enough to stream."""
 
-SUFFIXES = frozenset(
-    "bmp gif jpeg jpg pbm pfm pgm png pnm ppm tif tiff webp".split()  # noqa: SIM905
-)
-"""Endings of the files taken from a folder; a file named by itself is tried in any case."""
-
 _MAX_MODEL_BYTES = 1 << 30
 
 
@@ -47,11 +40,12 @@ class Prediction:
     """What a net says of one picture.
 
     Attributes:
-        status: `digit`, or `no digit` where there was nothing to read.
+        status: `digit`, or `no digit` where there was nothing to read, or nothing like a digit.
         digit: 0 to 9; None where there is no digit.
         probability: of `digit`, 0 to 1; 0 where there is none.
-        probabilities: of 0 to 9, adding up to 1; empty where there is no digit.
-        notes: what a user should know before trusting it, such as low confidence.
+        probabilities: of 0 to 9, adding up to 1; empty where there was nothing to read.
+        notes: what a user should know before trusting it, such as low confidence, and why there
+            is no digit.
     """
 
     status: Status
@@ -96,11 +90,15 @@ class Predictor:
         backend: runs the net; closed with the predictor.
         batch_invariant: whether a picture's answer may depend on its batch. If it may, pictures
             are classified one at a time, so that a folder gives what its files give alone.
+        reject_below: what gets a smaller probability is no digit; a bundle's recipe states it.
     """
 
-    def __init__(self, backend: Backend, *, batch_invariant: bool = True) -> None:
+    def __init__(
+        self, backend: Backend, *, batch_invariant: bool = True, reject_below: float = 0.0
+    ) -> None:
         self._backend = backend
         self._batch_invariant = batch_invariant
+        self._reject_below = reject_below
 
     @classmethod
     def load(
@@ -130,7 +128,7 @@ class Predictor:
         """
         place = None if path is None else Path(path)
         if place is not None and place.is_file():
-            return cls(_open_file(place, device, threads), batch_invariant=False)
+            return _load_file(place, device, threads)
         bundle = open_bundle(place)
         chosen = bundle.artifact(artifact)
         if not allow_mismatch:
@@ -142,7 +140,11 @@ class Predictor:
             device=device,
             threads=threads,
         )
-        return cls(backend, batch_invariant=chosen.batch_invariant)
+        return cls(
+            backend,
+            batch_invariant=chosen.batch_invariant,
+            reject_below=bundle.manifest.recipe.reject_below,
+        )
 
     def __call__(self, image: Source) -> Prediction:
         """Name the digit in one picture.
@@ -169,7 +171,7 @@ class Predictor:
         else:
             rows = [self._backend.run(images[i : i + 1]) for i in range(len(images))]
             logits = np.concatenate(rows)
-        return [_prediction(row) for row in softmax(logits).tolist()]
+        return [_prediction(row, self._reject_below) for row in softmax(logits).tolist()]
 
     def predict_pictures(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """Classify pictures that are already normalised; blank ones never reach the net."""
@@ -191,25 +193,6 @@ class Predictor:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def find_pictures(paths: Iterable[Path | str]) -> list[Path]:
-    """Files as they are, folders and patterns as the pictures in them, in the order given.
-
-    A folder gives every file below it that is named like a picture, sorted by path; hidden files
-    and links to folders are left out, so no loop can catch it. What does not exist or holds no
-    picture is kept as it is: reading it tells the user.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found += _in_folder(path) or [path]
-        elif not path.exists() and glob.has_magic(str(path)):
-            matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
-            found += [Path(match) for match in matches] or [path]
-        else:
-            found.append(path)
-    return found
 
 
 def predict_files(
@@ -256,12 +239,21 @@ _NO_DIGIT = Prediction(
 )
 
 
-def _prediction(probabilities: list[float]) -> Prediction:
+def _prediction(probabilities: list[float], reject_below: float) -> Prediction:
     probability = max(probabilities)
+    digit = probabilities.index(probability)
+    if probability < reject_below:
+        return Prediction(
+            status="no digit",
+            digit=None,
+            probability=0.0,
+            probabilities=tuple(probabilities),
+            notes=(f"not like a digit: the nearest, {digit}, has {probability:.0%}",),
+        )
     notes = ("low confidence",) if probability < LOW_CONFIDENCE else ()
     return Prediction(
         status="digit",
-        digit=probabilities.index(probability),
+        digit=digit,
         probability=probability,
         probabilities=tuple(probabilities),
         notes=notes,
@@ -291,19 +283,8 @@ def _load(source: Source, *, many: bool) -> tuple[Picture, ...] | MnistEdgeError
         return error
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    found = []
-    for base, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(base, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower()[1:] in SUFFIXES
-        ]
-    return sorted(found)
-
-
-def _open_file(path: Path, device: Device, threads: int) -> Backend:
+def _load_file(path: Path, device: Device, threads: int) -> Predictor:
+    """A model file without its bundle: what it says of itself is all that is known."""
     if path.suffix not in (".onnx", ".ort"):
         raise UsageError(
             f"{path} is neither a bundle nor an .onnx or .ort file",
@@ -318,7 +299,15 @@ def _open_file(path: Path, device: Device, threads: int) -> Backend:
         raise BundleError(
             f"cannot read {path}: {error.strerror}", fix="make the file readable"
         ) from error
-    return OrtBackend(data, device=device, threads=threads)
+    backend = OrtBackend(data, device=device, threads=threads)
+    stated = backend.metadata().get(REJECT_BELOW, "0")
+    try:
+        reject_below = float(stated)
+    except ValueError:
+        raise BadInput(
+            f"{path} states {REJECT_BELOW} as {stated!r:.30}", fix="export it again"
+        ) from None
+    return Predictor(backend, batch_invariant=False, reject_below=reject_below)
 
 
 def _check_parity(artifact: Artifact) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mnist_edge.errors import BadInput
 from mnist_edge.picture import MAX_BYTES, load_picture, read_picture
-from mnist_edge.predict import find_pictures
+from mnist_edge.picture.files import find_pictures
 
 pytestmark = pytest.mark.edge
 

@@ -19,10 +19,11 @@ from factory import make_bundle
 from PIL import Image
 
 from mnist_edge import predict
-from mnist_edge.bundle import Bundle, save_bundle
+from mnist_edge.bundle import REJECT_BELOW, Bundle, save_bundle
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.picture import load_picture
-from mnist_edge.predict import Predictor, find_pictures, predict_files
+from mnist_edge.picture.files import find_pictures
+from mnist_edge.predict import Predictor, predict_files
 from mnist_edge.recipes import Device
 from mnist_edge.signature import Images, Logits, check_images
 
@@ -124,6 +125,17 @@ def test_probabilities_add_up_and_top_is_ranked(predictor: Predictor) -> None:
 def test_an_unsure_answer_carries_a_note() -> None:
     assert Predictor(Comparing(sharpness=1))(draw(3)).notes == ("low confidence",)
     assert Predictor(Comparing(sharpness=500))(draw(3)).notes == ()
+
+
+def test_what_is_unlike_every_digit_is_rejected_with_the_reason() -> None:
+    unsure = Predictor(Comparing(sharpness=1))(draw(3))
+    rejecting = Predictor(Comparing(sharpness=1), reject_below=unsure.probability + 0.01)
+    prediction = rejecting(draw(3))
+    assert (prediction.status, prediction.digit, prediction.probability) == ("no digit", None, 0)
+    assert prediction.notes == (f"not like a digit: the nearest, 3, has {unsure.probability:.0%}",)
+    assert prediction.probabilities == unsure.probabilities
+    kept = Predictor(Comparing(sharpness=1), reject_below=unsure.probability)
+    assert kept(draw(3)) == unsure
 
 
 def test_a_blank_picture_never_reaches_the_net(predictor: Predictor, backend: Comparing) -> None:
@@ -277,6 +289,32 @@ def test_the_manifest_says_whether_batches_may_be_used(bundle: Bundle, backend: 
     with_onnx(bundle, batch_invariant=False)
     Predictor.load(bundle.path).predict_images(templates())
     assert backend.batches == [1] * 10
+
+
+def test_the_recipe_says_what_is_rejected(bundle: Bundle) -> None:
+    recipe = replace(bundle.manifest.recipe, reject_below=1.0)
+    save_bundle(replace(bundle, manifest=replace(bundle.manifest, recipe=recipe)), {})
+    assert Predictor.load(bundle.path)(draw(5)).status == "no digit"
+
+
+@pytest.mark.parametrize(("stated", "status"), [({}, "digit"), ({REJECT_BELOW: "1.0"}, "no digit")])
+def test_an_onnx_file_says_it_without_its_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: dict[str, str], status: str
+) -> None:
+    monkeypatch.setattr(Comparing, "metadata", lambda _: stated, raising=False)
+    monkeypatch.setattr("mnist_edge.backends.ort.OrtBackend", lambda *_, **__: Comparing())
+    (tmp_path / "net.onnx").touch()
+    assert Predictor.load(tmp_path / "net.onnx")(draw(5)).status == status
+
+
+def test_an_onnx_file_with_a_nonsensical_threshold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Comparing, "metadata", lambda _: {REJECT_BELOW: "high"}, raising=False)
+    monkeypatch.setattr("mnist_edge.backends.ort.OrtBackend", lambda *_, **__: Comparing())
+    (tmp_path / "net.onnx").touch()
+    with pytest.raises(BadInput, match="states reject_below as 'high'"):
+        Predictor.load(tmp_path / "net.onnx")
 
 
 def test_an_artifact_that_differs_from_its_checkpoint_is_refused(bundle: Bundle) -> None:

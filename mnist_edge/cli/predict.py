@@ -124,7 +124,7 @@ def command(
 
 def _sources(pictures: list[str]) -> list[Source]:
     """Files, the pictures of folders, and stdin, in the order given."""
-    from mnist_edge.predict import find_pictures
+    from mnist_edge.picture.files import find_pictures
 
     sources: list[Source] = []
     for picture in pictures:

@@ -50,9 +50,13 @@ def _one(random: Random) -> Skeleton:
     if style < 0.15:
         return [[top, foot]]
     reach = u(0.1, 0.6)
-    flag = (top[0] - reach, top[1] + reach * u(0.5, 0.7) + u(0.0, 0.2))  # flatter is a 7
-    rise = ((flag[0] + top[0]) / 2 + u(-0.02, 0.08), (flag[1] + top[1]) / 2 + u(-0.03, 0.06))
-    strokes = [[flag, rise, *corner(*top), foot]]
+    drop = reach * u(0.5, 0.7) + u(0.0, 0.2)  # with a flatter flag it is a 7
+    if style < 0.3:  # the flag is as long as the stem
+        drop = u(0.5, 0.95)
+    flag = (top[0] - reach, top[1] + drop)
+    rise = ((flag[0] + top[0]) / 2 + u(-0.02, 0.08), (flag[1] + top[1]) / 2 + u(-0.05, 0.06))
+    peak = [top] if random.random() < 0.3 else corner(*top)
+    strokes = [[flag, rise, *peak, foot]]
     if style > 0.55:
         left, right, tilt = u(0.08, 0.35), u(0.08, 0.4), u(-0.06, 0.06)
         strokes.append([(foot[0] - left, foot[1] + tilt), (foot[0] + right, foot[1] - tilt)])
@@ -144,9 +148,10 @@ def _seven(random: Random) -> Skeleton:
     tilt = u(-0.07, 0.07)
     top = [(left, y + tilt), *corner(right, y - tilt)]
     if style < 0.4:  # a serif, or a wave
-        middle = (left + right) / 2
-        wave = u(-0.02, 0.14)
-        serif = (left - u(0.0, 0.08), y + u(0.08, 0.28))
+        middle, wave = (left + right) / 2, u(-0.02, 0.14)
+        if style < 0.1:  # as deep as a V
+            wave, right = u(0.14, 0.3), right - u(0.0, 0.15)
+        serif = (left - u(0.0, 0.12), y + u(0.08, 0.32))
         top = [serif, *corner(left, y), (middle, y + wave), *corner(right, y - tilt)]
     foot = (u(0.25, 0.6), u(0.95, 1.0))
     share = u(0.4, 0.6)
@@ -201,6 +206,10 @@ def _nine(random: Random) -> Skeleton:
         tail = [(right + u(-0.05, 0.04), ry * u(0.3, 1.0)), (u(0.45, right), u(0.94, 1.0))]
     elif style < 0.45:  # leaning, as a 7
         tail = [(right, ry), (right - u(0.0, 0.1), 0.6), (u(0.2, 0.45), u(0.92, 1.0))]
+    elif style < 0.65:  # curled, and bulging out below the loop as a 3 does
+        leave = (0.48 + rx * u(0.2, 1.0), ry * u(1.2, 2.0))
+        tip = (u(0.0, 0.3), u(0.82, 1.0))
+        return [[*loop, leave, (right + u(0.0, 0.2), u(0.5, 0.75)), (u(0.4, 0.6), 0.98), tip]]
     else:  # curled
         low = (u(0.4, 0.6), u(0.9, 1.0))
         tip = (low[0] - u(0.12, 0.4), low[1] - u(-0.03, 0.22))
