@@ -5,15 +5,14 @@
 One JSON line a run goes to benchmarks/accuracy.jsonl as it ends; a run that already stands there
 (same recipe to the last field, same seed) is not repeated, so the campaign may be stopped at any
 time and goes on where it was. Every run is a fresh process. Its seconds are wall time from the
-cached raw files of MNIST to the final weights, reading included, imports not. The test set is
-read once, after the last step; nothing is chosen by it.
+cached raw files of MNIST to the final weights: reading included, imports and measuring not. The
+test set is read once, after the last step; nothing is chosen by it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -71,9 +70,10 @@ def run(recipe: TrainRecipe, device: DeviceChoice, keep: Path | None) -> dict[st
     from mnist_edge.train import choose_device, fit
 
     threads = usable_threads()
-    load_before = os.getloadavg()[0]
+    running = running_processes()
     started = time.perf_counter()
     data = load_mnist(None)
+    loading_s = time.perf_counter() - started
     fitted = fit(
         recipe,
         data,
@@ -81,7 +81,6 @@ def run(recipe: TrainRecipe, device: DeviceChoice, keep: Path | None) -> dict[st
         threads=threads,
         evaluate_epochs=False,
     )
-    seconds = time.perf_counter() - started
     if keep:
         write_bundle(
             keep,
@@ -101,17 +100,23 @@ def run(recipe: TrainRecipe, device: DeviceChoice, keep: Path | None) -> dict[st
         "accuracy": last.test_accuracy,
         "test_loss": last.test_loss,
         "train_accuracy": last.train_accuracy,
-        "seconds": round(seconds, 3),
+        "seconds": round(loading_s + fitted.duration_s, 3),
         "epochs": recipe.epochs,
         "parameters": count_parameters(fitted.model),
         "multiply_adds": count_multiply_adds(fitted.model),
         "data": data.sha256,
         "device": device,
         "threads": threads,
-        "load_before": load_before,
+        "others_running": running,
         "processor": describe_machine().processor,
         "torch": versions["torch"],
     }
+
+
+def running_processes() -> int:
+    """How many other processes want a core at this moment; 0 where it cannot be read."""
+    loads = Path("/proc/loadavg")
+    return int(loads.read_text().split()[3].partition("/")[0]) - 1 if loads.exists() else 0
 
 
 if __name__ == "__main__":

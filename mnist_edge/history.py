@@ -10,7 +10,8 @@ class Epoch:
     """One line of the history. Losses are mean cross-entropy in nats, accuracies 0 to 1.
 
     The training figures are the running ones of the pass itself, on digits as distorted and with
-    dropout on; the test figures are those of the averaged weights.
+    dropout on; the test figures are those of the averaged weights. `duration_s` is the time of
+    the pass: measuring is left out.
     """
 
     epoch: int

@@ -6,38 +6,33 @@ from the end of any epoch ends with the same bits as one that never stopped.
 
 from __future__ import annotations
 
-import copy
 import ctypes
-import io
 import math
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (its customary name)
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mnist_edge import codec, metrics
+from mnist_edge import metrics
 from mnist_edge.augment import augment
 from mnist_edge.data import DataSet
 from mnist_edge.distributed import ALONE, Group
-from mnist_edge.errors import DeviceUnavailable, TrainingError, UsageError
+from mnist_edge.errors import DeviceUnavailable, TrainingError
 from mnist_edge.history import Epoch
-from mnist_edge.models import build_model
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import Device, DeviceChoice, TrainRecipe
 from mnist_edge.signature import IMAGE_SHAPE, RawImages
 from mnist_edge.strokes import NO_DIGIT, training_set
+from mnist_edge.training_state import Run, restore, result, save, start
 
 _EVALUATION_BATCH = 1000
 _STEPS_PER_REPORT = 10
-_FROM_THE_START = "train from the start, without --resume"
 
 
 @dataclass(frozen=True)
@@ -48,25 +43,6 @@ class Fitted:
     history: tuple[Epoch, ...]
     duration_s: float
     device: Device
-
-
-@dataclass
-class _Run:
-    """What changes while a model is trained.
-
-    Attributes:
-        model: the weights that the optimizer moves.
-        replica: the same model, or its wrapper that averages gradients over processes.
-        averaged: the exponential moving average of weights and batch statistics.
-        history: one line for each epoch done.
-    """
-
-    model: nn.Sequential
-    replica: nn.Module
-    averaged: AveragedModel
-    optimizer: torch.optim.Optimizer
-    history: tuple[Epoch, ...] = ()
-    duration_s: float = 0.0
 
 
 def choose_device(choice: DeviceChoice) -> Device:
@@ -109,7 +85,8 @@ def fit(
         device: where to train.
         threads: of torch on the CPU. Another number can give other last bits.
         group: the processes that train together.
-        evaluate_epochs: measure the test set after every epoch; off, only after the last.
+        evaluate_epochs: measure the test set after every epoch; off, only after the last, and
+            the history has no other line.
         state: where an interrupted training stood, as `on_state` was given it.
         progress: called every few steps with the steps done and in all.
         on_epoch: called with each line of the history.
@@ -118,41 +95,52 @@ def fit(
     Raises:
         TrainingError: the loss is no longer a number, or `state` is of another training.
     """
+    started = time.perf_counter()
     keep_memory()
     torch.set_num_threads(threads)
     train_images, train_labels = training_set(recipe, data)
     images = torch.from_numpy(train_images).unsqueeze(1).to(device)
     labels = torch.from_numpy(train_labels).to(device)
-    run = _start(recipe, device, group)
+    run = start(recipe, device, group)
     if state is not None:
-        _restore(run, state, recipe, data)
-    for epoch in range(len(run.history) + 1, recipe.epochs + 1):
-        started = time.perf_counter()
-        loss, right = _train_epoch(run, recipe, epoch, images, labels, group, progress)
-        test_loss = test_accuracy = 0.0
-        if evaluate_epochs or epoch == recipe.epochs:
-            logits = evaluate(_result(run, recipe), data.test_images, device)
-            test_loss = metrics.cross_entropy(logits, data.test_labels)
-            test_accuracy = metrics.accuracy(logits, data.test_labels)
-        line = Epoch(
-            epoch=epoch,
-            train_loss=loss,
-            train_accuracy=right,
-            test_loss=test_loss,
-            test_accuracy=test_accuracy,
-            learning_rate=run.optimizer.param_groups[0]["lr"],
-            duration_s=time.perf_counter() - started,
-        )
-        run.history += (line,)
-        run.duration_s += line.duration_s
+        restore(run, state, recipe, data)
+    while run.epoch < recipe.epochs:
+        loss, right = _train_epoch(run, recipe, images, labels, group, progress)
+        duration_s = time.perf_counter() - started
+        run.duration_s += duration_s
+        if evaluate_epochs or run.epoch == recipe.epochs:
+            run.history += (_line(run, recipe, data, device, loss, right, duration_s),)
         if on_state is not None:
-            on_state(_saved(run, recipe, data))
-        on_epoch(line)
+            on_state(save(run, recipe, data))
+        if evaluate_epochs:
+            on_epoch(run.history[-1])
+        started = time.perf_counter()
     return Fitted(
-        model=_result(run, recipe).eval().cpu().to(memory_format=torch.contiguous_format),
+        model=result(run, recipe).eval().cpu().to(memory_format=torch.contiguous_format),
         history=run.history,
         duration_s=run.duration_s,
         device=device,
+    )
+
+
+def _line(
+    run: Run,
+    recipe: TrainRecipe,
+    data: DataSet,
+    device: Device,
+    loss: float,
+    right: float,
+    duration_s: float,
+) -> Epoch:
+    logits = evaluate(result(run, recipe), data.test_images, device)
+    return Epoch(
+        epoch=run.epoch,
+        train_loss=loss,
+        train_accuracy=right,
+        test_loss=metrics.cross_entropy(logits, data.test_labels),
+        test_accuracy=metrics.accuracy(logits, data.test_labels),
+        learning_rate=run.optimizer.param_groups[0]["lr"],
+        duration_s=duration_s,
     )
 
 
@@ -166,16 +154,6 @@ def evaluate(model: nn.Module, images: RawImages, device: Device) -> NDArray[np.
         ]
     logits: NDArray[np.float32] = torch.cat(parts).numpy()
     return logits
-
-
-def saved_recipe(state: bytes) -> TrainRecipe:
-    """The recipe of an interrupted training. Raises TrainingError where it cannot be read."""
-    try:
-        return codec.loads(TrainRecipe, _unpacked(state)["recipe"])
-    except (ValueError, TypeError, UsageError) as error:
-        raise TrainingError(
-            f"the saved training has no recipe: {error}", fix=_FROM_THE_START
-        ) from None
 
 
 def learning_rate(recipe: TrainRecipe, step: int, steps: int) -> float:
@@ -210,99 +188,17 @@ def keep_memory() -> None:
         mallopt(trim_threshold, one_gib)
 
 
-def _start(recipe: TrainRecipe, device: Device, group: Group) -> _Run:
-    torch.manual_seed(recipe.seed)
-    # Channels innermost: 0.6 to 1.0 of the time of the default layout, over all recipes.
-    model = build_model(recipe).to(device).to(memory_format=torch.channels_last)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return _Run(
-        model=model,
-        replica=group.wrapped(model),
-        averaged=AveragedModel(
-            model,
-            multi_avg_fn=get_ema_multi_avg_fn(recipe.average),  # type: ignore[no-untyped-call]
-            use_buffers=True,
-        ),
-        optimizer=kind(
-            [parameter for parameter in model.parameters() if parameter.requires_grad],
-            lr=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-            fused=device != "mps",
-        ),
-    )
-
-
-def _saved(run: _Run, recipe: TrainRecipe, data: DataSet) -> bytes:
-    # Only tensors, strings, numbers and containers: all that weights_only reads back.
-    buffer = io.BytesIO()
-    torch.save(
-        {
-            "recipe": codec.dumps(recipe),
-            "data": data.sha256,
-            "history": codec.dumps(run.history),
-            "duration_s": run.duration_s,
-            **{name: part.state_dict() for name, part in _stateful(run).items()},
-        },
-        buffer,
-    )
-    return buffer.getvalue()
-
-
-def _restore(run: _Run, state: bytes, recipe: TrainRecipe, data: DataSet) -> None:
-    saved = _unpacked(state)
-    if saved_recipe(state) != recipe:
-        raise TrainingError("the saved training is of another recipe", fix=_FROM_THE_START)
-    if saved["data"] != data.sha256:
-        raise TrainingError("the saved training is of another data set", fix=_FROM_THE_START)
-    try:
-        for name, part in _stateful(run).items():
-            part.load_state_dict(saved[name])
-        run.history = codec.loads(tuple[Epoch, ...], saved["history"])
-        run.duration_s = float(saved["duration_s"])
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise TrainingError(
-            f"the saved training is incomplete: {error}", fix=_FROM_THE_START
-        ) from None
-
-
-def _unpacked(state: bytes) -> dict[str, Any]:
-    try:
-        saved = torch.load(io.BytesIO(state), weights_only=True)
-    except Exception as error:  # whatever a damaged or malicious archive provokes
-        reason = type(error).__name__
-        raise TrainingError(
-            f"the saved training cannot be read ({reason})", fix=_FROM_THE_START
-        ) from None
-    if not isinstance(saved, dict) or not {"recipe", "data"} <= set(saved):
-        raise TrainingError("the file is no saved training", fix=_FROM_THE_START)
-    return saved
-
-
-def _stateful(run: _Run) -> dict[str, nn.Module | torch.optim.Optimizer]:
-    return {"model": run.model, "averaged": run.averaged, "optimizer": run.optimizer}
-
-
-def _result(run: _Run, recipe: TrainRecipe) -> nn.Sequential:
-    model = copy.deepcopy(run.averaged.module if recipe.average else run.model)
-    assert isinstance(model, nn.Sequential)
-    last = model[-1]
-    assert isinstance(last, nn.Linear)
-    with torch.no_grad():  # softmax(logits / temperature) needs no further step (Guo et al. 2017)
-        for parameter in last.parameters():
-            parameter.div_(recipe.temperature)
-    return model
-
-
 def _train_epoch(
-    run: _Run,
+    run: Run,
     recipe: TrainRecipe,
-    epoch: int,
     images: Tensor,
     labels: Tensor,
     group: Group,
     progress: Progress,
 ) -> tuple[float, float]:
     """One pass over the digits; the running mean loss and accuracy."""
+    run.epoch += 1
+    epoch = run.epoch
     # Not seed + epoch: neighbouring seeds would share most of their epochs.
     seed = recipe.seed * 100_003 + epoch
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
@@ -342,7 +238,7 @@ def _train_epoch(
     return (loss_sum / count).item(), (right_sum / digits).item()
 
 
-def _step(run: _Run, recipe: TrainRecipe, inputs: Tensor, targets: Tensor) -> Tensor:
+def _step(run: Run, recipe: TrainRecipe, inputs: Tensor, targets: Tensor) -> Tensor:
     """One update of the weights; the summed loss, the right answers, and the digits."""
     logits = run.replica(inputs)
     loss = _loss(logits, targets, recipe)

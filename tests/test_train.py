@@ -27,8 +27,8 @@ from mnist_edge.train import (
     evaluate,
     fit,
     learning_rate,
-    saved_recipe,
 )
+from mnist_edge.training_state import saved_recipe
 
 TINY = TrainRecipe(
     name="tiny",
