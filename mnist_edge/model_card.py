@@ -75,7 +75,8 @@ def _text(manifest: Manifest) -> Iterator[str]:
     recipe, training, data = manifest.recipe, manifest.training, manifest.data
     yield f"# A digit classifier of {training.parameters:,} parameters\n"
     if training.duration_s:
-        yield f"Trained by mnist-edge for {recipe.epochs} epochs, seed {recipe.seed},"
+        epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
+        yield f"Trained by mnist-edge for {epochs}, seed {recipe.seed},"
     else:
         yield "Trained elsewhere and imported into mnist-edge,"
     yield f"""architecture `{recipe.architecture}`. Accuracy {training.test_accuracy:.2%} and loss
