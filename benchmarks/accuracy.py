@@ -64,6 +64,8 @@ def read_runs() -> list[dict[str, object]]:
 
 def run(recipe: TrainRecipe, device: DeviceChoice, keep: Path | None) -> dict[str, object]:
     """Train once, and describe it."""
+    import torch._dynamo  # noqa: F401  (imports are not timed; the first optimizer asks for it)
+
     from mnist_edge.assembly import write_bundle
     from mnist_edge.data import load_mnist
     from mnist_edge.models import count_multiply_adds, count_parameters

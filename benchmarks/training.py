@@ -80,6 +80,8 @@ def write_report(rows: list[dict[str, object]], order: list[tuple[str, int]], se
 def run(name: str, seed: int) -> dict[str, object]:
     """One training in this process."""
     import torch
+    import torch._dynamo  # imports are not timed; the first optimizer asks for it
+    import torchvision  # noqa: F401
 
     from mnist_edge.data import load_mnist
     from mnist_edge.machine import usable_threads

@@ -6,7 +6,7 @@ A figure belongs to a recipe to the last field: where the recipe has changed, it
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 
 from mnist_edge import codec
@@ -53,9 +53,17 @@ class Figures:
 
 
 def recipe_digest(recipe: TrainRecipe) -> str:
-    """Names a recipe whatever its seed and claim."""
-    text = codec.dumps(replace(recipe, seed=0, claim=None))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Names what a training does, whatever its seed and claim.
+
+    Fields at their default are left out, so that a field added later changes no digest.
+    """
+    named = replace(recipe, seed=0, claim=None)
+    told = {
+        field.name: getattr(named, field.name)
+        for field in fields(named)
+        if field.default is MISSING or getattr(named, field.name) != field.default
+    }
+    return hashlib.sha256(codec.dumps(told).encode()).hexdigest()[:16]
 
 
 def load_figures() -> tuple[Figures, ...]:
