@@ -12,7 +12,7 @@ from mnist_edge.recipes import Augmentation
 
 def bars() -> Tensor:
     """64 pictures of an upright bar, 4 pixels wide, in the middle."""
-    images = torch.zeros(64, 1, 28, 28)
+    images: Tensor = torch.zeros(64, 1, 28, 28)
     images[:, :, 6:22, 12:16] = 1.0
     return images
 
@@ -27,7 +27,8 @@ def centres(images: Tensor) -> Tensor:
     mass = images.sum((1, 2, 3))
     columns = (images.sum(2).squeeze(1) * places).sum(1) / mass
     rows = (images.sum(3).squeeze(1) * places).sum(1) / mass
-    return torch.stack([columns, rows], dim=1)
+    both: Tensor = torch.stack([columns, rows], dim=1)
+    return both
 
 
 def test_no_augmentation_changes_nothing() -> None:
