@@ -124,11 +124,22 @@ OutOption: TypeAlias = Annotated[
 ]
 
 
-def chosen_bundle(path: Path | None, talk: Talk) -> Bundle:
-    """Open the bundle that was asked for, or the default one, which is then named."""
+def chosen_bundle(path: Path | None, talk: Talk, *, whole: bool = True) -> Bundle:
+    """Open the bundle that was asked for, or the default one, which is then named.
+
+    Args:
+        path: the option.
+        talk: names the default.
+        whole: whether every file must be as the manifest says, used or not.
+
+    Raises:
+        DigestMismatch, BundleError: it is damaged, or there is none.
+    """
     from mnist_edge.bundle import open_bundle
 
     bundle = open_bundle(path)
+    for record in bundle.manifest.records if whole else ():
+        bundle.read(record)
     if path is None:
         talk.say(f"bundle: {bundle.path}")
     return bundle
