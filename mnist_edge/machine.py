@@ -106,6 +106,16 @@ def load_average() -> tuple[float, float, float] | None:
         return None
 
 
+def gpu_state() -> tuple[str, ...]:
+    """Clock and temperature of each NVIDIA GPU, at this moment."""
+    query = "--query-gpu=clocks.sm,clocks.mem,temperature.gpu"
+    return tuple(
+        f"SM {sm} MHz, memory {memory} MHz, {temperature} °C"
+        for line in _ask("nvidia-smi", query, "--format=csv,noheader,nounits").splitlines()
+        for sm, memory, temperature in [[part.strip() for part in line.split(",")]]
+    )
+
+
 def usable_threads() -> int:
     """Threads that can really run at once: the least of cores, affinity and quota, at least 1."""
     quota = cpu_quota()

@@ -16,6 +16,7 @@ Format: TypeAlias = Literal["checkpoint", "torchscript", "pt2", "onnx", "ort", "
 Precision: TypeAlias = Literal["float32", "float16", "int8-dynamic", "int8"]
 Device: TypeAlias = Literal["cpu", "cuda", "mps"]
 DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+Mode: TypeAlias = Literal["plain", "compile", "cuda-graph"]
 DataName: TypeAlias = Literal["mnist", "rendered"]
 DataChoice: TypeAlias = Literal["auto", "mnist", "rendered"]
 Architecture: TypeAlias = Literal["simple", "dropout", "lenet", "batchnorm", "wide", "compact"]
@@ -292,22 +293,26 @@ class BenchRecipe:
         duration_s: seconds of timed single-picture runs per process, `min_runs` at least.
         keep_samples: of each process, in the report: every k-th run where there were more.
         batch_sizes: for throughput.
-        sweep_s: seconds of runs per batch size and process, `sweep_runs` at least.
+        rates: pictures per second that arrive whether or not the last one is done.
+        sweep_s: seconds of runs per batch size, rate and process, `sweep_runs` at least.
         threads: of each runtime, always set.
+        sweep_threads: further thread counts; each is a row of its own.
         timeout_s: after which a process counts as hung.
         seed: of the order in which the processes run.
     """
 
     processes: int = 3
-    warmup_s: float = 0.5
+    warmup_s: float = 0.3
     warmup_runs: int = 50
-    duration_s: float = 2.0
+    duration_s: float = 1.0
     min_runs: int = 700
     keep_samples: int = 5_000
     batch_sizes: tuple[int, ...] = (1, 8, 64, 256)
-    sweep_s: float = 0.3
+    rates: tuple[float, ...] = (1000.0,)
+    sweep_s: float = 0.25
     sweep_runs: int = 11
     threads: int = 1
+    sweep_threads: tuple[int, ...] = ()
     timeout_s: float = 300.0
     seed: int = 0
 
@@ -324,11 +329,15 @@ class BenchRecipe:
         _check_range("timeout", self.timeout_s, 1.0, 10**6)
         for batch_size in self.batch_sizes:
             _check_range("batch-sizes", batch_size, 1, 60_000)
+        for rate in self.rates:
+            _check_range("rates", rate, 0.1, 10**6)
+        for threads in self.sweep_threads:
+            _check_range("sweep-threads", threads, 1, 1024)
 
 
 BENCH_RECIPES: dict[str, BenchRecipe] = {
     "quick": BenchRecipe(
-        processes=1, warmup_s=0.2, duration_s=0.5, batch_sizes=(1, 64), sweep_s=0.1
+        processes=1, warmup_s=0.2, duration_s=0.5, batch_sizes=(1, 64), rates=(), sweep_s=0.1
     ),
     "default": BenchRecipe(),
     # 6,636 samples are what a p99.9 needs.
@@ -337,3 +346,12 @@ BENCH_RECIPES: dict[str, BenchRecipe] = {
     ),
 }
 """`bench --quick`, `bench` and `bench --thorough`."""
+
+# Processes of one artifact differ more than their samples do, so there are many, and each is short.
+SELF_TEST_RECIPE = BenchRecipe(
+    processes=6, warmup_s=0.1, duration_s=0.25, batch_sizes=(), rates=(), sweep_s=0.0
+)
+"""`bench --self-test`."""
+
+QUICK_ARTIFACTS = ("checkpoint-float32", "onnx-float32", "onnx-int8-dynamic", "onnx-int8")
+"""What `bench --quick` measures, as far as the bundle has it."""

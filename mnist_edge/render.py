@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mnist_edge import codec
 
 if TYPE_CHECKING:
-    from mnist_edge.bench import BenchReport, Measurement
+    from mnist_edge.bench import BenchReport
     from mnist_edge.bundle import Artifact, Bundle, Manifest, Parity
     from mnist_edge.figures import Accuracy, Figures
     from mnist_edge.history import Epoch
@@ -237,69 +237,6 @@ def verify_table(report: VerifyReport) -> Table:
         rows=tuple(rows),
         notes=(*notes, _context(report.machine, data)),
     )
-
-
-def bench_table(report: BenchReport) -> Table:
-    """Latency of one picture at a time, throughput, size, and the time against the checkpoint."""
-    batch_size = max(report.recipe.batch_sizes)
-    return Table(
-        headers=(
-            "artifact/device",
-            "p50 µs",
-            "p90 µs",
-            "p99 µs",
-            f"images/s ({batch_size})",
-            "kB",
-            f"against {report.baseline}" if report.baseline else "validity",
-        ),
-        rows=tuple(_bench_row(row, report, batch_size) for row in report.rows),
-        notes=(*_bench_notes(report), _context(report.machine, report.data)),
-    )
-
-
-def _bench_row(row: Measurement, report: BenchReport, batch_size: int) -> tuple[str, ...]:
-    rates = {t.batch_size: f"{t.images_per_s.value:,.0f}" for t in row.throughput}
-    return (
-        row.label,
-        microseconds(row.p50_s),
-        microseconds(row.p90_s),
-        microseconds(row.p99_s),
-        rates.get(batch_size, NOTHING),
-        kilobytes(row.size_bytes),
-        _against_baseline(row, report) if row.status == "ok" else row.status,
-    )
-
-
-def _against_baseline(row: Measurement, report: BenchReport) -> str:
-    for verdict in report.verdicts:
-        if (verdict.row, verdict.against) == (row.label, report.baseline):
-            ratio = verdict.ratio.value
-            match verdict.word:
-                case "faster":
-                    return f"{1 / ratio:.1f}× faster"
-                case "slower":
-                    return f"{ratio:.1f}× slower"
-                case "indistinguishable":
-                    return verdict.word
-    return NOTHING
-
-
-def _bench_notes(report: BenchReport) -> list[str]:
-    notes = [f"{row.label}: {row.status}, {row.reason}" for row in report.rows if row.reason]
-    notes += [
-        f"{row.label}: {row.validity}: {'; '.join(row.doubts)}"
-        for row in report.rows
-        if row.status == "ok" and row.doubts
-    ]
-    notes += [f"every row: {doubt}" for doubt in report.doubts]
-    if report.doubts:
-        notes.append(f"every row: {'; '.join(report.doubts)}")
-    recipe = report.recipe
-    notes.append(
-        f"{_count(recipe.processes, 'process')} a row, {_count(recipe.threads, 'thread')}; "
-        "intervals of 99 % and all samples are in the report"
-    )
-    return notes
 
 
 def _context(machine: Machine, data: str) -> str:

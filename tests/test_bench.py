@@ -10,7 +10,8 @@ from factory import make_artifact, make_bundle
 
 from mnist_edge import codec
 from mnist_edge.bench import BenchReport, bench, plan
-from mnist_edge.bench.measure import BatchSamples, ColdStart, Failure, Job, Run, SingleStream
+from mnist_edge.bench.measure import ColdStart, Failure, Job, Run
+from mnist_edge.bench.timing import BatchSamples, PacedSamples, SingleStream
 from mnist_edge.bundle import CHECKPOINT, Bundle
 from mnist_edge.errors import UsageError
 from mnist_edge.machine import Machine
@@ -45,8 +46,8 @@ QUIET_MACHINE = Machine(
 
 @pytest.fixture(autouse=True)
 def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_edge.bench.describe_machine", lambda: QUIET_MACHINE)
-    monkeypatch.setattr("mnist_edge.bench.load_average", lambda: (0.1, 0.1, 0.1))
+    monkeypatch.setattr("mnist_edge.bench.session.describe_machine", lambda: QUIET_MACHINE)
+    monkeypatch.setattr("mnist_edge.bench.session.load_average", lambda: (0.1, 0.1, 0.1))
 
 
 def _run(samples_s: tuple[float, ...], **single: object) -> Run:
@@ -75,7 +76,11 @@ def _fake(**median_s: float) -> Callable[[Job], Run | Failure]:
     generator = np.random.default_rng(0)
 
     def measure(job: Job) -> Run:
-        word = job.artifact.split("-")[1] if job.artifact != CHECKPOINT else "checkpoint"
+        word = (
+            job.subject.artifact.split("-")[1]
+            if job.subject.artifact != CHECKPOINT
+            else "checkpoint"
+        )
         noise = generator.normal(generator.normal(1, 0.02), 0.01, 700)
         return _run(tuple((median_s[word] * noise).tolist()))
 
@@ -172,8 +177,8 @@ def test_a_failure_becomes_a_row_with_its_reason(bundle: Bundle, absent: bool, s
     attempts: list[str] = []
 
     def measure(job: Job) -> Run | Failure:
-        attempts.append(job.artifact)
-        if job.artifact == "onnx-float32":
+        attempts.append(job.subject.artifact)
+        if job.subject.artifact == "onnx-float32":
             return Failure(absent=absent, reason="no luck; try again")
         return FAKE(job)
 
@@ -188,18 +193,70 @@ def test_a_failure_becomes_a_row_with_its_reason(bundle: Bundle, absent: bool, s
     assert codec.loads(BenchReport, codec.dumps(report)) == report
 
 
-def test_each_artifact_is_measured_on_each_device(bundle: Bundle) -> None:
+def test_each_artifact_is_measured_on_each_device(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jobs: list[Job] = []
 
     def measure(job: Job) -> Run | Failure:
         jobs.append(job)
         return FAKE(job)
 
+    machine = dataclasses.replace(QUIET_MACHINE, gpu=("a GPU",))
+    monkeypatch.setattr("mnist_edge.bench.session.describe_machine", lambda: machine)
     names = ("onnx-float32", "onnx-int8-dynamic")
     bench(bundle, BenchRecipe(), devices=("cpu", "cuda"), artifacts=names, measure=measure)
-    assert {(job.artifact, job.device) for job in jobs} == {
+    assert {(job.subject.artifact, job.subject.device) for job in jobs} == {
         (name, device) for name in names for device in ("cpu", "cuda")
     }
+
+
+def test_without_a_gpu_no_process_is_started_to_find_out(bundle: Bundle) -> None:
+    jobs: list[Job] = []
+
+    def measure(job: Job) -> Run | Failure:
+        jobs.append(job)
+        return FAKE(job)
+
+    report = bench(bundle, BenchRecipe(), devices=("cpu", "cuda"), measure=measure)
+    assert {job.subject.device for job in jobs} == {"cpu"}
+    absent = [row for row in report.rows if row.device == "cuda"]
+    # The checkpoint twice: as a CUDA graph, too.
+    assert [row.status for row in absent] == ["absent"] * 4
+    assert len({row.reason for row in absent}) == 1
+
+
+def test_thread_counts_and_modes_are_rows_of_their_own(bundle: Bundle) -> None:
+    recipe = BenchRecipe(processes=1, sweep_threads=(2, 1))
+    report = bench(bundle, recipe, artifacts=(CHECKPOINT,), compile_=True, measure=FAKE)
+    assert [row.label for row in report.rows] == [
+        *("checkpoint-float32/cpu", "checkpoint-float32/cpu/compile"),
+        *("checkpoint-float32/cpu/2 threads", "checkpoint-float32/cpu/compile/2 threads"),
+    ]
+
+
+def test_a_quantized_row_is_compared_with_its_own_float32(bundle: Bundle) -> None:
+    slower = _fake(checkpoint=1e-5, float32=1e-4, int8=3e-4)
+    report = bench(bundle, BenchRecipe(), measure=slower)
+    words = {(verdict.row, verdict.against): verdict.word for verdict in report.verdicts}
+    assert words["onnx-int8-dynamic/cpu", "onnx-float32/cpu"] == "slower"
+
+
+def test_a_report_tells_what_it_cannot_tell_apart(bundle: Bundle) -> None:
+    report = bench(bundle, BenchRecipe(), measure=FAKE)
+    assert 0.02 < report.resolution < 0.3
+
+
+def test_falling_behind_a_fixed_rate_is_told(bundle: Bundle) -> None:
+    def measure(job: Job) -> Run:
+        late = 0.0 if job.subject.artifact == CHECKPOINT else 1.0
+        paced = PacedSamples(rate=1000.0, samples_s=(1e-3,) * 700, backlog_s=late)
+        return dataclasses.replace(_run(STEADY), paced=(paced,))
+
+    names = (CHECKPOINT, "onnx-float32")
+    report = bench(bundle, BenchRecipe(), artifacts=names, measure=measure)
+    assert [row.paced[0].kept_up for row in report.rows] == [True, False]
+    assert report.rows[0].paced[0].percentiles_s["p99"].value == 1e-3
 
 
 def test_an_unknown_artifact_is_named_before_anything_runs(bundle: Bundle) -> None:
@@ -253,8 +310,8 @@ def test_all_rows_are_doubted_for_their_machine(
     doubt: str,
 ) -> None:
     machine = dataclasses.replace(QUIET_MACHINE, **changes)  # type: ignore[arg-type]
-    monkeypatch.setattr("mnist_edge.bench.describe_machine", lambda: machine)
-    monkeypatch.setattr("mnist_edge.bench.load_average", lambda: (load, load, load))
+    monkeypatch.setattr("mnist_edge.bench.session.describe_machine", lambda: machine)
+    monkeypatch.setattr("mnist_edge.bench.session.load_average", lambda: (load, load, load))
     report = bench(bundle, BenchRecipe(threads=threads), measure=FAKE)
     assert doubt in "; ".join(report.doubts)
     assert [(row.validity, row.doubts) for row in report.rows] == [("SUSPECT", ())] * 3

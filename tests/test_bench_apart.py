@@ -14,6 +14,7 @@ from mnist_edge import codec
 from mnist_edge.bench import apart, bench
 from mnist_edge.bench.apart import run_apart
 from mnist_edge.bench.measure import Failure, Job, Run
+from mnist_edge.bench.subject import Subject
 from mnist_edge.bundle import Bundle
 from mnist_edge.recipes import BenchRecipe
 from mnist_edge.signature import to_images
@@ -27,6 +28,7 @@ QUICK = BenchRecipe(
     duration_s=0.01,
     min_runs=30,
     batch_sizes=(1, 7),
+    rates=(),
     sweep_s=0,
     timeout_s=100,
 )
@@ -59,7 +61,8 @@ def onnx_bundle(tmp_path: Path) -> Bundle:
 
 
 def _job(bundle: Path, **changes: object) -> Job:
-    job = Job(bundle=str(bundle), artifact="onnx-float32", device="cpu", recipe=QUICK, started_ns=0)
+    subject = Subject(artifact="onnx-float32", device="cpu")
+    job = Job(bundle=str(bundle), subject=subject, recipe=QUICK, started_ns=0)
     return dataclasses.replace(job, **changes)  # type: ignore[arg-type]
 
 
@@ -100,7 +103,9 @@ def test_the_parent_imports_no_runtime() -> None:
 
 
 def test_a_device_that_is_not_there_is_absent(onnx_bundle: Bundle) -> None:
-    outcome = run_apart(_job(onnx_bundle.path, device="mps"))
+    outcome = run_apart(
+        _job(onnx_bundle.path, subject=Subject(artifact="onnx-float32", device="mps"))
+    )
     assert isinstance(outcome, Failure)
     assert outcome.absent
     assert "mps" in outcome.reason

@@ -10,12 +10,9 @@ import pytest
 from factory import make_artifact, make_bundle
 
 from mnist_edge import codec, render
-from mnist_edge.bench import BenchReport, Measurement, Throughput, Verdict
 from mnist_edge.history import Epoch
 from mnist_edge.machine import Machine
-from mnist_edge.recipes import BenchRecipe
 from mnist_edge.render import Table
-from mnist_edge.stats import Interval
 from mnist_edge.verify import VerifyReport, VerifyRow
 
 pytestmark = pytest.mark.edge
@@ -42,69 +39,6 @@ TABLE = Table(
 )
 
 
-def exactly(value: float) -> Interval:
-    return Interval(value=value, low=value, high=value)
-
-
-def measurement(artifact: str, p50_s: float, **changes: object) -> Measurement:
-    row = Measurement(
-        artifact=artifact,
-        device="cpu",
-        sha256="0" * 64,
-        size_bytes=65_432,
-        threads=1,
-        status="ok",
-        validity="VALID",
-        percentiles_s={"p50": exactly(p50_s), "p90": exactly(2 * p50_s)},
-        throughput=(Throughput(batch_size=64, images_per_s=exactly(41_234.5)),),
-    )
-    return replace(row, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def bench_report() -> BenchReport:
-    return BenchReport(
-        schema=1,
-        bundle="model",
-        data="mnist",
-        data_sha256="0" * 64,
-        machine=MACHINE,
-        versions={},
-        load_before=(),
-        load_after=(),
-        recipe=BenchRecipe(batch_sizes=(1, 64)),
-        order=(),
-        finished=True,
-        doubts=("the clock is slow",),
-        rows=(
-            measurement("checkpoint-float32", 2e-4),
-            measurement("onnx-float32", 3.14159e-5),
-            measurement("onnx-int8-dynamic", 4e-5, doubts=("a busy machine",), validity="SUSPECT"),
-            measurement("torchscript-float32", 1.5e-3),
-            measurement(
-                "onnx-float32",
-                1.0,
-                device="cuda",
-                status="absent",
-                reason="no GPU; pip install onnxruntime-gpu",
-                percentiles_s={},
-                throughput=(),
-            ),
-        ),
-        fastest="onnx-float32/cpu",
-        baseline="checkpoint-float32/cpu",
-        verdicts=(
-            verdict("onnx-float32/cpu", 0.16, "faster"),
-            verdict("onnx-int8-dynamic/cpu", 1.01, "indistinguishable"),
-            verdict("torchscript-float32/cpu", 7.5, "slower"),
-        ),
-    )
-
-
-def verdict(row: str, ratio: float, word: str) -> Verdict:
-    return Verdict(row=row, against="checkpoint-float32/cpu", ratio=exactly(ratio), word=word)  # type: ignore[arg-type]
-
-
 def test_a_column_of_numbers_stands_to_the_right() -> None:
     lines = render.terminal(TABLE).splitlines()
     assert lines[0].endswith("     kB")
@@ -120,8 +54,8 @@ def test_a_table_in_a_file_is_not_folded_and_has_no_colour() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 20, 80])
-def test_a_table_fits_a_narrow_terminal(width: int, bench_report: BenchReport) -> None:
-    text = render.terminal(render.bench_table(bench_report), width=width)
+def test_a_table_fits_a_narrow_terminal(width: int) -> None:
+    text = render.terminal(TABLE, width=width)
     assert max(map(len, text.splitlines())) <= max(width, 20)
 
 
@@ -144,26 +78,6 @@ def test_markdown_has_the_rows_of_the_terminal_and_escapes_bars() -> None:
 )
 def test_latencies_are_microseconds(seconds: float | None, text: str) -> None:
     assert render.microseconds(seconds) == text
-
-
-def test_the_bench_table_shows_each_row_with_its_ratio(bench_report: BenchReport) -> None:
-    table = render.bench_table(bench_report)
-    assert table.headers[4] == "images/s (64)"
-    assert table.rows[1] == (
-        *("onnx-float32/cpu", "31.4", "62.8", "–", "41,234", "65.4", "6.2× faster"),
-    )
-    assert [row[-1] for row in table.rows] == [
-        *("–", "6.2× faster", "indistinguishable", "7.5× slower", "absent"),
-    ]
-
-
-def test_the_bench_table_tells_doubts_and_absences(bench_report: BenchReport) -> None:
-    notes = "\n".join(render.bench_table(bench_report).notes)
-    assert "onnx-int8-dynamic/cpu: SUSPECT: a busy machine" in notes
-    assert "onnx-float32/cuda: absent, no GPU; pip install onnxruntime-gpu" in notes
-    assert "every row: the clock is slow" in notes
-    assert "3 processes a row, 1 thread" in notes
-    assert "Chip 9000, 4 usable threads" in notes
 
 
 def test_the_verify_table_lists_errors_and_reasons(tmp_path: Path) -> None:

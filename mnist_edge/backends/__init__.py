@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle import CHECKPOINT, Artifact, Bundle
 from mnist_edge.errors import MissingDependency, UsageError
-from mnist_edge.recipes import Device, Format, TrainRecipe
+from mnist_edge.recipes import Device, Format, Mode, TrainRecipe
 from mnist_edge.signature import Images, Logits
 
 Optimization: TypeAlias = Literal["none", "basic", "extended", "all"]
@@ -43,6 +43,17 @@ class Backend(Protocol):
         """Free what the runtime holds. Safe to call twice."""
 
 
+@runtime_checkable
+class DeviceResident(Backend, Protocol):
+    """A backend whose device may have memory of its own."""
+
+    def time_resident(self, images: Images, runs: int) -> tuple[float, ...]:
+        """Seconds of each of `runs` runs on images that already lie on the device.
+
+        The logits stay there, too: what is left out is the way between host and device.
+        """
+
+
 @contextmanager
 def open_backend(
     bundle: Bundle,
@@ -51,6 +62,7 @@ def open_backend(
     device: Device = "cpu",
     threads: int = 1,
     optimization: Optimization = "all",
+    mode: Mode = "plain",
 ) -> Iterator[Backend]:
     """Load an artifact after its digest has been checked, and close it at the end.
 
@@ -60,6 +72,7 @@ def open_backend(
         device: the device that must run it; a fall-back to another one is an error.
         threads: compute threads of the runtime.
         optimization: of the graph, for runtimes that have levels.
+        mode: how torch runs a checkpoint.
 
     Raises:
         DigestMismatch: the file is not the one that the manifest names.
@@ -73,6 +86,7 @@ def open_backend(
         device=device,
         threads=threads,
         optimization=optimization,
+        mode=mode,
     )
     try:
         yield backend
@@ -88,6 +102,7 @@ def load_backend(
     device: Device = "cpu",
     threads: int = 1,
     optimization: Optimization = "all",
+    mode: Mode = "plain",
 ) -> Backend:
     """Load an artifact from its bytes, which the caller has checked or has just made.
 
@@ -98,6 +113,7 @@ def load_backend(
         device: as for `open_backend`, which see for the errors.
         threads: compute threads of the runtime.
         optimization: of the graph, for runtimes that have levels.
+        mode: how torch runs a checkpoint.
     """
     # Each runtime is imported only when an artifact of its format is opened: what an edge device
     # needs must never reach torch.
@@ -110,7 +126,7 @@ def load_backend(
             case "checkpoint":
                 from mnist_edge.backends.eager import EagerBackend
 
-                return EagerBackend(data, recipe, device=device, threads=threads)
+                return EagerBackend(data, recipe, device=device, threads=threads, mode=mode)
             case "torchscript":
                 from mnist_edge.backends.torchscript import TorchScriptBackend
 

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from mnist_edge.backends.accelerated import accelerate
 from mnist_edge.backends.torch_module import TorchModuleBackend, claim_device
 from mnist_edge.models import deployable, load_weights
-from mnist_edge.recipes import Device, TrainRecipe
+from mnist_edge.recipes import Device, Mode, TrainRecipe
 from mnist_edge.signature import CLASSES, Images, check_images
 
 # Bounds the memory of a pass in double precision, whatever the number of digits.
@@ -27,14 +28,21 @@ class EagerBackend(TorchModuleBackend):
         recipe: names the architecture that the weights belong to.
         device: must be there, else DeviceUnavailable.
         threads: of torch, for the whole process.
+        mode: `compile` and `cuda-graph` take their time at the first run of each batch size.
     """
 
     def __init__(
-        self, data: bytes, recipe: TrainRecipe, *, device: Device = "cpu", threads: int = 1
+        self,
+        data: bytes,
+        recipe: TrainRecipe,
+        *,
+        device: Device = "cpu",
+        threads: int = 1,
+        mode: Mode = "plain",
     ) -> None:
         claim_device(device, threads)
-        network = deployable(load_weights(recipe, data))
-        super().__init__("torch", network.to(device), device=device)
+        network = deployable(load_weights(recipe, data)).to(device)
+        super().__init__("torch", accelerate(network, mode, device), device=device)
 
 
 def checkpoint_logits(

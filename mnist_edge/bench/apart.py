@@ -33,7 +33,7 @@ def run_apart(job: Job) -> Run | Failure:
             encoding="utf-8",
             errors="replace",
             timeout=job.recipe.timeout_s,
-            env=os.environ | _environment(job.recipe.threads),
+            env=os.environ | _environment(job.subject.threads),
         )
     except subprocess.TimeoutExpired:
         reason = f"no answer within {job.recipe.timeout_s:g} s; raise --timeout"

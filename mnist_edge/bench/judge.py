@@ -9,7 +9,7 @@ from mnist_edge.bench.measure import Run
 from mnist_edge.bench.report import Measurement, Validity, Verdict, Word
 from mnist_edge.bundle import Artifact
 from mnist_edge.machine import Machine
-from mnist_edge.recipes import BenchRecipe, tolerance
+from mnist_edge.recipes import BenchRecipe, Device, tolerance
 from mnist_edge.stats import Interval, is_steady, ratio_of_medians, samples_needed
 
 _ENOUGH_PROCESSES = 3
@@ -24,12 +24,14 @@ def judge(
     artifact: Artifact,
     runs: Sequence[Run],
     percentiles_s: dict[str, Interval],
+    *,
+    device: Device = "cpu",
 ) -> tuple[Validity, tuple[str, ...]]:
     """Whether the figures of one row may be believed, and each reason why not, with advice.
 
     What all rows have in common is left to `common_doubts`.
     """
-    errors = _errors(artifact, runs, percentiles_s)
+    errors = _errors(artifact, runs, percentiles_s, device)
     if errors:
         return "INVALID", errors
     doubts = _sample_doubts(runs, percentiles_s)
@@ -60,33 +62,28 @@ def common_doubts(
     return tuple(doubts)
 
 
-def compare_rows(rows: Sequence[Measurement], against: Measurement, seed: int) -> list[Verdict]:
-    """The verdict on each row but `against` itself."""
-    verdicts = []
-    for row in rows:
-        if row.label == against.label:
-            continue
-        ratio = ratio_of_medians(
-            [run.single.samples_s for run in row.runs],
-            [run.single.samples_s for run in against.runs],
-            seed=seed,
-        )
-        word: Word = "indistinguishable"
-        if ratio.low > 1:
-            word = "slower"
-        elif ratio.high < 1:
-            word = "faster"
-        verdicts.append(Verdict(row=row.label, against=against.label, ratio=ratio, word=word))
-    return verdicts
+def verdict(row: Measurement, against: Measurement, seed: int) -> Verdict:
+    """Whether one row is faster or slower than another, both usable."""
+    ratio = ratio_of_medians(
+        [run.single.samples_s for run in row.runs],
+        [run.single.samples_s for run in against.runs],
+        seed=seed,
+    )
+    word: Word = "indistinguishable"
+    if ratio.low > 1:
+        word = "slower"
+    elif ratio.high < 1:
+        word = "faster"
+    return Verdict(row=row.label, against=against.label, ratio=ratio, word=word)
 
 
 def _errors(
-    artifact: Artifact, runs: Sequence[Run], percentiles_s: dict[str, Interval]
+    artifact: Artifact, runs: Sequence[Run], percentiles_s: dict[str, Interval], device: Device
 ) -> tuple[str, ...]:
     errors = []
     if not artifact.parity.passed:
         errors.append(f"it failed parity ({artifact.parity.reason}); export it again")
-    gate = tolerance(artifact.format, artifact.precision)
+    gate = tolerance(artifact.format, artifact.precision, device)
     error = max(run.single.max_abs_error for run in runs)
     if error > gate.max_abs_error:
         errors.append(f"its logits were off by {error:.1e}, allowed are {gate.max_abs_error:.0e}")

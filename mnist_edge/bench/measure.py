@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
-import numpy as np
-
-from mnist_edge.backends import Backend, missing_package, open_backend
-from mnist_edge.bundle import Reference, open_bundle
+from mnist_edge.backends import missing_package, open_backend
+from mnist_edge.bench.subject import Subject
+from mnist_edge.bench.timing import (
+    BatchSamples,
+    Clock,
+    PacedSamples,
+    SingleStream,
+    Slowed,
+    seconds,
+    time_batches,
+    time_paced,
+    time_resident,
+    time_single,
+    timer_overhead_s,
+)
+from mnist_edge.bundle import Artifact, Bundle, open_bundle
 from mnist_edge.machine import peak_resident_bytes
 from mnist_edge.recipes import BenchRecipe, Device, Format
-from mnist_edge.signature import Images, to_images
-
-Clock: TypeAlias = Callable[[], int]
-"""Nanoseconds from any fixed point."""
+from mnist_edge.signature import to_images
 
 # What open_backend would import; imported first here only to be timed apart from the opening.
 _BACKEND_MODULES: dict[Format, str] = {
     "checkpoint": "mnist_edge.backends.eager",
     "torchscript": "mnist_edge.backends.torchscript",
     "onnx": "mnist_edge.backends.ort",
+    "ort": "mnist_edge.backends.ort",
 }
-
-_TIMER_PAIRS = 1001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +46,7 @@ class Job:
     """
 
     bundle: str
-    artifact: str
-    device: Device
+    subject: Subject
     recipe: BenchRecipe
     started_ns: int
 
@@ -64,36 +67,23 @@ class ColdStart:
     open_s: float
     first_run_s: float
 
+    @property
+    def total_s(self) -> float:
+        """All steps together."""
+        return self.startup_s + self.import_s + self.open_s + self.first_run_s
+
 
 @dataclass(frozen=True, kw_only=True)
-class SingleStream:
-    """One picture after another, each timed from host memory to host memory.
-
-    A closed loop: the next run starts when the last has ended, so these are service times.
+class Cost:
+    """What the operators of a graph do for one picture, as ONNX Runtime sees their shapes.
 
     Attributes:
-        warmup_s: durations of the warm-up in order; part of no figure.
-        runs: how many were timed after it.
-        samples_s: their durations in order. As of the warm-up, every k-th if there are too many.
-        max_abs_error: of any logit of any run, against the reference.
-        digits: how many different digits they rotated over.
-        flips: those whose top class differed from the reference's when each was last run.
+        multiply_adds: of convolutions and matrix products; 0 where unknown.
+        moved_bytes: weights and inputs read, outputs written, operator by operator.
     """
 
-    warmup_s: tuple[float, ...]
-    runs: int
-    samples_s: tuple[float, ...]
-    max_abs_error: float
-    digits: int
-    flips: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchSamples:
-    """Durations of whole batches, in order."""
-
-    batch_size: int
-    samples_s: tuple[float, ...]
+    multiply_adds: int = 0
+    moved_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +95,9 @@ class Run:
         device: where it proved to run.
         timer_overhead_s: the median duration of nothing, contained in each sample.
         peak_resident_bytes: after the single stream, before the batches; 0 where unknown.
+        paced: one per rate.
+        resident: batches that never leave the device; empty on the CPU.
+        cost: of the graph, where the format tells.
     """
 
     backend: str
@@ -115,6 +108,9 @@ class Run:
     single: SingleStream
     peak_resident_bytes: int
     batches: tuple[BatchSamples, ...]
+    paced: tuple[PacedSamples, ...] = ()
+    resident: tuple[BatchSamples, ...] = ()
+    cost: Cost = Cost()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,19 +132,22 @@ def measure(job: Job, *, startup_s: float, clock: Clock = time.perf_counter_ns) 
     Raises:
         MnistEdgeError: the artifact cannot be opened or run.
     """
-    recipe = job.recipe
+    recipe, subject = job.recipe, job.subject
     bundle = open_bundle(Path(job.bundle))
-    artifact = bundle.artifact(job.artifact)
+    artifact = bundle.artifact(subject.artifact)
     reference = bundle.reference()
     first = to_images(reference.images[:1])
 
     ready = clock()
     _import_runtime(artifact.format)
     imported = clock()
-    with open_backend(bundle, artifact, device=job.device, threads=recipe.threads) as backend:
+    with open_backend(
+        bundle, artifact, device=subject.device, threads=subject.threads, mode=subject.mode
+    ) as opened_backend:
         opened = clock()
-        backend.run(first)
+        opened_backend.run(first)
         answered = clock()
+        backend = Slowed(opened_backend, subject.slowdown) if subject.slowdown else opened_backend
         single = time_single(backend, reference, recipe, clock)
         peak = peak_resident_bytes()
         return Run(
@@ -165,93 +164,10 @@ def measure(job: Job, *, startup_s: float, clock: Clock = time.perf_counter_ns) 
             single=single,
             peak_resident_bytes=peak,
             batches=time_batches(backend, reference, recipe, clock),
+            paced=time_paced(backend, reference, recipe, clock),
+            resident=time_resident(backend, reference, recipe),
+            cost=_cost(bundle, artifact),
         )
-
-
-def time_single(
-    backend: Backend, reference: Reference, recipe: BenchRecipe, clock: Clock
-) -> SingleStream:
-    """Time runs of one digit each, rotating over the reference, and check every answer."""
-    images = to_images(reference.images)
-    digits = [images[i : i + 1] for i in range(len(images))]
-    answers = reference.logits.copy()
-    errors = []
-
-    def classify(index: int) -> int:
-        image = digits[index]
-        start = clock()
-        logits = backend.run(image)
-        duration = clock() - start
-        answers[index] = logits[0]
-        if index == len(digits) - 1:
-            errors.append(np.abs(answers - reference.logits).max())
-        return duration
-
-    with _no_collection():
-        warmup = _repeat(classify, len(digits), recipe.warmup_s, recipe.warmup_runs, clock)
-        samples = _repeat(classify, len(digits), recipe.duration_s, recipe.min_runs, clock)
-    errors.append(np.abs(answers - reference.logits).max())
-    return SingleStream(
-        warmup_s=_thin(warmup, recipe.keep_samples),
-        runs=len(samples),
-        samples_s=_thin(samples, recipe.keep_samples),
-        max_abs_error=float(np.max(errors)),
-        digits=len(digits),
-        flips=int((answers.argmax(axis=1) != reference.logits.argmax(axis=1)).sum()),
-    )
-
-
-def time_batches(
-    backend: Backend, reference: Reference, recipe: BenchRecipe, clock: Clock
-) -> tuple[BatchSamples, ...]:
-    """Time whole batches of reference digits, of each size in turn."""
-    images = to_images(reference.images)
-    return tuple(
-        _time_batch(backend, _take(images, batch_size), recipe, clock)
-        for batch_size in recipe.batch_sizes
-    )
-
-
-def _time_batch(
-    backend: Backend, images: Images, recipe: BenchRecipe, clock: Clock
-) -> BatchSamples:
-    def classify(_: int) -> int:
-        start = clock()
-        backend.run(images)
-        return clock() - start
-
-    classify(0)  # a runtime plans and allocates for each new shape
-    with _no_collection():
-        samples = _repeat(classify, 1, recipe.sweep_s, recipe.sweep_runs, clock)
-    return BatchSamples(batch_size=len(images), samples_s=_thin(samples, recipe.keep_samples))
-
-
-def timer_overhead_s(clock: Clock) -> float:
-    """The median duration that the clock shows for nothing."""
-    pairs = [-(clock() - clock()) for _ in range(_TIMER_PAIRS)]
-    return seconds(sorted(pairs)[_TIMER_PAIRS // 2])
-
-
-def _repeat(
-    classify: Callable[[int], int], digits: int, duration_s: float, count: int, clock: Clock
-) -> list[int]:
-    """Durations of runs over the digits in turn, for so many seconds and runs at least."""
-    samples: list[int] = []
-    end = clock() + round(duration_s * 1e9)
-    while len(samples) < count or clock() < end:
-        samples.append(classify(len(samples) % digits))
-    return samples
-
-
-def _thin(samples: list[int], keep: int) -> tuple[float, ...]:
-    """Every k-th of the samples, so that at most `keep` are left; nanoseconds to seconds."""
-    stride = -(-len(samples) // keep) or 1
-    return tuple(map(seconds, samples[::stride]))
-
-
-def _take(images: Images, count: int) -> Images:
-    """`count` images, from the start again where they run out."""
-    return images[np.arange(count) % len(images)]
 
 
 def _import_runtime(format_: Format) -> None:
@@ -262,16 +178,10 @@ def _import_runtime(format_: Format) -> None:
             raise missing_package(error, f"run {format_} files") from error
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+def _cost(bundle: Bundle, artifact: Artifact) -> Cost:
+    if artifact.format != "onnx":
+        return Cost()
+    from mnist_edge.backends.onnx_cost import count_costs
 
-
-def seconds(nanoseconds: int) -> float:
-    """Nanoseconds as the seconds that all reports are in."""
-    return nanoseconds / 1e9
+    multiply_adds, moved_bytes = count_costs(bundle.read(artifact))
+    return Cost(multiply_adds=multiply_adds, moved_bytes=moved_bytes)

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from mnist_edge.bench.measure import Run
+from mnist_edge.bench.measure import Cost, Run
+from mnist_edge.bench.roofline import UNKNOWN_CEILING, Ceiling
+from mnist_edge.bench.subject import Subject
 from mnist_edge.machine import Machine
-from mnist_edge.recipes import BenchRecipe, Device
-from mnist_edge.stats import Interval
+from mnist_edge.recipes import BenchRecipe
+from mnist_edge.stats import Interval, ratio_of_medians
 
 SCHEMA: Literal[1] = 1
 
@@ -30,13 +32,28 @@ class Throughput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """What is known of one artifact on one device.
+class Paced:
+    """Latency from the intended start, of pictures that arrive at a fixed rate.
+
+    Attributes:
+        rate: pictures per second.
+        percentiles_s: as of single runs.
+        kept_up: whether no process fell ever further behind.
+    """
+
+    rate: float
+    percentiles_s: dict[str, Interval]
+    kept_up: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement(Subject):
+    """What is known of one row.
 
     Attributes:
         sha256, size_bytes: of the file.
+        accuracy, digits: of the artifact, 0 to 1, on so many digits when it was verified.
         backend, version: the runtime; empty where nothing ran.
-        threads: of the runtime, as set.
         status: `failed` if a process crashed or hung, `absent` if the device or runtime is.
         reason: why it is not `ok`.
         validity: whether the figures may be believed; `doubts` tells why not, with advice, as far
@@ -44,14 +61,14 @@ class Measurement:
         percentiles_s: of single runs, all processes together: p50, p90, p99 and p99.9, those of
             them that the samples suffice for.
         throughput: by batch size.
+        paced: by rate.
         runs: one per process, with the raw samples.
     """
 
-    artifact: str
-    device: Device
     sha256: str
     size_bytes: int
-    threads: int
+    accuracy: float = 0.0
+    digits: int = 0
     status: Status
     reason: str = ""
     backend: str = ""
@@ -60,12 +77,13 @@ class Measurement:
     doubts: tuple[str, ...] = ()
     percentiles_s: dict[str, Interval]
     throughput: tuple[Throughput, ...] = ()
+    paced: tuple[Paced, ...] = ()
     runs: tuple[Run, ...] = ()
 
     @property
-    def label(self) -> str:
-        """The name of the row: artifact and device."""
-        return row_label(self.artifact, self.device)
+    def usable(self) -> bool:
+        """Whether it has figures that a verdict may rest on."""
+        return self.status == "ok" and self.validity != "INVALID"
 
     @property
     def samples_s(self) -> tuple[float, ...]:
@@ -101,6 +119,11 @@ class Measurement:
     def first_run_s(self) -> float:
         """The first picture after opening; median of the processes."""
         return _median(run.cold.first_run_s for run in self.runs)
+
+    @property
+    def first_answer_s(self) -> float:
+        """From the start of the process to the first answer; median of the processes."""
+        return _median(run.cold.total_s for run in self.runs)
 
     @property
     def peak_resident_bytes(self) -> int:
@@ -142,11 +165,13 @@ class BenchReport:
         load_before, load_after: averages over 1, 5 and 15 minutes; empty where unknown.
         order: labels of the rows in the order in which their processes ran.
         finished: whether all of `order` has run.
+        ceiling: what the CPU could do at most.
+        gpu_before, gpu_after: clock and temperature of each GPU; they are read, never set.
         doubts: why no row is VALID, with advice; empty where only rows have doubts of their own.
         rows: as far as they have run, in the order of the manifest.
         fastest: the label of the row with the least median; empty if no row is usable.
         baseline: the label of the checkpoint's first usable row; empty if there is none.
-        verdicts: every other usable row against the fastest, and against the baseline.
+        verdicts: every usable row against the fastest, the baseline, and its own format in float32.
     """
 
     schema: Literal[1]
@@ -155,6 +180,9 @@ class BenchReport:
     data_sha256: str
     machine: Machine
     versions: dict[str, str]
+    ceiling: Ceiling = UNKNOWN_CEILING
+    gpu_before: tuple[str, ...] = ()
+    gpu_after: tuple[str, ...] = ()
     load_before: tuple[float, ...]
     load_after: tuple[float, ...]
     recipe: BenchRecipe
@@ -166,10 +194,24 @@ class BenchReport:
     baseline: str
     verdicts: tuple[Verdict, ...]
 
+    @property
+    def cost(self) -> Cost:
+        """Of the network, from the first row that tells; zeros where none does."""
+        costs = (run.cost for row in self.rows for run in row.runs)
+        return next((cost for cost in costs if cost.multiply_adds), Cost())
 
-def row_label(artifact: str, device: Device) -> str:
-    """How a row is named in orders and verdicts."""
-    return f"{artifact}/{device}"
+    @property
+    def resolution(self) -> float:
+        """The least difference of two medians that this report can tell apart, as a share.
+
+        Each row is compared with itself, as if its processes had been measured twice.
+        """
+        widths = [
+            ratio_of_medians(samples, samples).high - 1
+            for row in self.rows
+            if row.usable and (samples := [run.single.samples_s for run in row.runs])
+        ]
+        return _median(widths)
 
 
 def _median(values: Iterable[float]) -> float:

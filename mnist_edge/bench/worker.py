@@ -8,7 +8,8 @@ import time
 
 from mnist_edge import codec
 from mnist_edge.bench.apart import FAILURE_CODE
-from mnist_edge.bench.measure import Failure, Job, Run, measure, seconds
+from mnist_edge.bench.measure import Failure, Job, Run, measure
+from mnist_edge.bench.timing import seconds
 from mnist_edge.errors import DeviceUnavailable, MissingDependency, MnistEdgeError
 
 

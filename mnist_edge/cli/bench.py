@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -20,15 +21,31 @@ from mnist_edge.cli.options import (
     given_fields,
 )
 from mnist_edge.cli.steps import measure_artifacts
-from mnist_edge.cli.talk import Talk, emit_json, emit_table
+from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes import BENCH_RECIPES
+from mnist_edge.recipes import (
+    BENCH_RECIPES,
+    DEFAULT_ARTIFACT,
+    QUICK_ARTIFACTS,
+    SELF_TEST_RECIPE,
+    BenchRecipe,
+)
+
+if TYPE_CHECKING:
+    from mnist_edge.bench import BenchReport
+    from mnist_edge.bundle import Bundle
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge bench                          # every artifact, CPU, one thread
 mnist-edge bench --quick                  # a first impression, in seconds
 mnist-edge bench --artifact onnx-float32 --artifact checkpoint-float32
-mnist-edge bench --device all --threads 2 # CPU and GPU"""
+mnist-edge bench --device all --threads 2 # CPU and GPU
+mnist-edge bench --sweep-threads 2 --compile
+mnist-edge bench --compare old.json --fail-if-slower 5%
+mnist-edge bench --from pi.json --compare laptop.json --across-machines
+mnist-edge bench --self-test              # is the benchmark itself to be believed?"""
+
+_COMPARE_PANEL = "Compare"
 
 
 def _field(option: str, text: str) -> Any:
@@ -61,10 +78,66 @@ _WarmupRuns: TypeAlias = Annotated[int | None, _field("--warmup-runs", "Warm-up 
 _BatchSizes: TypeAlias = Annotated[
     list[int] | None, _field("--batch-sizes", "For throughput; may be repeated.")
 ]
+_Rates: TypeAlias = Annotated[
+    list[float] | None,
+    _field("--rates", "Pictures per second that arrive at a fixed rate; may be repeated."),
+]
+_SweepThreads: TypeAlias = Annotated[
+    list[int] | None,
+    _field("--sweep-threads", "A further number of threads, in rows of its own; may be repeated."),
+]
 _Timeout: TypeAlias = Annotated[
     float | None, _field("--timeout", "Seconds after which a process counts as hung.")
 ]
 _Seed: TypeAlias = Annotated[int | None, _field("--seed", "Of the order of the processes.")]
+_Compile: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="Add torch.compile of the checkpoint.", rich_help_panel=MACHINE_PANEL
+    ),
+]
+_SelfTest: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--self-test", help="Measure one artifact against itself, and against a planted slowdown."
+    ),
+]
+_Compare: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--compare",
+        metavar="OLD.json",
+        help="Compare with this report.",
+        rich_help_panel=_COMPARE_PANEL,
+    ),
+]
+_From: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="NEW.json",
+        help="Take this report instead of measuring.",
+        rich_help_panel=_COMPARE_PANEL,
+    ),
+]
+_FailIfSlower: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-if-slower",
+        metavar="PERCENT",
+        help="Exit with 1 if a row is surely slower than in the old report, and by more than this.",
+        show_default="never",
+        rich_help_panel=_COMPARE_PANEL,
+    ),
+]
+_AcrossMachines: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--across-machines",
+        help="Compare even if the reports come from different machines.",
+        rich_help_panel=_COMPARE_PANEL,
+    ),
+]
 
 
 def command(
@@ -73,40 +146,136 @@ def command(
     artifacts: ArtifactsOption = None,
     quick: _Quick = False,
     thorough: _Thorough = False,
+    self_test: _SelfTest = False,
     processes: _Processes = None,
     duration_s: _Duration = None,
     min_runs: _MinRuns = None,
     warmup_s: _Warmup = None,
     warmup_runs: _WarmupRuns = None,
     batch_sizes: _BatchSizes = None,
+    rates: _Rates = None,
+    sweep_threads: _SweepThreads = None,
     timeout_s: _Timeout = None,
     seed: _Seed = None,
     device: _DeviceOption = "cpu",
     threads: ThreadsOption = 1,
+    compile_: _Compile = False,
+    compare: _Compare = None,
+    from_: _From = None,
+    fail_if_slower: _FailIfSlower = None,
+    across_machines: _AcrossMachines = False,
     out: OutOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Measure latency, throughput and size of each artifact, each in processes of its own."""
     from mnist_edge import render
+    from mnist_edge.bench import read_report
+    from mnist_edge.bench_page import bench_table
 
-    if quick and thorough:
-        raise UsageError("--quick and --thorough exclude each other", fix="give one of them")
-    preset = "quick" if quick else "thorough" if thorough else "default"
-    named = BENCH_RECIPES[preset]
-    recipe = replace(named, **given_fields(named, context.params))
+    if quick + thorough + self_test > 1:
+        raise UsageError(
+            "--quick, --thorough and --self-test exclude each other", fix="give one of them"
+        )
+    limit = _share(fail_if_slower)
+    if compare is None and fail_if_slower is not None:
+        raise UsageError("--fail-if-slower has nothing to compare with", fix="add --compare")
     talk = Talk(quiet=quiet)
-    report, path = measure_artifacts(
-        talk,
-        chosen_bundle(bundle, talk),
-        recipe,
-        devices=("cpu", "cuda") if device == "all" else (device,),
-        artifacts=tuple(artifacts or ()),
-        out=out,
-    )
+    # Read before minutes of measuring, so that a wrong name is told at once.
+    old = read_report(compare) if compare else None
+    named = SELF_TEST_RECIPE if self_test else BENCH_RECIPES[_preset(quick, thorough)]
+    recipe = replace(named, **given_fields(named, context.params))
+    if self_test:
+        _test_itself(talk, chosen_bundle(bundle, talk), recipe, artifacts, as_json=as_json)
+        return
+    if from_:
+        report = read_report(from_)
+    else:
+        chosen = chosen_bundle(bundle, talk)
+        report, paths = measure_artifacts(
+            talk,
+            chosen,
+            recipe,
+            devices=("cpu", "cuda") if device == "all" else (device,),
+            artifacts=tuple(artifacts or (_quick_artifacts(chosen) if quick else ())),
+            compile_=compile_,
+            out=out,
+        )
+        talk.say(f"wrote {paths[0]} and {len(paths) - 1} more beside it")
+    if old:
+        _compare(old, report, limit, fail_if_slower is not None, across_machines, as_json)
+        return
     if as_json:
         emit_json(render.json_text(report))
     else:
-        emit_table(render.bench_table(report))
-    talk.say(f"wrote {path}")
+        emit_table(bench_table(report))
     talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to="name a digit")
+
+
+def _compare(
+    old: BenchReport,
+    new: BenchReport,
+    limit: float,
+    gated: bool,
+    across_machines: bool,
+    as_json: bool,
+) -> None:
+    from mnist_edge import codec
+    from mnist_edge.bench import compare_reports
+    from mnist_edge.bench_page.tables import comparison
+
+    compared = compare_reports(old, new, limit=limit, across_machines=across_machines)
+    if as_json:
+        emit_json(codec.dumps(compared))
+    else:
+        emit_table(comparison(compared, old, new))
+    if gated and compared.regressions:
+        raise typer.Exit(1)
+
+
+def _test_itself(
+    talk: Talk,
+    bundle: Bundle,
+    recipe: BenchRecipe,
+    artifacts: list[str] | None,
+    *,
+    as_json: bool,
+) -> None:
+    from mnist_edge import codec
+    from mnist_edge.bench import self_test
+    from mnist_edge.bench_page.sentences import self_test_lines
+
+    artifact = (artifacts or [DEFAULT_ARTIFACT])[0]
+    with talk.progress("self-test") as progress:
+        tested = self_test(bundle, artifact, recipe, progress=progress)
+    if as_json:
+        emit_json(codec.dumps(tested))
+    else:
+        for line in self_test_lines(tested):
+            emit(line)
+    if not tested.passed:
+        raise typer.Exit(1)
+
+
+def _preset(quick: bool, thorough: bool) -> str:
+    return "quick" if quick else "thorough" if thorough else "default"
+
+
+def _quick_artifacts(bundle: Bundle) -> tuple[str, ...]:
+    known = {artifact.name for artifact in bundle.manifest.artifacts}
+    return tuple(name for name in QUICK_ARTIFACTS if name in known)
+
+
+def _share(percent: str | None) -> float:
+    """`5%` or `5` as 0.05."""
+    if percent is None:
+        return 0.0
+    try:
+        share = float(percent.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 100:
+        raise UsageError(
+            f"--fail-if-slower {percent!r:.30} is no percentage", fix="give such as 5%"
+        )
+    return share

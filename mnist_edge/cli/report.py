@@ -20,7 +20,6 @@ from mnist_edge.cli.steps import known_test_set
 from mnist_edge.cli.talk import Talk, emit, emit_json
 
 if TYPE_CHECKING:
-    from mnist_edge.bench import BenchReport
     from mnist_edge.bundle import Bundle
     from mnist_edge.report import Grid
 
@@ -92,7 +91,8 @@ def command(
 
 def _benchmark(bundle: Bundle, path: Path | None, talk: Talk) -> tuple[Grid, ...]:
     """The table of the benchmark that was named, or of the one that lies where `bench` puts it."""
-    from mnist_edge import render
+    from mnist_edge.bench import read_report
+    from mnist_edge.bench_page import bench_table
     from mnist_edge.machine import describe_machine
     from mnist_edge.report import Grid
 
@@ -102,25 +102,10 @@ def _benchmark(bundle: Bundle, path: Path | None, talk: Talk) -> tuple[Grid, ...
         path = report_path(None, bundle=name, verb="bench", processor=processor)
         if not path.is_file():
             return ()
-    benchmark = _read_benchmark(path)
+    benchmark = read_report(path)
     digests = {artifact.sha256 for artifact in bundle.manifest.artifacts}
     if any(row.sha256 not in digests for row in benchmark.rows):
         talk.warn(f"{path} measured other artifacts than those of {bundle.path}: left out")
         return ()
-    table = render.bench_table(benchmark)
+    table = bench_table(benchmark)
     return (Grid(title="Latency", headers=table.headers, rows=table.rows, notes=table.notes),)
-
-
-def _read_benchmark(path: Path) -> BenchReport:
-    from mnist_edge import codec
-    from mnist_edge.bench import BenchReport
-    from mnist_edge.errors import BadInput
-
-    try:
-        return codec.loads(BenchReport, path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BadInput(
-            f"{path} is no benchmark that can be shown: {reason}",
-            fix="make it again with mnist-edge bench",
-        ) from None

@@ -22,6 +22,27 @@ def report_path(out: Path | None, *, bundle: str, verb: str, processor: str) -> 
     return Path("benchmarks", f"{bundle}-{verb}-{model or 'unknown'}.json")
 
 
+def write_bench_page(path: Path, report: BenchReport) -> list[Path]:
+    """Write a benchmark as Markdown beside its JSON, with figures where matplotlib is installed.
+
+    Returns:
+        The files.
+    """
+    from mnist_edge.bench_page import bench_markdown
+    from mnist_edge.bench_page.figures import bench_figures
+    from mnist_edge.storage import atomic_write_all
+
+    pictures = {
+        title: (path.with_name(f"{path.stem}-{title.lower().replace(' ', '-')}.png"), png)
+        for title, png in bench_figures(report).items()
+    }
+    links = [(title, picture.name) for title, (picture, _) in pictures.items()]
+    page = bench_markdown(report, links).encode()
+    files = [*pictures.values(), (path.with_suffix(".md"), page)]
+    atomic_write_all(files)
+    return [file for file, _ in files]
+
+
 def write_report(path: Path, report: BenchReport | VerifyReport) -> None:
     """Write a report as JSON, whole or not at all. Raises StorageError."""
     from mnist_edge import codec

@@ -65,6 +65,7 @@ def command(
 ) -> None:
     """Train, export, verify, bench and predict in a few minutes: the whole chain at once."""
     from mnist_edge import render
+    from mnist_edge.bench_page import bench_table
     from mnist_edge.bundle import LOCAL_BUNDLE
 
     talk = Talk(quiet=quiet)
@@ -81,10 +82,10 @@ def command(
         talk, trained, ExportRecipe(precisions=("float32", "int8-dynamic"))
     )
     verified, verify_path = verify_artifacts(talk, exported, digits)
-    measured, bench_path = measure_artifacts(talk, exported, BENCH_RECIPES["quick"])
+    measured, bench_paths = measure_artifacts(talk, exported, BENCH_RECIPES["quick"])
     samples = write_samples(exported)
     answered = _predict(exported, samples)
-    files = [*bundle_files(exported), verify_path, bench_path, *samples]
+    files = [*bundle_files(exported), verify_path, *bench_paths, *samples]
     if as_json:
         emit_json(
             codec.dumps(
@@ -100,7 +101,7 @@ def command(
     else:
         emit_table(render.verify_table(verified))
         emit("")
-        emit_table(render.bench_table(measured))
+        emit_table(bench_table(measured))
         emit("")
         for answer in answered:
             emit(line(answer))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_edge.cli.reports import report_path, write_report
+from mnist_edge.cli.reports import report_path, write_bench_page, write_report
 from mnist_edge.cli.talk import Talk
 from mnist_edge.recipes import (
     BenchRecipe,
@@ -115,10 +115,17 @@ def measure_artifacts(
     *,
     devices: tuple[Device, ...] = ("cpu",),
     artifacts: tuple[str, ...] = (),
+    compile_: bool = False,
     out: Path | None = None,
-) -> tuple[BenchReport, Path]:
-    """Measure artifacts; the report is written after each process, so an interrupt loses little."""
-    from mnist_edge.bench import bench
+) -> tuple[BenchReport, list[Path]]:
+    """Measure artifacts, and write the report, a page and its figures.
+
+    The report is written after each process, so an interrupt loses little.
+
+    Returns:
+        What was measured, and the files, the report first.
+    """
+    from mnist_edge.bench import bench, measure_ceiling
     from mnist_edge.machine import describe_machine
 
     path = report_path(
@@ -130,10 +137,12 @@ def measure_artifacts(
             recipe,
             devices=devices,
             artifacts=artifacts,
+            compile_=compile_,
+            ceiling=measure_ceiling(recipe.threads),
             progress=progress,
             on_row=lambda rows: write_report(path, rows),
         )
-    return report, path
+    return report, [path, *write_bench_page(path, report)]
 
 
 def bundle_files(bundle: Bundle) -> list[Path]:

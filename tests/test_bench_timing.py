@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from factory import make_reference
 
-from mnist_edge.bench.measure import BatchSamples, time_batches, time_single, timer_overhead_s
+from mnist_edge.bench.timing import (
+    BatchSamples,
+    Slowed,
+    time_batches,
+    time_paced,
+    time_single,
+    timer_overhead_s,
+)
 from mnist_edge.bundle import Reference
 from mnist_edge.recipes import BenchRecipe, Device
 from mnist_edge.signature import Images, Logits, to_images
@@ -143,6 +150,42 @@ def test_each_batch_size_is_run_once_before_it_is_timed(reference: Reference) ->
         BatchSamples(batch_size=7, samples_s=(3e-6, 4e-6)),
     )
     assert backend.seen[-1] == [0, 1, 2, 3, 4, 0, 1]
+
+
+class PatientClock(FakeClock):
+    """A clock that goes on by a microsecond each time that it is asked."""
+
+    def __call__(self) -> int:
+        self.now_ns += US
+        return self.now_ns
+
+
+def test_a_run_that_waits_for_a_slow_one_counts_its_waiting(reference: Reference) -> None:
+    clock = PatientClock()
+    # Due every 1,000 µs: the second run takes 2,500 and delays the third and the fourth.
+    durations = iter([100 * US, 2500 * US, 100 * US, 100 * US] + [100 * US] * 6)
+    backend = FakeBackend(clock, reference, durations)
+    (paced,) = time_paced(backend, reference, _recipe(rates=(1000.0,), sweep_runs=10), clock)
+    in_us = [round(sample * 1e6, -2) for sample in paced.samples_s]
+    assert in_us == [100, 2500, 1600, 700, 100, 100, 100, 100, 100, 100]
+    assert paced.backlog_s < 1e-4
+
+
+def test_a_session_ends_where_it_cannot_keep_up(reference: Reference) -> None:
+    clock = PatientClock()
+    backend = FakeBackend(clock, reference, cycle([9000 * US]))
+    recipe = _recipe(rates=(1000.0,), sweep_s=0.1)
+    (paced,) = time_paced(backend, reference, recipe, clock)
+    assert 10 < len(paced.samples_s) < 20
+    assert paced.backlog_s > 0.1
+
+
+def test_a_planted_slowdown_is_as_large_as_it_says(reference: Reference) -> None:
+    clock = PatientClock()
+    backend = FakeBackend(clock, reference, cycle([1000 * US]))
+    slowed = Slowed(backend, 0.2, clock)
+    single = time_single(slowed, reference, _recipe(min_runs=5), clock)
+    assert single.samples_s[0] == pytest.approx(1.2e-3, rel=0.01)
 
 
 def test_the_cost_of_the_clock_is_the_median_of_nothing() -> None:

@@ -1,0 +1,130 @@
+"""Two reports side by side: what has become slower, and whether that is sure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from mnist_edge import codec
+from mnist_edge.bench.judge import verdict
+from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement, Verdict
+from mnist_edge.errors import BadInput, UsageError
+from mnist_edge.machine import Machine
+
+_Facts: TypeAlias = dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What has changed from one report to another.
+
+    The two were not interleaved, so a difference may be that of the machine's two days.
+
+    Attributes:
+        verdicts: each row of the new report against the same row of the old one.
+        regressions: labels of the rows that are slower by more than `limit`, and surely slower.
+        limit: the share by which a row may be slower; 0 where any sure slowdown counts.
+        missing: labels of rows that only one of the reports can tell of.
+        machines: the facts in which the two machines differ: old and new.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    regressions: tuple[str, ...]
+    limit: float
+    missing: tuple[str, ...]
+    machines: dict[str, tuple[str, ...]]
+
+
+def read_report(path: Path) -> BenchReport:
+    """Read a saved report.
+
+    Raises:
+        BadInput: there is none, it is none, or a newer version of this package wrote it.
+    """
+    fix = "name a report that mnist-edge bench has written"
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}", fix=fix) from None
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is not JSON: {error}", fix=fix) from None
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if type(schema) is int and schema > SCHEMA:
+        raise BadInput(
+            f"{path} has schema {schema}, this version knows {SCHEMA}",
+            fix="update mnist-edge, or measure again with this version",
+        )
+    try:
+        return codec.decode(BenchReport, document)
+    except ValueError as error:
+        raise BadInput(f"{path} is not a report of bench: {error}", fix=fix) from None
+
+
+def compare_reports(
+    old: BenchReport, new: BenchReport, *, limit: float = 0.0, across_machines: bool = False
+) -> Comparison:
+    """Compare the medians of all rows that both reports have.
+
+    Args:
+        old: what is compared with.
+        new: what is judged.
+        limit: the share by which a row may be slower.
+        across_machines: whether the two may come from different machines.
+
+    Raises:
+        UsageError: they do, and may not; or they have no usable row in common.
+    """
+    machines = _differences(old.machine, new.machine)
+    if machines and not across_machines:
+        named = ", ".join(
+            f"{fact} {before} and {after}" for fact, (before, after) in machines.items()
+        )
+        raise UsageError(
+            f"the reports come from different machines: {named:.300}",
+            fix="add --across-machines to compare them all the same",
+        )
+    before, after = _usable(old), _usable(new)
+    common = [label for label in after if label in before]
+    if not common:
+        raise UsageError(
+            "the reports have no usable row in common",
+            fix="measure the same artifacts, devices and threads",
+        )
+    verdicts = tuple(verdict(after[label], before[label], new.recipe.seed) for label in common)
+    return Comparison(
+        verdicts=verdicts,
+        regressions=tuple(
+            judged.row
+            for judged in verdicts
+            if judged.word == "slower" and judged.ratio.value > 1 + limit
+        ),
+        limit=limit,
+        missing=tuple(sorted(before.keys() ^ after.keys())),
+        machines=machines,
+    )
+
+
+def _usable(report: BenchReport) -> dict[str, Measurement]:
+    return {row.label: row for row in report.rows if row.usable}
+
+
+def _differences(old: Machine, new: Machine) -> dict[str, tuple[str, ...]]:
+    return {
+        fact: (str(before), str(after))
+        for (fact, before), after in zip(_facts(old).items(), _facts(new).values(), strict=True)
+        if before != after
+    }
+
+
+def _facts(machine: Machine) -> _Facts:
+    """What makes a machine another one to a benchmark; a new kernel or Python does not."""
+    return {
+        "processor": machine.processor,
+        "architecture": machine.architecture,
+        "instruction sets": " ".join(machine.cpu_flags),
+        "usable threads": machine.usable_threads,
+        "GPU": ", ".join(machine.gpu) or "none",
+    }

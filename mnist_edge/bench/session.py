@@ -1,0 +1,192 @@
+"""A benchmark from its first process to its report."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from mnist_edge.bench.apart import run_apart
+from mnist_edge.bench.judge import common_doubts, verdict
+from mnist_edge.bench.measure import Failure, Job, Run
+from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement
+from mnist_edge.bench.roofline import UNKNOWN_CEILING, Ceiling
+from mnist_edge.bench.rows import failed_row, measured_row
+from mnist_edge.bench.subject import Subject, choose_subjects
+from mnist_edge.bundle import CHECKPOINT, Bundle
+from mnist_edge.machine import describe_machine, gpu_state, library_versions, load_average
+from mnist_edge.progress import Progress, silent
+from mnist_edge.recipes import BenchRecipe, Device
+
+
+def discard(_: BenchReport) -> None:
+    """An `on_row` that keeps nothing."""
+
+
+def bench(
+    bundle: Bundle,
+    recipe: BenchRecipe,
+    *,
+    devices: tuple[Device, ...] = ("cpu",),
+    artifacts: tuple[str, ...] = (),
+    compile_: bool = False,
+    ceiling: Ceiling = UNKNOWN_CEILING,
+    progress: Progress = silent,
+    on_row: Callable[[BenchReport], None] = discard,
+    measure: Callable[[Job], Run | Failure] = run_apart,
+) -> BenchReport:
+    """Measure artifacts on devices.
+
+    Args:
+        bundle: where they lie.
+        recipe: how to measure.
+        devices: each artifact is measured on each.
+        artifacts: names; all of the bundle where none is given.
+        compile_: whether torch also compiles the checkpoint.
+        ceiling: of this machine, for the report.
+        progress: told after each process.
+        on_row: given the report so far after each process, to be saved.
+        measure: carries out one job; by default in a fresh process.
+
+    Raises:
+        UsageError: the bundle has no artifact of that name.
+    """
+    names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
+    return measure_subjects(
+        bundle,
+        recipe,
+        choose_subjects(names, devices, recipe, compile_=compile_),
+        ceiling=ceiling,
+        progress=progress,
+        on_row=on_row,
+        measure=measure,
+    )
+
+
+def measure_subjects(
+    bundle: Bundle,
+    recipe: BenchRecipe,
+    subjects: Sequence[Subject],
+    *,
+    ceiling: Ceiling = UNKNOWN_CEILING,
+    progress: Progress = silent,
+    on_row: Callable[[BenchReport], None] = discard,
+    measure: Callable[[Job], Run | Failure] = run_apart,
+) -> BenchReport:
+    """`bench` of rows that the caller has chosen; their labels must differ."""
+    rows = {subject.label: (bundle.artifact(subject.artifact), subject) for subject in subjects}
+    report = _empty_report(bundle, recipe, plan(tuple(rows), recipe.processes, recipe.seed))
+    report = replace(report, ceiling=ceiling)
+    runs: dict[str, list[Run]] = {}
+    failures = _without_device(subjects, report)
+    for done, label in enumerate(report.order, start=1):
+        progress(done - 1, len(report.order), label)
+        # What failed once is not tried again: a time-out alone may take minutes.
+        if label not in failures:
+            job = Job(
+                bundle=str(bundle.path),
+                subject=rows[label][1],
+                recipe=recipe,
+                started_ns=time.monotonic_ns(),
+            )
+            outcome = measure(job)
+            if isinstance(outcome, Failure):
+                failures[label] = outcome
+            else:
+                runs.setdefault(label, []).append(outcome)
+        measured = tuple(
+            failed_row(*rows[known], failures[known])
+            if known in failures
+            else measured_row(*rows[known], runs[known], machine_doubted=bool(report.doubts))
+            for known in rows
+            if known in runs or known in failures
+        )
+        report = _with_rows(report, measured, finished=done == len(report.order))
+        if done % len(rows) == 0:  # a pass over all rows
+            report = with_verdicts(report)
+        on_row(report)
+    progress(len(report.order), len(report.order))
+    return report
+
+
+def plan(labels: Sequence[str], processes: int, seed: int) -> tuple[str, ...]:
+    """The order of the processes: passes over all rows, shuffled, every second one backwards.
+
+    A machine that slows down steadily then weighs on all rows of such a pair alike (ABBA).
+    """
+    shuffle = random.Random(seed)  # noqa: S311  (an order, not a secret)
+    order: list[str] = []
+    current = list(labels)
+    for index in range(processes):
+        if index % 2:
+            current.reverse()
+        else:
+            shuffle.shuffle(current)
+        order += current
+    return tuple(order)
+
+
+def _without_device(subjects: Sequence[Subject], report: BenchReport) -> dict[str, Failure]:
+    """What need not be tried: every process would only find out for itself."""
+    if report.machine.gpu:
+        return {}
+    failure = Failure(absent=True, reason="no NVIDIA GPU is here (nvidia-smi names none)")
+    return {subject.label: failure for subject in subjects if subject.device == "cuda"}
+
+
+def _empty_report(bundle: Bundle, recipe: BenchRecipe, order: tuple[str, ...]) -> BenchReport:
+    machine, load = describe_machine(), load_average() or ()
+    return BenchReport(
+        schema=SCHEMA,
+        bundle=bundle.path.resolve().name,
+        data=bundle.manifest.data.name,
+        data_sha256=bundle.manifest.data.sha256,
+        machine=machine,
+        versions=library_versions(),
+        gpu_before=gpu_state() if machine.gpu else (),
+        load_before=load,
+        load_after=(),
+        recipe=recipe,
+        order=order,
+        finished=False,
+        doubts=common_doubts(machine, recipe, load),
+        rows=(),
+        fastest="",
+        baseline="",
+        verdicts=(),
+    )
+
+
+def _with_rows(
+    report: BenchReport, rows: tuple[Measurement, ...], *, finished: bool
+) -> BenchReport:
+    return replace(
+        report,
+        rows=rows,
+        finished=finished,
+        gpu_after=gpu_state() if finished and report.machine.gpu else (),
+        load_after=load_average() or (),
+    )
+
+
+def with_verdicts(report: BenchReport) -> BenchReport:
+    """The report with the verdicts that follow from its rows."""
+    usable = [row for row in report.rows if row.usable]
+    fastest = min(usable, key=lambda row: row.percentiles_s["p50"].value, default=None)
+    baseline = next((row for row in usable if row.artifact == CHECKPOINT), None)
+    by_label = {row.label: row for row in usable}
+    pairs = dict.fromkeys(
+        (row.label, against.label)
+        for row in usable
+        for against in (fastest, baseline, by_label.get(row.full_precision_label))
+        if against and against.label != row.label
+    )
+    return replace(
+        report,
+        fastest=fastest.label if fastest else "",
+        baseline=baseline.label if baseline else "",
+        verdicts=tuple(
+            verdict(by_label[row], by_label[against], report.recipe.seed) for row, against in pairs
+        ),
+    )

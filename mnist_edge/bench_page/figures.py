@@ -1,0 +1,64 @@
+"""The figures of a benchmark, where matplotlib is installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mnist_edge.bench import BenchReport, Measurement
+from mnist_edge.bench_page.tables import ranked
+from mnist_edge.stats import Interval
+
+if TYPE_CHECKING:
+    from mnist_edge.plots.bench import Tradeoff
+
+
+def bench_figures(report: BenchReport) -> dict[str, bytes]:
+    """Title and PNG of each figure; none without matplotlib, or if nothing was measured."""
+    rows = [row for row in ranked(report) if row.usable]
+    if not rows:
+        return {}
+    try:
+        from mnist_edge.plots import bench as plots
+    except ModuleNotFoundError:
+        return {}
+    series = [
+        plots.LatencySeries(
+            label=row.label,
+            warmups_s=tuple(run.single.warmup_s for run in row.runs),
+            samples_s=tuple(run.single.samples_s for run in row.runs),
+            images_per_s={rate.batch_size: _limits(rate.images_per_s) for rate in row.throughput},
+        )
+        for row in rows
+    ]
+    figures = {
+        "Latency": plots.latency_distributions(series),
+        "Samples over time": plots.samples_over_time(series),
+    }
+    # One dot per file: further threads and modes have the same accuracy and bytes.
+    files = [
+        row
+        for row in rows
+        if row.digits and row.threads == report.recipe.threads and row.mode == "plain"
+    ]
+    if files:
+        figures["Tradeoffs"] = plots.tradeoffs([_tradeoff(row) for row in files])
+    if any(row.images_per_s for row in series):
+        batched = [row for row in series if row.images_per_s]
+        figures["Throughput"] = plots.throughput_by_batch(batched)
+    return figures
+
+
+def _tradeoff(row: Measurement) -> Tradeoff:
+    from mnist_edge.plots.bench import Tradeoff
+
+    return Tradeoff(
+        label=row.label,
+        accuracy=row.accuracy,
+        digits=row.digits,
+        p50_s=_limits(row.percentiles_s["p50"]),
+        size_bytes=row.size_bytes,
+    )
+
+
+def _limits(interval: Interval) -> tuple[float, float, float]:
+    return interval.value, interval.low, interval.high

@@ -1,0 +1,227 @@
+"""What a benchmark has measured: how latencies are spread, steady, and traded for accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from mnist_edge.plots.style import (
+    BLUE,
+    GREY,
+    INK,
+    png,
+    show_percent,
+    styled,
+    ticks,
+)
+
+_MOST_DOTS = 1500  # of one process in a figure
+_PERCENTILES = (50, 90, 99)
+_MOST_TICKS = 9
+_MARKERS = "os^Dv<>PX*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencySeries:
+    """One row of a benchmark, as far as it is drawn.
+
+    Attributes:
+        label: of the row.
+        warmups_s: of each process, in order.
+        samples_s: of each process, in order; at least one, none empty.
+        images_per_s: batch size to rate and its interval's limits.
+    """
+
+    label: str
+    warmups_s: tuple[tuple[float, ...], ...]
+    samples_s: tuple[tuple[float, ...], ...]
+    images_per_s: dict[int, tuple[float, float, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tradeoff:
+    """One artifact: its accuracy on `digits` digits, its latency's median and limits, its bytes."""
+
+    label: str
+    accuracy: float
+    digits: int
+    p50_s: tuple[float, float, float]
+    size_bytes: int
+
+
+@styled()
+def latency_distributions(series: Sequence[LatencySeries]) -> bytes:
+    """Every latency on a logarithmic axis, its percentiles marked; the first series on top."""
+    figure = Figure(figsize=(9, 1.2 + 0.55 * len(series)), layout="constrained")
+    axes = figure.subplots()
+    pooled = [_microseconds(np.concatenate(row.samples_s)) for row in series]
+    low, high = min(map(np.min, pooled)), max(np.percentile(row, 99.9) for row in pooled)
+    bins = np.geomspace(low * 0.95, high * 1.05, 160)
+    for place, samples in enumerate(reversed(pooled)):
+        counts, _ = np.histogram(samples, bins)
+        heights = 0.75 * np.sqrt(counts / counts.max())  # the root shows the tail, too
+        axes.fill_between(bins[:-1], place, place + heights, step="post", color=BLUE, lw=0)
+        for percentile in _PERCENTILES:
+            at = float(np.percentile(samples, percentile))
+            axes.plot([at, at], [place - 0.08, place + 0.12], color=INK, linewidth=1.4)
+            if percentile == _PERCENTILES[0]:
+                axes.annotate(
+                    f"{at:,.3g}", (at, place - 0.1), ha="center", va="top", fontsize=8, color=INK
+                )
+    axes.set_yticks(range(len(series)), [row.label for row in reversed(series)])
+    axes.set_ylim(-0.45, len(series))
+    axes.set(
+        title="Latency of one picture; marks: p50 (written), p90, p99", xlabel="µs, up to p99.9"
+    )
+    axes.set_xscale("log")
+    _round_numbers(axes, low * 0.9, high * 1.1)
+    return png(figure)
+
+
+@styled()
+def samples_over_time(series: Sequence[LatencySeries]) -> bytes:
+    """Every process of every series from its first run on, the warm-up in grey."""
+    figure = Figure(figsize=(9, 0.6 + 1.4 * len(series)), layout="constrained")
+    panels = figure.subplots(len(series), 1, squeeze=False)[:, 0]
+    for axes, row in zip(panels, series, strict=True):
+        for warmup, samples in zip(row.warmups_s, row.samples_s, strict=True):
+            taken_s = np.cumsum((*warmup, *samples))
+            parts = (slice(len(warmup)), GREY), (slice(len(warmup), None), BLUE)
+            values = _microseconds(np.asarray((*warmup, *samples)))
+            for part, colour in parts:
+                step = -(-len(values[part]) // _MOST_DOTS) or 1
+                axes.plot(
+                    *(taken_s[part][::step], values[part][::step]),
+                    *(".",),
+                    color=colour,
+                    markersize=1.5,
+                    alpha=0.5,
+                )
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        axes.yaxis.set_major_locator(FixedLocator([10.0**power for power in powers]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(low, high)
+        axes.set_title(row.label, fontsize=9)
+    panels[0].set_title(f"{series[0].label}: µs, one dot a run, warm-up in grey", fontsize=9)
+    panels[-1].set_xlabel("seconds of runs in one process")
+    return png(figure)
+
+
+@styled()
+def throughput_by_batch(series: Sequence[LatencySeries]) -> bytes:
+    """Images per second over the batch size, on two logarithmic axes."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    rates = [rate for row in series for rate in row.images_per_s.values()]
+    sizes = sorted({size for row in series for size in row.images_per_s})
+    for index, row in enumerate(series):
+        values = np.asarray([row.images_per_s[size] for size in sorted(row.images_per_s)])
+        axes.errorbar(
+            sorted(row.images_per_s),
+            values[:, 0],
+            yerr=(values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]),
+            marker=_MARKERS[index % len(_MARKERS)],
+            markersize=5,
+            capsize=2,
+            linewidth=1.2,
+            label=row.label,
+        )
+    axes.xaxis.set_major_locator(FixedLocator([float(size) for size in sizes]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(
+        FixedLocator(ticks(min(r[1] for r in rates), max(r[2] for r in rates)))
+    )
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:,.0f}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set(title="Throughput", xlabel="batch size", ylabel="images per second")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    return png(figure)
+
+
+@styled()
+def tradeoffs(points: Sequence[Tradeoff]) -> bytes:
+    """Accuracy over latency, with 99 % intervals of both; the area of a dot is its bytes."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    front = _front(points)
+    for index, point in enumerate(points):
+        middle, low, high = (1e6 * figure_s for figure_s in point.p50_s)
+        below, above = wilson(point.accuracy, point.digits)
+        (line, *_) = axes.errorbar(
+            middle,
+            point.accuracy,
+            xerr=[[middle - low], [high - middle]],
+            yerr=[[point.accuracy - below], [above - point.accuracy]],
+            marker=_MARKERS[index % len(_MARKERS)],
+            markersize=6,
+            elinewidth=0.8,
+            capsize=2,
+            linestyle="none",
+            label=f"{point.label}, {point.size_bytes / 1e3:,.1f} kB{'*' * (point.label in front)}",
+        )
+        area = point.size_bytes / 1e3
+        axes.scatter(middle, point.accuracy, s=area, color=line.get_color(), alpha=0.25, lw=0)
+    lows, highs = [p.p50_s[1] * 1e6 for p in points], [p.p50_s[2] * 1e6 for p in points]
+    axes.set_xlim(min(lows) / 1.5, max(highs) * 1.5)
+    _round_numbers(axes, min(lows) / 1.5, max(highs) * 1.5)
+    show_percent(axes)
+    axes.set(
+        title="Accuracy, latency and bytes (area)",
+        xlabel="µs for one picture, median",
+        ylabel="accuracy on the bundle's reference digits",
+    )
+    axes.legend(
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        fontsize=8,
+        title="* no other one is better in all three",
+        title_fontsize=8,
+    )
+    return png(figure)
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 99 % interval of a share of `count` (E. B. Wilson, 1927)."""
+    z = 2.5758
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    return min(share, float(centre - half)), max(share, float(centre + half))
+
+
+def _front(points: Sequence[Tradeoff]) -> set[str]:
+    """Those that no other one beats in accuracy, latency and bytes at once."""
+
+    def beaten(point: Tradeoff, by: Tradeoff) -> bool:
+        mine = (-point.accuracy, point.p50_s[0], point.size_bytes)
+        others = (-by.accuracy, by.p50_s[0], by.size_bytes)
+        return others != mine and all(o <= m for o, m in zip(others, mine, strict=True))
+
+    return {p.label for p in points if not any(beaten(p, other) for other in points)}
+
+
+def _round_numbers(axes: Axes, low: float, high: float) -> None:
+    numbers = ticks(low, high)
+    if len(numbers) > _MOST_TICKS:
+        numbers = [number for number in numbers if math.log10(number).is_integer()]
+    axes.xaxis.set_major_locator(FixedLocator(numbers))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+
+
+def _microseconds(
+    samples_s: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.asarray(samples_s) * 1e6

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from benches import make_report
+
+from mnist_edge.bench import BenchReport, compare_reports
+from mnist_edge.bench_page import bench_markdown, bench_table
+from mnist_edge.bench_page.figures import bench_figures
+from mnist_edge.bench_page.tables import comparison, roofline
+from mnist_edge.render import terminal
+
+pytestmark = pytest.mark.edge
+
+
+@pytest.fixture
+def report() -> BenchReport:
+    made = make_report(
+        {
+            "checkpoint-float32": 2e-4,
+            "onnx-float32": 3.14159e-5,
+            "onnx-int8-dynamic": 9e-5,
+            "torchscript-float32": 2.1e-4,
+        }
+    )
+    absent = replace(
+        made.rows[0], device="cuda", status="absent", reason="no GPU is here", runs=(), doubts=()
+    )
+    other = replace(absent, artifact="onnx-float32")
+    return replace(made, rows=(*made.rows, absent, other))
+
+
+def test_the_table_ranks_and_relates_to_the_fastest(report: BenchReport) -> None:
+    rows = bench_table(report).rows
+    assert [row[0] for row in rows] == [
+        *("onnx-float32/cpu", "onnx-int8-dynamic/cpu"),
+        *("checkpoint-float32/cpu", "torchscript-float32/cpu"),
+    ]
+    assert rows[0][3] == "1.00×"
+    assert float(rows[1][3].rstrip("×")) == pytest.approx(2.9, abs=0.1)
+    assert rows[0][1].startswith("31.")
+    assert rows[0][6] == "360"  # milliseconds to the first answer
+
+
+def test_each_row_has_its_sentence(report: BenchReport) -> None:
+    notes = bench_table(report).notes
+    assert notes[0].startswith("onnx-float32/cpu is the fastest: 31.")
+    assert "times as fast as checkpoint-float32/cpu; its first answer takes 360 ms" in notes[0]
+    assert notes[1].startswith("onnx-int8-dynamic/cpu takes 2.")
+    assert notes[1].endswith("not recommended, unless bytes count most")
+    assert "torchscript-float32/cpu takes 6." in notes[3]
+
+
+def test_equal_rows_are_marked_as_such() -> None:
+    table = bench_table(make_report({"onnx-float32": 1e-4, "onnx-int8-dynamic": 1.001e-4}))
+    assert sum(row[3].startswith("≈") for row in table.rows) == 1
+    assert any("cannot be told apart from it" in note for note in table.notes)
+
+
+def test_rows_that_are_absent_for_one_reason_share_a_line(report: BenchReport) -> None:
+    lines = [note for note in bench_table(report).notes if "no GPU is here" in note]
+    assert lines == ["checkpoint-float32/cuda, onnx-float32/cuda: absent, no GPU is here"]
+
+
+def test_a_report_without_any_figure_says_so(report: BenchReport) -> None:
+    nothing = replace(report, rows=report.rows[-2:], fastest="", baseline="", verdicts=())
+    assert bench_table(nothing).notes[0] == "no row can be relied on"
+    assert "no row can be relied on" in bench_markdown(nothing)
+    assert bench_figures(nothing) == {}
+
+
+@pytest.mark.parametrize("width", [20, 80])
+def test_the_table_fits_a_narrow_terminal(width: int, report: BenchReport) -> None:
+    assert max(map(len, terminal(bench_table(report), width=width).splitlines())) <= width
+
+
+def test_the_page_tells_machine_versions_and_n(report: BenchReport) -> None:
+    page = bench_markdown(report, [("Latency", "r-latency.png")])
+    assert page.startswith("# Benchmark of model\n\nonnx-float32/cpu is the fastest")
+    assert "Machine: Chip 9000" in page
+    assert "8,400 single runs, 3 processes a row" in page
+    assert "![Latency](r-latency.png)" in page
+    for title in ("Cold start", "Throughput", "At a fixed rate", "Roofline: 1,000,000 multiply"):
+        assert f"## {title}" in page
+
+
+def test_the_roofline_relates_to_the_peak(report: BenchReport) -> None:
+    first = roofline(report).rows[0]
+    # A million multiply-adds in 31.4 µs; the peak is 100 G/s.
+    assert float(first[1]) == pytest.approx(31.8, abs=1)
+    assert first[2] in ("31%", "32%", "33%")
+
+
+def test_two_machines_stand_side_by_side(report: BenchReport) -> None:
+    new = make_report({"onnx-float32": 6.28e-5})
+    new = replace(new, machine=replace(new.machine, processor="Chip 1"))
+    compared = compare_reports(report, new, across_machines=True)
+    table = comparison(compared, report, new)
+    assert table.rows[0][0] == "onnx-float32/cpu"
+    assert table.rows[0][-1] == "slower: too slow"
+    assert "processor: old Chip 9000; new Chip 1" in table.notes
+
+
+def test_every_figure_is_a_picture(report: BenchReport) -> None:
+    pytest.importorskip("matplotlib")
+    from PIL import Image
+
+    figures = bench_figures(report)
+    assert set(figures) == {"Latency", "Samples over time", "Tradeoffs", "Throughput"}
+    for png in figures.values():
+        width, height = Image.open(io.BytesIO(png)).size
+        assert width == 1800
+        assert height >= 600
+    assert bench_figures(report) == figures
