@@ -48,7 +48,7 @@ def test_help_loads_nothing_heavy_but_rich(tmp_path: Path) -> None:
     assert loaded_by("--help", cwd=tmp_path) & HEAVY == {"rich"}
 
 
-@pytest.mark.parametrize("verb", ["run", "train", "export", "verify", "bench", "predict"])
+@pytest.mark.parametrize("verb", ["run", "train", "export", "verify", "bench", "doctor", "predict"])
 def test_the_help_of_a_verb_loads_nothing_heavy_but_rich(verb: str, tmp_path: Path) -> None:
     assert loaded_by(verb, "--help", cwd=tmp_path) & HEAVY == {"rich"}
 

@@ -492,7 +492,7 @@ def test_an_option_left_out_is_no_change(
     assert changed.augmentation == replace(plain.augmentation, shift_px=1.5)
 
 
-@pytest.mark.parametrize("verb", ["train", "export", "verify", "bench", "predict", "run"])
+@pytest.mark.parametrize("verb", ["train", "export", "verify", "bench", "doctor", "predict", "run"])
 def test_every_verb_talks_json_and_can_be_quiet(verb: str) -> None:
     spellings = set().union(*options_of(verb).values())
     assert {"--json", "--quiet", "--bundle"} <= spellings
