@@ -192,6 +192,8 @@ def write_document(net: Net, *, name: str, golden: Golden | None) -> str:
     kernels = [_source("prelude.c"), _source("kernels.c", constants)]
     if any("winograd(" in step.body for step in steps):
         kernels.append(_source("winograd.c"))
+    if any("convolve_rows(" in step.body for step in steps):
+        kernels.append(_source("rows.c"))
     kernels.append(_source("plain.c"))
     parts = [
         title,

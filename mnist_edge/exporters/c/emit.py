@@ -31,7 +31,7 @@ from mnist_edge.exporters.c.plan import Plan, padded
 _SPREAD = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 
 # Pieces that are worked on together: more would leave the first-level cache.
-_MOST_PIECES = 12
+_MOST_PIECES = 25
 _NUMBERS_A_LINE = 8
 
 # Columns of a matrix that count as few: so many classes at most.
@@ -172,6 +172,10 @@ class _Writer:
             fast_data, fast_body = self._winograd(name, step, shape, place.row, start)
             data = f"{condition}\n{fast_data}\n#else\n{data}\n#endif"
             body = f"{condition}\n{fast_body}\n#else\n{body}\n#endif"
+        elif _suits_rows(step):
+            fast_data, fast_body = self._rows(name, step, shape, place.row, start)
+            data = f"#if LANES > 1\n{fast_data}\n#else\n{data}\n#endif"
+            body = f"#if LANES > 1\n{fast_body}\n#else\n{body}\n#endif"
         bias = define(f"{name}_bias", _padded_rows(step.bias, wide))
         results = height * width * (4 if step.pooled else 1)
         return Code(
@@ -205,6 +209,31 @@ class _Writer:
             f"        winograd({lines}, {width}, {depth}, {outputs}, {start} + y * {2 * row}, {row}, "
             f"{name}_weight, {wide}, {name}_bias,\n"
             f"                 out + y * {out_row}, {out_row}, {outputs}, {int(step.relu)}, pieces, products);"
+        )
+        return data, body
+
+    def _rows(
+        self, name: str, step: Convolution, shape: Shape, out_row: int, start: str
+    ) -> tuple[str, str]:
+        """Weights and body of the fast way to do a kernel that is three strides wide."""
+        outputs, height, width = step.shape
+        window = step.window
+        wide, length = padded(outputs), window.stride_x * shape.channels
+        taps = step.weight.transpose(2, 3, 1, 0).astype(np.float64)
+        taps = taps.reshape(window.height, 3, length, outputs)
+        exact = np.einsum("kx,yxjo->kyjo", _SPREAD, taps)
+        rows = _padded_rows(exact.astype(np.float32), wide)
+        data = define(
+            f"{name}_weight", rows, f"[4][{window.height}][{length}][{wide}], transformed"
+        )
+        lines = (2 * height - 1) * window.stride_y + window.height
+        body = (
+            f"    float slides[{lines * 3 * 2 * length * width}] ALIGNED, "
+            f"products[{8 * width * wide}] ALIGNED;\n"
+            f"    convolve_rows({height}, {width}, {outputs}, {start}, {self._view(step.source).row}, "
+            f"{window.height}, {window.stride_y}, {length},\n"
+            f"                  {name}_weight, {wide}, {name}_bias, out, {out_row}, {outputs}, "
+            f"{int(step.relu)}, slides, products);"
         )
         return data, body
 
@@ -355,6 +384,13 @@ def _suits_winograd(step: Convolution, shape: Shape) -> bool:
     window = step.window
     kernel = (window.height, window.width, window.stride_y, window.stride_x)
     return kernel == (3, 3, 1, 1) and step.pooled and step.groups == 1 and shape.channels >= 4
+
+
+def _suits_rows(step: Convolution) -> bool:
+    """With a stride of one, the sums that this adds cost what the products save."""
+    window = step.window
+    wide = window.stride_x > 1 and window.width == 3 * window.stride_x
+    return wide and step.pooled and step.groups == 1
 
 
 def _padded_rows(array: NDArray[np.float32], wide: int) -> NDArray[np.float32]:

@@ -79,7 +79,7 @@ INLINE void line(const int count, const int outputs,
     const float *in, int right, int row, int rows, int run,
     const float *weight, int wide, const float *bias, float *out, int next, int relu)
 {
-    const int vectors = VECTORS(outputs), most = count == 1 ? 4 : 3;
+    const int vectors = VECTORS(outputs), most = count == 1 ? 4 : REGISTERS < 32 ? 2 : 3;
     const int parts = (vectors + most - 1) / most, each = (vectors + parts - 1) / parts;
     int v = each * (parts - 1);
     tiles(count, vectors - v, in, right, row, rows, run, weight + v * LANES, wide,
@@ -94,7 +94,7 @@ INLINE void pooled_line(const int count, const int outputs,
     const float *in, int right, int down, int row, int rows, int run,
     const float *weight, int wide, const float *bias, float *out, int next, int relu)
 {
-    const int vectors = VECTORS(outputs), most = REGISTERS < 32 ? 3 : 4;
+    const int vectors = VECTORS(outputs), most = REGISTERS < 32 ? 2 : 4;
     const int parts = (vectors + most - 1) / most, each = (vectors + parts - 1) / parts;
     int v = each * (parts - 1);
     for (int x = 0; x < count; x++)
