@@ -33,6 +33,7 @@ BATCH_SIZE = 256
 """Pictures classified at once: enough to keep a runtime busy, few enough to stream."""
 
 _MAX_MODEL_BYTES = 1 << 30
+_INPUT_SHAPES = (IMAGE_SHAPE, (1, *IMAGE_SHAPE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,12 +269,12 @@ def _noted(prediction: Prediction, picture: Picture) -> Prediction:
 
 
 def _as_input(image: NDArray[np.generic]) -> Images:
-    if image.dtype != np.float32 or image.size != np.prod(IMAGE_SHAPE):
+    if image.dtype != np.float32 or image.shape not in _INPUT_SHAPES:
         raise BadInput(
             f"an array of {image.dtype} and shape {image.shape} is not one input of the net",
             fix="pass one picture (28, 28), or float32 (N, 1, 28, 28) to predict_images",
         )
-    return image.view(np.float32).reshape(1, *IMAGE_SHAPE)
+    return image.view(np.float32).reshape(_INPUT_SHAPES[1])
 
 
 def _load(source: Source, *, many: bool) -> tuple[Picture, ...] | MnistEdgeError:

@@ -42,6 +42,7 @@ class Answer:
         probability: of `digit`, 0 to 1.
         top: the most probable digits, the best first.
         notes: what to know before trusting the answer.
+        steps: what was done to the picture before the net saw it.
         error: what was wrong with the picture, where something was.
     """
 
@@ -52,6 +53,7 @@ class Answer:
     probability: float = 0.0
     top: tuple[Candidate, ...] = ()
     notes: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
     error: Problem | None = None
 
 
@@ -76,6 +78,7 @@ def answers(picture: str, result: FileResult, top: int) -> tuple[Answer, ...]:
                 for digit, probability in reading.prediction.top(top)
             ),
             notes=reading.prediction.notes,
+            steps=reading.picture.steps,
         )
         for position, reading in enumerate(result.readings, start=1)
     )

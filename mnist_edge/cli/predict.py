@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -19,10 +21,12 @@ from mnist_edge.cli.options import (
 )
 from mnist_edge.cli.talk import Talk, emit, emit_json
 from mnist_edge.errors import UsageError
+from mnist_edge.progress import silent
 from mnist_edge.recipes import DEFAULT_ARTIFACT, Device
 
 if TYPE_CHECKING:
     from mnist_edge.picture import Source
+    from mnist_edge.predict import FileResult
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge predict seven.png            # digit, probability, next candidates
@@ -70,6 +74,23 @@ _BatchSize: TypeAlias = Annotated[
 _Device: TypeAlias = Annotated[
     Device, typer.Option("--device", help="Where to run.", rich_help_panel=MACHINE_PANEL)
 ]
+_Show: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--show",
+        help="Print the 28x28 pixels that the net was fed, and the steps to them.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+_SaveInput: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-input",
+        metavar="FOLDER",
+        help="Save the 28x28 pixels that the net was fed, one PNG a digit.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
 _Csv: TypeAlias = Annotated[
     bool, typer.Option("--csv", help="Print one line of CSV a digit.", rich_help_panel=OUTPUT_PANEL)
 ]
@@ -85,6 +106,8 @@ def command(
     batch_size: _BatchSize = 256,
     device: _Device = "cpu",
     threads: ThreadsOption = 1,
+    show: _Show = False,
+    save_input: _SaveInput = None,
     as_csv: _Csv = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -93,8 +116,8 @@ def command(
     from mnist_edge.bundle import default_bundle_path
     from mnist_edge.predict import Predictor, predict_files
 
-    if as_csv and as_json:
-        raise UsageError("--csv and --json exclude each other", fix="give one of them")
+    if as_csv + as_json + show > 1:
+        raise UsageError("--csv, --json and --show exclude each other", fix="give one of them")
     talk = Talk(quiet=quiet)
     path = bundle or default_bundle_path()
     found: list[Answer] = []
@@ -106,20 +129,50 @@ def command(
         if as_csv:
             emit(CSV_HEADER)
         sources = _sources(pictures)
-        for result in predict_files(predictor, sources, many=many, batch_size=batch_size):
-            if result.error is not None:
-                talk.complain(result.error)
-            for answer in answers(_name(result.source), result, top):
-                found.append(answer)
-                if as_csv:
-                    emit(csv_line(answer))
-                elif not as_json and answer.error is None:
-                    emit(line(answer))
+        # On a terminal the results themselves show how far it is.
+        bar = len(sources) > batch_size and not sys.stdout.isatty()
+        with talk.progress("predict") if bar else nullcontext(silent) as progress:
+            for result in predict_files(
+                predictor, sources, many=many, batch_size=batch_size, progress=progress
+            ):
+                if result.error is not None:
+                    talk.complain(result.error)
+                new = answers(_name(result.source), result, top)
+                for answer in new:
+                    if as_csv:
+                        emit(csv_line(answer))
+                    elif not as_json and answer.error is None:
+                        emit(line(answer))
+                if show:
+                    _print_input(result)
+                if save_input is not None:
+                    _write_input(result, save_input, start=len(found))
+                found += new
     if as_json:
         document = {"model": str(path), "artifact": artifact, "answers": found}
         emit_json(codec.dumps(document))
     if any(answer.error for answer in found):
         raise typer.Exit(2)
+
+
+def _print_input(result: FileResult) -> None:
+    from mnist_edge.cli.preview import preview
+
+    for reading in result.readings:
+        emit("\n".join(preview(reading.picture, encoding=sys.stdout.encoding)))
+
+
+def _write_input(result: FileResult, folder: Path, *, start: int) -> None:
+    """Save what the net was fed; the number of the answer keeps namesakes apart."""
+    from PIL import Image
+
+    from mnist_edge.storage import atomic_write
+
+    stem = Path(_name(result.source)).stem.strip("-") or "stdin"
+    for number, reading in enumerate(result.readings, start=start + 1):
+        buffer = io.BytesIO()
+        Image.fromarray(reading.picture.pixels).save(buffer, "PNG")
+        atomic_write(folder / f"{number:05}-{stem}.png", buffer.getvalue())
 
 
 def _sources(pictures: list[str]) -> list[Source]:

@@ -51,11 +51,11 @@ def _one(random: Random) -> Skeleton:
         return [[top, foot]]
     reach = u(0.1, 0.6)
     drop = reach * u(0.5, 0.7) + u(0.0, 0.2)  # with a flatter flag it is a 7
-    if style < 0.3:  # the flag is as long as the stem
+    if style < 0.35:  # the flag is as long as the stem
         drop = u(0.5, 0.95)
     flag = (top[0] - reach, top[1] + drop)
     rise = ((flag[0] + top[0]) / 2 + u(-0.02, 0.08), (flag[1] + top[1]) / 2 + u(-0.05, 0.06))
-    peak = [top] if random.random() < 0.3 else corner(*top)
+    peak = [top] if random.random() < 0.45 else corner(*top)
     strokes = [[flag, rise, *peak, foot]]
     if style > 0.55:
         left, right, tilt = u(0.08, 0.35), u(0.08, 0.4), u(-0.06, 0.06)
@@ -109,7 +109,7 @@ def _four(random: Random) -> Skeleton:
     if style < 0.85:
         return [left, [(stem_x + u(-0.02, 0.08), high), foot]]
     # In one stroke: from the end of the bar up and straight down.
-    peak = (stem_x + u(0.0, 0.08), u(0.15, 0.4))
+    peak = (stem_x + u(0.0, 0.08), bar - u(0.06, 0.4))
     return [[*left[:-1], (stem_x - 0.04, bar - u(0.0, 0.08)), *corner(*peak), foot]]
 
 
@@ -130,7 +130,7 @@ def _five(random: Random) -> Skeleton:
 
 def _six(random: Random) -> Skeleton:
     u, style = random.uniform, random.random()
-    rx, ry = u(0.17, 0.32), u(0.16, 0.26)
+    rx, ry = u(0.12, 0.34), u(0.14, 0.27)
     y = 0.98 - ry
     top = (u(0.45, 0.85), u(0.0, 0.06))
     left = 0.5 - rx
@@ -149,8 +149,8 @@ def _seven(random: Random) -> Skeleton:
     top = [(left, y + tilt), *corner(right, y - tilt)]
     if style < 0.4:  # a serif, or a wave
         middle, wave = (left + right) / 2, u(-0.02, 0.14)
-        if style < 0.1:  # as deep as a V
-            wave, right = u(0.14, 0.3), right - u(0.0, 0.15)
+        if style < 0.15:  # as deep as a V
+            wave, right = u(0.14, 0.34), right - u(0.0, 0.15)
         serif = (left - u(0.0, 0.12), y + u(0.08, 0.32))
         top = [serif, *corner(left, y), (middle, y + wave), *corner(right, y - tilt)]
     foot = (u(0.25, 0.6), u(0.95, 1.0))
@@ -169,7 +169,7 @@ def _seven(random: Random) -> Skeleton:
 
 def _eight(random: Random) -> Skeleton:
     u, style = random.uniform, random.random()
-    waist, upper, lower = u(0.4, 0.54), u(0.13, 0.32), u(0.16, 0.38)
+    waist, upper, lower = u(0.4, 0.56), u(0.08, 0.34), u(0.12, 0.4)
     if style < 0.25:  # two circles
         first = u(-180, 0)
         return [
@@ -206,7 +206,7 @@ def _nine(random: Random) -> Skeleton:
         tail = [(right + u(-0.05, 0.04), ry * u(0.3, 1.0)), (u(0.45, right), u(0.94, 1.0))]
     elif style < 0.45:  # leaning, as a 7
         tail = [(right, ry), (right - u(0.0, 0.1), 0.6), (u(0.2, 0.45), u(0.92, 1.0))]
-    elif style < 0.65:  # curled, and bulging out below the loop as a 3 does
+    elif style < 0.7:  # curled, and bulging out below the loop as a 3 does
         leave = (0.48 + rx * u(0.2, 1.0), ry * u(1.2, 2.0))
         tip = (u(0.0, 0.3), u(0.82, 1.0))
         return [[*loop, leave, (right + u(0.0, 0.2), u(0.5, 0.75)), (u(0.4, 0.6), 0.98), tip]]

@@ -1,0 +1,232 @@
+"""What `predict` costs, beside the same job in torch.
+
+    python benchmarks/prediction.py [--bundle exports/model] [--files 10000] [--rounds 11]
+
+Three jobs, each in processes of their own, in turns:
+* one picture: whole process from start to end, wall time and peak resident memory;
+* a folder of 28x28 PNG files: whole process, files a second, decoding included;
+* one array: `Predictor` on the net's own input, against the bare session of ONNX Runtime.
+
+The torch side of the first two is the shortest script that reads pictures with Pillow, scales them
+to 28x28 and runs the TorchScript file. It does none of what makes a photo readable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from mnist_edge import codec
+from mnist_edge.bundle import Bundle, open_bundle
+from mnist_edge.machine import Machine, describe_machine, library_versions, load_average
+from mnist_edge.predict import Predictor
+from mnist_edge.recipes import DEFAULT_ARTIFACT
+from mnist_edge.signature import INPUT_NAME, SIDE, to_images
+from mnist_edge.stats import Interval, estimate_quantile, samples_needed
+from mnist_edge.storage import atomic_write
+from mnist_edge.strokes import stroke_digits
+
+OURS, TORCH = "mnist-edge predict", "bare script, TorchScript"
+PREDICTOR, BARE = "Predictor on an array", "bare ONNX Runtime session"
+
+TORCH_SCRIPT = """
+import sys, numpy, pathlib, torch
+from PIL import Image
+
+def read(path):
+    picture = Image.open(path).convert("L").resize((28, 28))
+    return numpy.asarray(picture, numpy.float32)[None] / 255
+
+torch.set_num_threads(1)
+model = torch.jit.load(sys.argv[1])
+source = pathlib.Path(sys.argv[2])
+paths = sorted(source.iterdir()) if source.is_dir() else [source]
+with torch.inference_mode():
+    for start in range(0, len(paths), 256):
+        batch = paths[start : start + 256]
+        images = torch.from_numpy(numpy.stack([read(path) for path in batch]))
+        for path, digit in zip(batch, model(images).argmax(1).tolist()):
+            print(path, digit)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One job done one way. `peak_bytes` is 0 where no process of its own was measured."""
+
+    job: str
+    way: str
+    median_s: Interval
+    peak_bytes: int
+    samples_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionReport:
+    """The rows, and what they were measured with."""
+
+    machine: Machine
+    versions: dict[str, str]
+    load_before: tuple[float, ...]
+    files: int
+    rounds: int
+    rows: tuple[Row, ...]
+
+
+def main() -> None:
+    options = _options()
+    if options.rounds < samples_needed(0.5):
+        sys.exit(f"a median needs {samples_needed(0.5)} rounds; raise --rounds")
+    bundle = open_bundle(options.bundle)
+    load = load_average() or ()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = _write_pictures(Path(scratch), options.files)
+        one = next(folder.iterdir())
+        rows = (
+            *_processes("one picture", bundle, one, options.rounds),
+            *_processes("folder", bundle, folder, options.rounds),
+            *_arrays(bundle, options.rounds),
+        )
+    report = PredictionReport(
+        machine=describe_machine(),
+        versions=library_versions(),
+        load_before=load,
+        files=options.files,
+        rounds=options.rounds,
+        rows=rows,
+    )
+    stem = report.machine.processor.lower().replace(" ", "-").replace("/", "-")
+    path = options.out or Path(__file__).parent / f"prediction-{stem}.json"
+    atomic_write(path, codec.dumps(report).encode())
+    atomic_write(path.with_suffix(".md"), markdown(report).encode())
+    print(markdown(report))
+
+
+def markdown(report: PredictionReport) -> str:
+    """The report as a page."""
+    machine = report.machine
+    names = ("torch", "onnxruntime", "numpy", "pillow")
+    versions = [f"{name} {report.versions[name]}" for name in names if name in report.versions]
+    load = f"{report.load_before[0]:.1f}" if report.load_before else "unknown"
+    page = f"""# Prediction: a picture, a folder, an array
+
+* Machine: {machine.processor}, {machine.usable_threads} usable threads, load {load} before
+* Versions: {", ".join(versions)}
+* n = {report.rounds} interleaved rounds; medians with 99 % intervals
+* The folder holds {report.files:,} drawn 28×28 PNG files
+
+| job | way | median | interval | a second | peak memory |
+|---|---|---:|---:|---:|---:|
+"""
+    for row in report.rows:
+        unit, factor = ("µs", 1e6) if row.job == "array" else ("s", 1)
+        times = (row.median_s.value, row.median_s.low, row.median_s.high)
+        value, low, high = (f"{factor * time_s:.3g}" for time_s in times)
+        count = report.files if row.job == "folder" else 1
+        memory = f"{row.peak_bytes / 1e6:.0f} MB" if row.peak_bytes else ""
+        page += (
+            f"| {row.job} | {row.way} | {value} {unit} | {low} to {high} | "
+            f"{count / row.median_s.value:,.0f} | {memory} |\n"
+        )
+    return page
+
+
+def _processes(job: str, bundle: Bundle, source: Path, rounds: int) -> tuple[Row, ...]:
+    """A job in whole processes, ours and torch's in turns."""
+    script = bundle.path / bundle.artifact("torchscript-float32").file
+    product = [sys.executable, "-m", "mnist_edge", "predict", "--bundle", str(bundle.path), "--csv"]
+    commands = {
+        OURS: [*product, str(source)],
+        TORCH: [sys.executable, "-W", "ignore", "-c", TORCH_SCRIPT, str(script), str(source)],
+    }
+    for command in commands.values():
+        _timed(command)
+    samples: dict[str, list[tuple[float, int]]] = {way: [] for way in commands}
+    for number in range(rounds):
+        for way in sorted(commands, reverse=bool(number % 2)):
+            samples[way].append(_timed(commands[way]))
+    return tuple(
+        _row(job, way, [s for s, _ in found], peak_bytes=max(peak for _, peak in found))
+        for way, found in samples.items()
+    )
+
+
+def _arrays(bundle: Bundle, rounds: int) -> tuple[Row, ...]:
+    """One digit as an array, in this process: each sample is the mean of many calls."""
+    digits, _ = stroke_digits(64, seed=1)
+    images = to_images(digits)
+    calls: dict[str, Callable[[int], object]] = {}
+    with Predictor.load(bundle.path) as predictor:
+        import onnxruntime as ort  # not before our backend has switched its telemetry off
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = ort.InferenceSession(bundle.read(bundle.artifact(DEFAULT_ARTIFACT)), options)
+        calls[PREDICTOR] = lambda i: predictor(images[i % 64])
+        calls[BARE] = lambda i: session.run(None, {INPUT_NAME: images[i % 64 : i % 64 + 1]})
+        samples: dict[str, list[float]] = {way: [] for way in calls}
+        for number in range(1 + rounds):
+            for way in sorted(calls, reverse=bool(number % 2)):
+                duration_s = _mean_s(calls[way], 2000)
+                if number:  # the first round warms up
+                    samples[way].append(duration_s)
+    return tuple(_row("array", way, found) for way, found in samples.items())
+
+
+def _mean_s(call: Callable[[int], object], count: int) -> float:
+    start = time.perf_counter()
+    for index in range(count):
+        call(index)
+    return (time.perf_counter() - start) / count
+
+
+def _timed(command: list[str]) -> tuple[float, int]:
+    """Seconds from start to end, and the peak resident memory in bytes."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    duration_s = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(command[1:4])} failed: {said.decode()}")
+    return duration_s, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _row(job: str, way: str, samples_s: list[float], *, peak_bytes: int = 0) -> Row:
+    median = estimate_quantile(samples_s, 0.5)
+    assert median is not None  # main has seen to it that there are enough
+    return Row(job=job, way=way, median_s=median, peak_bytes=peak_bytes, samples_s=tuple(samples_s))
+
+
+def _write_pictures(scratch: Path, count: int) -> Path:
+    folder = scratch / "digits"
+    folder.mkdir()
+    drawn, _ = stroke_digits(min(count, 1000), seed=0)
+    for index in range(count):
+        Image.fromarray(drawn[index % len(drawn)]).save(folder / f"{index:05}.png")
+    assert drawn.shape[1:] == (SIDE, SIDE)
+    return folder
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--bundle", type=Path, help="with a TorchScript and an ONNX artifact")
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--out", type=Path, help="of the JSON; the Markdown stands beside it")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
