@@ -46,3 +46,10 @@ def tiny_mnist(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         fake = IdxFile(shape=pixels.shape, sha256=hashlib.sha256(raw[name]).hexdigest())
         monkeypatch.setitem(MNIST_FILES, name, fake)
     return raw
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests could not run for want of data."""
+    skipped = terminalreporter.getreports("skipped")
+    count = sum(DATA_VARIABLE in str(report.longrepr) for report in skipped)
+    terminalreporter.write_line(f"{count} tests skipped for want of data ({DATA_VARIABLE})")
