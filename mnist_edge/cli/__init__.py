@@ -160,7 +160,7 @@ def _failure(error: BaseException) -> Failure:
             context = getattr(error, "ctx", None)
             fix = f"see {context.command_path if context else PROGRAM} --help"
         case Stopped():
-            message, fix = f"stopped by {error}", "give the command again"
+            message, fix = f"stopped by {error}", "give it again (train goes on with --resume)"
             exit_code = error.exit_code
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             kind = "StorageError"
