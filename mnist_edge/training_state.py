@@ -71,11 +71,13 @@ def result(run: Run, recipe: TrainRecipe) -> nn.Sequential:
     """A copy of the model as it would be shipped now: averaged, its temperature folded in."""
     model = copy.deepcopy(run.averaged.module if recipe.average else run.model)
     assert isinstance(model, nn.Sequential)
-    last = model[-1]
-    assert isinstance(last, nn.Linear)
-    with torch.no_grad():  # softmax(logits / temperature) needs no further step (Guo et al. 2017)
-        for parameter in last.parameters():
-            parameter.div_(recipe.temperature)
+    if recipe.temperature != 1.0:
+        last = model[-1]
+        assert isinstance(last, nn.Linear)
+        # softmax(logits / temperature) then needs no further step (Guo et al. 2017).
+        with torch.no_grad():
+            for parameter in last.parameters():
+                parameter.div_(recipe.temperature)
     return model
 
 
