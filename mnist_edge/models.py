@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from safetensors.torch import load as load_safetensors
@@ -76,8 +77,8 @@ def deployable(model: nn.Sequential) -> nn.Sequential:
             continue
         if isinstance(layer, nn.BatchNorm2d) and isinstance(previous, nn.Conv2d):
             folded[-1] = fuse_conv_bn_eval(previous, layer)
-        elif isinstance(layer, nn.BatchNorm2d) and isinstance(previous, nn.MaxPool2d):
-            folded[-2] = fuse_conv_bn_eval(_before_pool(folded, layer), layer)
+        elif isinstance(layer, nn.BatchNorm2d) and _folds_before_pool(folded, layer):
+            folded[-2] = fuse_conv_bn_eval(cast("nn.Conv2d", folded[-2]), layer)
         elif isinstance(layer, nn.ReLU) and isinstance(previous, nn.MaxPool2d):
             # The same function, and runtimes fuse a ReLU with the convolution right before it.
             folded.insert(-1, layer)
@@ -106,13 +107,15 @@ def count_multiply_adds(model: nn.Sequential) -> int:
     return total
 
 
-def _before_pool(folded: list[nn.Module], normalisation: nn.BatchNorm2d) -> nn.Conv2d:
-    """The convolution that may take a normalisation which stands behind its pooling."""
-    convolution = folded[-2]
-    assert isinstance(convolution, nn.Conv2d)
-    # max(s·x) = s·max(x) for s > 0 only.
-    assert bool((normalisation.weight > 0).all())
-    return convolution
+def _folds_before_pool(folded: list[nn.Module], normalisation: nn.BatchNorm2d) -> bool:
+    """Whether the last two layers are a convolution that may take it, and a max pooling."""
+    return (
+        len(folded) > 1
+        and isinstance(folded[-2], nn.Conv2d)
+        and isinstance(folded[-1], nn.MaxPool2d)
+        # max(s·x) = s·max(x) for s > 0 only.
+        and bool((normalisation.weight > 0).all())
+    )
 
 
 def _strided(factor: int, convolution: nn.Conv2d) -> nn.Conv2d:

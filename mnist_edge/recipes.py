@@ -31,8 +31,8 @@ DEFAULT_OPSET = 18
 OPSETS = range(18, 22)
 
 MATRIX: dict[Format, tuple[Precision, ...]] = {
-    "torchscript": ("float32", "int8-dynamic"),
-    "onnx": ("float32", "int8-dynamic"),
+    "torchscript": ("float32", "float16", "int8-dynamic"),
+    "onnx": ("float32", "float16", "int8-dynamic", "int8"),
 }
 """The pairs of format and precision that `export` can write."""
 

@@ -161,7 +161,7 @@ def export_verified(
         StorageError, MissingDependency: see there; the bundle is as it was.
     """
     with _needed_to("export"):
-        from mnist_edge.assembly import artifact_metadata, judged_artifact
+        from mnist_edge.assembly import artifact_metadata, calibration_images, judged_artifact
         from mnist_edge.exporters import export_artifact
         from mnist_edge.models import load_weights
     with lock(bundle.path):
@@ -170,6 +170,7 @@ def export_verified(
         model = load_weights(bundle.manifest.recipe, bundle.read(checkpoint))
         reference = bundle.reference()
         metadata = artifact_metadata(bundle)
+        calibration = calibration_images(bundle)
         written: list[Artifact] = []
         contents: dict[str, bytes] = {}
         failed: list[str] = []
@@ -177,7 +178,12 @@ def export_verified(
             name = f"{format_}-{precision}"
             progress(number, len(recipe.pairs), name)
             data = export_artifact(
-                model, format_=format_, precision=precision, opset=recipe.opset, metadata=metadata
+                model,
+                format_=format_,
+                precision=precision,
+                opset=recipe.opset,
+                calibration=calibration,
+                metadata=metadata,
             )
             artifact = judged_artifact(
                 data,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import torch
 from factory import RECIPE as RECIPE  # the one of its bundles
 from safetensors.torch import save as save_safetensors
@@ -15,14 +16,21 @@ from torch import nn
 from mnist_edge.exporters import export_artifact
 from mnist_edge.models import build_model
 from mnist_edge.recipes import DEFAULT_OPSET, Format, Precision
+from mnist_edge.signature import Images
 
 PAIRS: tuple[tuple[Format, Precision], ...] = (
     ("torchscript", "float32"),
+    ("torchscript", "float16"),
     ("torchscript", "int8-dynamic"),
     ("onnx", "float32"),
+    ("onnx", "float16"),
     ("onnx", "int8-dynamic"),
+    ("onnx", "int8"),
 )
 METADATA = {"recipe": "small", "checkpoint_sha256": "0" * 64}
+
+
+CALIBRATION: Images = np.random.default_rng(1).random((16, 1, 28, 28), dtype=np.float32)
 
 
 @cache
@@ -45,5 +53,10 @@ def artifact(format_: Format, precision: Precision) -> bytes:
     if format_ == "checkpoint":
         return save_safetensors(model().state_dict())
     return export_artifact(
-        model(), format_=format_, precision=precision, opset=DEFAULT_OPSET, metadata=METADATA
+        model(),
+        format_=format_,
+        precision=precision,
+        opset=DEFAULT_OPSET,
+        calibration=CALIBRATION,
+        metadata=METADATA,
     )

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -33,7 +34,9 @@ from mnist_edge.backends.torchscript import torchscript_warnings_ignored
 from mnist_edge.errors import UsageError
 from mnist_edge.exporters import export_artifact
 from mnist_edge.exporters.quantize import quantize_matrix_products
+from mnist_edge.exporters.static import quantize_statically
 from mnist_edge.metrics import sqnr_db
+from mnist_edge.models import deployable
 from mnist_edge.recipes import MATRIX, OPSETS, Format, Precision
 from mnist_edge.signature import Images
 
@@ -42,7 +45,14 @@ DIGITS: Images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float3
 
 
 def export(model: nn.Sequential, format_: Format, precision: Precision, opset: int = 18) -> bytes:
-    return export_artifact(model, format_=format_, precision=precision, opset=opset, metadata={})
+    return export_artifact(
+        model,
+        format_=format_,
+        precision=precision,
+        opset=opset,
+        calibration=exported.CALIBRATION,
+        metadata={},
+    )
 
 
 def graph_of(precision: Precision) -> Any:
@@ -95,7 +105,7 @@ def test_a_model_with_nothing_to_quantize_is_told_so(format_: Format) -> None:
 # --- ONNX -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8-dynamic"])
+@pytest.mark.parametrize("precision", MATRIX["onnx"])
 def test_the_graph_has_our_names_and_a_symbolic_batch(precision: Precision) -> None:
     graph = graph_of(precision).graph
     described = [
@@ -108,9 +118,12 @@ def test_the_graph_has_our_names_and_a_symbolic_batch(precision: Precision) -> N
     }
 
 
+@pytest.mark.parametrize("precision", ["int8-dynamic", "int8"])
 @pytest.mark.parametrize("opset", OPSETS)
-def test_the_opset_is_the_one_asked_for_with_the_oldest_ir(opset: int) -> None:
-    model = onnx.load_from_string(export(exported.model(), "onnx", "int8-dynamic", opset))
+def test_the_opset_is_the_one_asked_for_with_the_oldest_ir(
+    opset: int, precision: Precision
+) -> None:
+    model = onnx.load_from_string(export(exported.model(), "onnx", precision, opset))
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
     assert model.ir_version == {18: 8, 19: 9, 20: 9, 21: 10}[opset]
 
@@ -150,7 +163,7 @@ def test_a_model_is_traced_with_more_than_one_image(
     assert seen[0] > 1
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8-dynamic"])
+@pytest.mark.parametrize("precision", MATRIX["onnx"])
 def test_the_weights_are_in_the_file_and_nothing_lies_beside_it(
     precision: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +175,7 @@ def test_the_weights_are_in_the_file_and_nothing_lies_beside_it(
     assert [path.name for path in tmp_path.rglob("*")] == ["temporary"]
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8-dynamic"])
+@pytest.mark.parametrize("precision", MATRIX["onnx"])
 def test_the_graph_passes_the_full_checker_and_is_labelled_as_ours(precision: Precision) -> None:
     model = graph_of(precision)
     onnx.checker.check_model(model, full_check=True)
@@ -193,6 +206,62 @@ def test_a_graph_with_inferred_shapes_is_quantized() -> None:
     assert "MatMulInteger" in {node.op_type for node in quantized.graph.node}
 
 
+def test_static_int8_leaves_no_layer_in_float32() -> None:
+    graph = graph_of("int8").graph
+    made_by = {name: node.op_type for node in graph.node for name in node.output}
+    layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MaxPool")]
+    assert layers
+    for node in layers:
+        assert {made_by[name] for name in node.input} == {"DequantizeLinear"}, node.op_type
+
+
+def test_static_int8_has_a_scale_per_channel_and_weights_of_seven_bits() -> None:
+    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in graph_of("int8").graph.initializer}
+    weights = {name: value for name, value in tensors.items() if name.endswith(".weight_quantized")}
+    assert len(weights) == sum(isinstance(m, (nn.Conv2d, nn.Linear)) for m in exported.model())
+    for name, value in weights.items():
+        assert value.dtype == np.int8
+        # In 8 bits, sums of two products overflow on processors without VNNI.
+        assert np.abs(value.astype(int)).max() <= 64
+        channels = value.shape[0]
+        assert tensors[name.replace("_quantized", "_scale")].shape == (channels,)
+
+
+def test_of_three_ways_to_calibrate_the_best_is_kept_and_named() -> None:
+    told = {entry.key: entry.value for entry in graph_of("int8").metadata_props}
+    tried = {
+        name: float(decibels)
+        for name, decibels in re.findall(r"(\w+) (-?[\d.]+) dB", told["calibration_tried"])
+    }
+    assert set(tried) == {"minmax", "entropy", "percentile"}
+    assert len(set(tried.values())) > 1, "entropy searches nothing"
+    assert tried[told["calibration"]] == max(tried.values())
+    assert told["calibration_tried"].endswith("on 4 held-back training digits")
+
+
+def test_the_calibration_digits_set_the_ranges() -> None:
+    dark = quantize_statically(graph_of("float32"), exported.CALIBRATION / 2)[0]
+    assert sqnr_db(
+        float64_logits(exported.model(), DIGITS),
+        load_backend(dark.SerializeToString(), "onnx", exported.RECIPE).run(DIGITS),
+    ) < sqnr_db(
+        float64_logits(exported.model(), DIGITS),
+        load_backend(exported.artifact("onnx", "int8"), "onnx", exported.RECIPE).run(DIGITS),
+    )
+
+
+@pytest.mark.parametrize("format_", [f for f, row in MATRIX.items() if "float16" in row])
+def test_float16_halves_the_weights_and_computes_in_float32(format_: Format) -> None:
+    full, half = exported.artifact(format_, "float32"), exported.artifact(format_, "float16")
+    weights_bytes = sum(4 * p.numel() for p in deployable(exported.model()).parameters())
+    assert len(full) - len(half) > 0.4 * weights_bytes
+    rounded = deployable(exported.model())
+    for parameter in rounded.parameters():
+        parameter.copy_(parameter.half().float())
+    logits = load_backend(half, format_, exported.RECIPE).run(DIGITS)
+    np.testing.assert_allclose(logits, float64_logits(rounded, DIGITS), atol=1e-5)
+
+
 def test_an_onnx_file_tells_its_contract_and_origin_in_a_fixed_order() -> None:
     entries = [(entry.key, entry.value) for entry in graph_of("float32").metadata_props]
     assert entries == sorted(entries)
@@ -214,14 +283,14 @@ def test_nothing_but_our_labels_is_left_at_any_depth() -> None:
                     found += notes(item)
         return found
 
-    assert notes(graph_of("float32")) == ["ModelProto.metadata_props"]
-    assert notes(graph_of("int8-dynamic")) == ["ModelProto.metadata_props"]
+    for precision in MATRIX["onnx"]:
+        assert notes(graph_of(precision)) == ["ModelProto.metadata_props"]
 
 
 # --- TorchScript ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8-dynamic"])
+@pytest.mark.parametrize("precision", MATRIX["torchscript"])
 def test_a_torchscript_archive_is_stored_aligned_and_without_date(precision: Precision) -> None:
     data = exported.artifact("torchscript", precision)
     entries = zipfile.ZipFile(io.BytesIO(data)).infolist()
@@ -285,6 +354,7 @@ def test_the_same_bytes_come_again_whatever_the_process_did_before(
             format_=format_,
             precision=precision,
             opset=18,
+            calibration=exported.CALIBRATION,
             metadata=dict(reversed(exported.METADATA.items())),
         )
     finally:

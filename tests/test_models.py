@@ -117,3 +117,15 @@ def test_the_normalisation_is_inside_the_graph() -> None:
     without = build_model(dataclasses.replace(recipe, mean=0.0, std=1.0))
     images = torch.rand(2, 1, 28, 28)
     torch.testing.assert_close(with_step(images), without((images - 0.5) / 0.25))
+
+
+@pytest.mark.parametrize("gain", [-1.0, 0.0])
+def test_a_normalisation_that_turns_the_maximum_round_stays_behind_its_pooling(gain: float) -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(2)
+    nn.init.constant_(norm.weight, gain)
+    nn.init.constant_(norm.bias, 0.5)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), norm, nn.Flatten()).eval()
+    images = torch.rand(2, 1, 28, 28)
+    torch.testing.assert_close(deployable(model)(images), model(images))
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in deployable(model))

@@ -9,12 +9,14 @@ from __future__ import annotations
 from torch import nn
 
 from mnist_edge.errors import UsageError
+from mnist_edge.exporters.half import halve_initializers, halve_weights
 from mnist_edge.exporters.onnx import serialize_onnx, trace_onnx
 from mnist_edge.exporters.quantize import quantize_linear_layers, quantize_matrix_products
+from mnist_edge.exporters.static import quantize_statically
 from mnist_edge.exporters.torchscript import export_torchscript
 from mnist_edge.models import deployable
 from mnist_edge.recipes import Format, Precision
-from mnist_edge.signature import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
+from mnist_edge.signature import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images
 
 _CONTRACT = {
     "producer": "mnist-edge",
@@ -31,6 +33,7 @@ def export_artifact(
     format_: Format,
     precision: Precision,
     opset: int,
+    calibration: Images,
     metadata: dict[str, str],
 ) -> bytes:
     """The file of one artifact.
@@ -40,6 +43,8 @@ def export_artifact(
         format_: a key of `recipes.MATRIX`.
         precision: of the weights; inputs and outputs are float32.
         opset: of ONNX formats; without meaning for others.
+        calibration: (N, 1, 28, 28) training digits, N at least 4, that set the ranges of static
+            int8; without meaning for others.
         metadata: what the file shall say of its origin, beside its input and output contract.
 
     Raises:
@@ -53,8 +58,15 @@ def export_artifact(
             return export_torchscript(network, metadata)
         case "torchscript", "int8-dynamic":
             return export_torchscript(quantize_linear_layers(network), metadata)
+        case "torchscript", "float16":
+            return export_torchscript(halve_weights(network), metadata)
         case "onnx", "float32":
             return serialize_onnx(trace_onnx(network, opset), metadata)
+        case "onnx", "float16":
+            return serialize_onnx(halve_initializers(trace_onnx(network, opset)), metadata)
+        case "onnx", "int8":
+            quantized, origin = quantize_statically(trace_onnx(network, opset), calibration)
+            return serialize_onnx(quantized, metadata | origin)
         case "onnx", "int8-dynamic":
             return serialize_onnx(quantize_matrix_products(trace_onnx(network, opset)), metadata)
         case _:
