@@ -33,6 +33,7 @@ OPSETS = range(18, 22)
 MATRIX: dict[Format, tuple[Precision, ...]] = {
     "torchscript": ("float32", "float16", "int8-dynamic"),
     "onnx": ("float32", "float16", "int8-dynamic", "int8"),
+    "c": ("float32",),
 }
 """The pairs of format and precision that `export` can write."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mnist_edge.bundle import (
     Artifact,
     Bundle,
     open_bundle,
+    record,
     save_bundle,
 )
 from mnist_edge.data import DataSet, cache_dir, find_mnist, read_mnist
@@ -30,7 +32,7 @@ from mnist_edge.recipes import (
 )
 from mnist_edge.storage import atomic_write, lock
 
-SUFFIXES: dict[Format, str] = {"torchscript": ".pt", "onnx": ".onnx"}
+SUFFIXES: dict[Format, str] = {"torchscript": ".pt", "onnx": ".onnx", "c": ".c"}
 STATE = "training-state.pt"
 _FETCH_TIMEOUT_S = 20.0
 
@@ -163,6 +165,7 @@ def export_verified(
     with _needed_to("export"):
         from mnist_edge.assembly import artifact_metadata, calibration_images, judged_artifact
         from mnist_edge.exporters import export_artifact
+        from mnist_edge.exporters.c import header_of
         from mnist_edge.models import load_weights
     with lock(bundle.path):
         bundle = open_bundle(bundle.path)  # again, now that nobody else writes it
@@ -173,6 +176,7 @@ def export_verified(
         calibration = calibration_images(bundle)
         written: list[Artifact] = []
         contents: dict[str, bytes] = {}
+        headers: dict[str, bytes] = {}
         failed: list[str] = []
         for number, (format_, precision) in enumerate(recipe.pairs):
             name = f"{format_}-{precision}"
@@ -200,8 +204,11 @@ def export_verified(
             if artifact.parity.passed or recipe.allow_mismatch:
                 written.append(artifact)
                 contents[artifact.file] = data
-        bundle, card = with_model_card(bundle.with_artifacts(tuple(written)))
-        save_bundle(bundle, contents | card)
+                if format_ == "c":
+                    headers[f"{name}.h"] = header_of(data)
+        bundle = _with_extras(bundle.with_artifacts(tuple(written)), headers)
+        bundle, card = with_model_card(bundle)
+        save_bundle(bundle, contents | headers | card)
         progress(len(recipe.pairs), len(recipe.pairs), "")
     if failed:
         raise NotEquivalent(
@@ -209,6 +216,13 @@ def export_verified(
             fix="train another recipe, or keep the file, marked so, with --allow-mismatch",
         )
     return bundle, tuple(written)
+
+
+def _with_extras(bundle: Bundle, contents: dict[str, bytes]) -> Bundle:
+    """The bundle with further files, or other bytes for those that it has."""
+    kept = tuple(extra for extra in bundle.manifest.extras if extra.file not in contents)
+    added = tuple(record(file, data) for file, data in contents.items())
+    return replace(bundle, manifest=replace(bundle.manifest, extras=kept + added))
 
 
 def _fetch(progress: Progress) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from shutil import which
 from typing import cast
 
 import numpy as np
@@ -29,6 +30,10 @@ BACKENDS = [
     "torchscript-float16",
     "torchscript-int8-dynamic",
     "checkpoint-float32",
+    pytest.param(
+        "c-float32",
+        marks=pytest.mark.skipif(which("cc") is None, reason="needs a C compiler"),
+    ),
 ]
 
 
@@ -64,7 +69,7 @@ def test_logits_are_float32_of_one_row_per_image(backend: Backend, images: Image
 
 
 def test_it_says_what_it_is(backend: Backend) -> None:
-    assert backend.name in {"torch", "torchscript", "onnxruntime"}
+    assert backend.name in {"torch", "torchscript", "onnxruntime", "gcc", "clang"}
     assert backend.version[0].isdigit()
     assert backend.device == "cpu"
 

@@ -21,7 +21,7 @@ class Backend(Protocol):
     """One artifact loaded on one device. Loading is construction; there is no unloaded state.
 
     Attributes:
-        name: the runtime, in lower case: `torch`, `torchscript`, `onnxruntime`.
+        name: the runtime, in lower case: `torch`, `torchscript`, `onnxruntime`, `gcc`.
         version: of the runtime.
         device: where it proved to run.
     """
@@ -131,6 +131,10 @@ def load_backend(
                 from mnist_edge.backends.torchscript import TorchScriptBackend
 
                 return TorchScriptBackend(data, device=device, threads=threads)
+            case "c":
+                from mnist_edge.backends.c import CBackend
+
+                return CBackend(data, device=device, threads=threads)
             case _:
                 raise UsageError(
                     f"no backend runs {format_} files", fix="choose another --artifact"

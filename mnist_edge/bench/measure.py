@@ -33,6 +33,7 @@ _BACKEND_MODULES: dict[Format, str] = {
     "torchscript": "mnist_edge.backends.torchscript",
     "onnx": "mnist_edge.backends.ort",
     "ort": "mnist_edge.backends.ort",
+    "c": "mnist_edge.backends.c",
 }
 
 

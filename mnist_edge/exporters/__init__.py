@@ -10,12 +10,14 @@ from torch import nn
 
 from mnist_edge.errors import UsageError
 from mnist_edge.exporters.half import halve_initializers, halve_weights
+from mnist_edge.exporters.c import Golden, export_c
 from mnist_edge.exporters.onnx import serialize_onnx, trace_onnx
 from mnist_edge.exporters.quantize import quantize_linear_layers, quantize_matrix_products
 from mnist_edge.exporters.static import quantize_statically
 from mnist_edge.exporters.torchscript import export_torchscript
+from mnist_edge.golden import KEY, unpack_golden
 from mnist_edge.models import deployable
-from mnist_edge.recipes import Format, Precision
+from mnist_edge.recipes import Format, Precision, tolerance
 from mnist_edge.signature import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images
 
 _CONTRACT = {
@@ -69,8 +71,22 @@ def export_artifact(
             return serialize_onnx(quantized, metadata | origin)
         case "onnx", "int8-dynamic":
             return serialize_onnx(quantize_matrix_products(trace_onnx(network, opset)), metadata)
+        case "c", "float32":
+            # The graph is the onnx-float32 artifact, byte for byte, whose digest the file names.
+            graph = serialize_onnx(trace_onnx(network, opset), metadata | {"format": "onnx"})
+            return export_c(graph, name=metadata["recipe"], golden=_golden(metadata))
         case _:
             raise UsageError(
                 f"{format_} cannot hold {precision}",
                 fix="see the matrix in mnist-edge export --help",
             )
+
+
+def _golden(metadata: dict[str, str]) -> Golden | None:
+    """The digits of a C file's self-test, if the metadata hold any."""
+    if KEY not in metadata:
+        return None
+    pictures, logits = unpack_golden(metadata[KEY])
+    return Golden(
+        pictures=pictures, logits=logits, tolerance=tolerance("c", "float32").max_abs_error
+    )
