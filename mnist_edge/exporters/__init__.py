@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import nn
 
 from mnist_edge.errors import UsageError
-from mnist_edge.exporters.half import halve_initializers, halve_weights
 from mnist_edge.exporters.c import Golden, export_c
+from mnist_edge.exporters.half import halve_initializers, halve_weights
 from mnist_edge.exporters.onnx import serialize_onnx, trace_onnx
 from mnist_edge.exporters.quantize import quantize_linear_layers, quantize_matrix_products
 from mnist_edge.exporters.static import quantize_statically
