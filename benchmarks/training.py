@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 REPORT = Path(__file__).with_suffix(".json")
 OURS = ("sprint", "quick")
 THEIRS = ("lenet-dataloader", "pytorch-example")
+PATIENCE_S = 300.0
+"""A loop that has not reached 99.4 % by then is stopped after its epoch, and said to have not."""
 
 
 def main() -> None:
@@ -89,7 +91,7 @@ def run(name: str, seed: int) -> dict[str, object]:
     torch.set_num_threads(usable_threads())
     started = time.perf_counter()
     data = load_mnist(None)
-    epochs = ours(name, seed, data) if name in OURS else theirs(name, seed, data)
+    epochs = ours(name, seed, data) if name in OURS else theirs(name, seed, data, started)
     elapsed = time.perf_counter() - started
     return {
         "name": name,
@@ -124,7 +126,7 @@ class Loop(NamedTuple):
     transform: Callable[[object], Tensor]
 
 
-def theirs(name: str, seed: int, data: DataSet) -> list[tuple[float, float]]:
+def theirs(name: str, seed: int, data: DataSet, started: float) -> list[tuple[float, float]]:
     """Another's loop: the moment and the accuracy after every epoch, evaluation left out."""
     import torch
     from torch.utils.data import DataLoader, Dataset
@@ -149,7 +151,7 @@ def theirs(name: str, seed: int, data: DataSet) -> list[tuple[float, float]]:
         accuracy = evaluate(loop.model, data, loop.transform)
         lines.append((ended - evaluating, accuracy))
         evaluating += time.perf_counter() - ended
-        if accuracy >= 0.994:
+        if accuracy >= 0.994 or ended - evaluating - started > PATIENCE_S:
             break
     return lines
 

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mnist_edge import codec, figures
+from mnist_edge.catalogue import RECIPES
+from mnist_edge.figures import Figures, figures_of, load_figures, recipe_digest
+from mnist_edge.recipes import Augmentation, Claim
+
+pytestmark = pytest.mark.edge
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_digest_names_what_a_training_does() -> None:
+    recipe = RECIPES["quick"]
+    assert recipe_digest(recipe) == recipe_digest(replace(recipe, seed=7))
+    assert recipe_digest(recipe) == recipe_digest(replace(recipe, claim=Claim(project="x")))
+    assert recipe_digest(recipe) != recipe_digest(replace(recipe, epochs=3))
+    assert recipe_digest(recipe) != recipe_digest(
+        replace(recipe, augmentation=Augmentation(shift_px=0.25))
+    )
+
+
+def test_figures_belong_to_the_recipe_to_the_last_field(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = load_figures()
+    assert shipped
+    path = tmp_path / "figures.json"
+    recipe = RECIPES[shipped[0].recipe]
+    old = replace(shipped[0], digest=recipe_digest(replace(recipe, epochs=999)))
+    path.write_text(codec.dumps((old,)))
+    monkeypatch.setattr(figures, "FIGURES", path)
+    assert figures_of(recipe) is None
+
+
+def test_a_package_without_figures_shows_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "FIGURES", tmp_path / "absent.json")
+    assert load_figures() == ()
+    assert figures_of(RECIPES["quick"]) is None
+
+
+def test_every_recipe_was_measured() -> None:
+    unmeasured = [name for name, recipe in RECIPES.items() if figures_of(recipe) is None]
+    assert not unmeasured, f"run python benchmarks/accuracy.py {' '.join(unmeasured)}"
+
+
+def test_the_figures_and_the_readme_are_those_of_the_benchmarks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fails where accuracy.jsonl, latency.json or training.json is newer than what is shown."""
+    if not (ROOT / "benchmarks").exists():
+        pytest.skip("needs the benchmarks of a checkout")
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.delitem(sys.modules, "tables", raising=False)
+    import tables
+
+    assert figures.FIGURES.read_text() == tables.figures_text(), "run python benchmarks/tables.py"
+    readme = (ROOT / "README.md").read_text()
+    assert readme == tables.readme_text(), "run python benchmarks/tables.py"
+    for name in ("recipes", "seeds", "training"):
+        assert f"<!-- table: {name} -->" in readme
+
+
+def test_the_mean_and_spread_are_those_of_the_runs() -> None:
+    shown: Figures = next(f for f in load_figures() if f.recipe == "sprint")
+    lines = (ROOT / "benchmarks" / "accuracy.jsonl").read_text().splitlines()
+    runs = [json.loads(line) for line in lines]
+    accuracies = [run["accuracy"] for run in runs if run["digest"] == shown.digest]
+    assert shown.accuracy.n == len(accuracies)
+    assert shown.accuracy.mean == pytest.approx(sum(accuracies) / len(accuracies))
+    assert shown.accuracy.low == min(accuracies)
