@@ -14,6 +14,8 @@ from mnist_edge.signature import CLASSES, Labels
 # 20·log10(2**53): double precision itself; JSON has no infinity for two equal arrays.
 _MAX_DB = 320.0
 
+_BINS = 15
+
 
 def accuracy(logits: NDArray[np.floating[Any]], labels: Labels) -> float:
     """The share of rows (N, 10) whose largest logit is that of the label; N is at least 1."""
@@ -23,6 +25,20 @@ def accuracy(logits: NDArray[np.floating[Any]], labels: Labels) -> float:
 def cross_entropy(logits: NDArray[np.floating[Any]], labels: Labels) -> float:
     """Mean negative log-likelihood of the labels in nats, computed in double precision."""
     return float(-np.mean(_log_softmax(logits)[np.arange(len(labels)), labels]))
+
+
+def calibration_error(logits: NDArray[np.floating[Any]], labels: Labels) -> float:
+    """How far the largest probability is from the share of right answers, 0 to 1.
+
+    The expected calibration error over 15 bins of equal width (C. Guo et al., "On calibration of
+    modern neural networks", ICML 2017).
+    """
+    probabilities = softmax(logits)
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - right, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
 
 
 def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -85,6 +101,29 @@ def top1_margin(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     runner_up, best = np.partition(logits.astype(np.float64), -2, axis=1)[:, -2:].T
     margin: NDArray[np.float64] = best - runner_up
     return margin
+
+
+def least_cosine(
+    reference: NDArray[np.floating[Any]], candidate: NDArray[np.floating[Any]]
+) -> float:
+    """The smallest cosine of the angle between two rows of logits (N, 10); 1 for equal ones."""
+    first, second = reference.astype(np.float64), candidate.astype(np.float64)
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    products = (first * second).sum(axis=1)
+    cosines = np.divide(products, lengths, out=np.ones_like(products), where=lengths > 0)
+    return min(1.0, float(cosines.min()))
+
+
+def largest_ulp(
+    reference: NDArray[np.floating[Any]], candidate: NDArray[np.floating[Any]]
+) -> float:
+    """The largest error in units in the last place of float32, at the row's largest logit.
+
+    At each logit's own size it would say nothing: near zero any error is a million units.
+    """
+    scale = np.abs(reference).max(axis=1, keepdims=True).astype(np.float32)
+    units = np.spacing(scale).astype(np.float64)
+    return float((np.abs(candidate.astype(np.float64) - reference) / units).max())
 
 
 def sqnr_db(reference: NDArray[np.floating[Any]], candidate: NDArray[np.floating[Any]]) -> float:

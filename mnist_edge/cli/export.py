@@ -8,13 +8,14 @@ import typer
 
 from mnist_edge.cli.options import (
     BundleOption,
+    DataDirOption,
     JsonOption,
     QuietOption,
     chosen_bundle,
     given_bundle,
 )
-from mnist_edge.cli.steps import export_artifacts
-from mnist_edge.cli.talk import Talk, emit_json, emit_table
+from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
+from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.recipes import (
     DEFAULT_OPSET,
     MATRIX,
@@ -77,11 +78,21 @@ def command(
             "--allow-mismatch", help="Keep an artifact that is not equivalent, marked as such."
         ),
     ] = False,
+    verdict: Annotated[
+        bool,
+        typer.Option(
+            "--verdict/--no-verdict",
+            help="Measure whether the smaller precisions pay on this machine.",
+        ),
+    ] = True,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Export the model, and verify each artifact as it is written."""
     from mnist_edge import render
+    from mnist_edge.bundle import open_bundle
+    from mnist_edge.verify_page import quantization_table
 
     talk = Talk(quiet=quiet)
     recipe = ExportRecipe(
@@ -93,10 +104,16 @@ def command(
     # A damaged artifact is what an export mends; the weights are checked as they are read.
     chosen = chosen_bundle(bundle, talk, whole=False)
     exported, written = export_artifacts(talk, chosen, recipe)
+    weighed = None
+    if verdict and len(recipe.precisions) > 1:
+        weighed = weigh_precisions(talk, exported, known_test_set(talk, exported, data_dir))
     if as_json:
-        emit_json(render.bundle_json(exported))
+        emit_json(render.bundle_json(open_bundle(exported.path)))
     else:
         emit_table(render.artifact_table(exported.path, written))
+        if weighed:
+            emit("")
+            emit_table(quantization_table(weighed))
     talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to="name a digit")
 
 

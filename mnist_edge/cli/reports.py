@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
-    from mnist_edge.verify import VerifyReport
+    from mnist_edge.signature import RawImages
+    from mnist_edge.verify import ThoroughReport, VerifyReport
 
 
 def report_path(out: Path | None, *, bundle: str, verb: str, processor: str) -> Path:
@@ -39,6 +40,31 @@ def write_bench_page(path: Path, report: BenchReport) -> list[Path]:
     links = [(title, picture.name) for title, (picture, _) in pictures.items()]
     page = bench_markdown(report, links).encode()
     files = [*pictures.values(), (path.with_suffix(".md"), page)]
+    atomic_write_all(files)
+    return [file for file, _ in files]
+
+
+def write_verify_page(path: Path, report: ThoroughReport, images: RawImages) -> list[Path]:
+    """Write a thorough verification as JSON and Markdown, and the changed digits as a picture.
+
+    Args:
+        path: of the JSON; the others lie beside it.
+        report: what was found.
+        images: (N, 28, 28), the digits that it lists by index.
+
+    Returns:
+        The files, the JSON first.
+    """
+    from mnist_edge import codec
+    from mnist_edge.storage import atomic_write_all
+    from mnist_edge.verify_page import flip_picture, thorough_markdown
+
+    picture = path.with_name(f"{path.stem}-flips.png")
+    sheet = flip_picture(report, images)
+    page = thorough_markdown(report, picture.name if sheet else "")
+    files = [(path, codec.dumps(report).encode()), (path.with_suffix(".md"), page.encode())]
+    if sheet:
+        files.append((picture, sheet))
     atomic_write_all(files)
     return [file for file, _ in files]
 

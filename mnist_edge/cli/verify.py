@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,19 +19,35 @@ from mnist_edge.cli.options import (
     chosen_bundle,
     given_bundle,
 )
-from mnist_edge.cli.steps import known_test_set, verify_artifacts
-from mnist_edge.cli.talk import Talk, emit_json, emit_table
+from mnist_edge.cli.steps import (
+    known_test_set,
+    verify_artifacts,
+    verify_artifacts_thoroughly,
+)
+from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.recipes import Device
+
+if TYPE_CHECKING:
+    from mnist_edge.bundle import Bundle
+    from mnist_edge.data import DataSet
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge verify                           # every artifact of the bundle
 mnist-edge verify --artifact onnx-float32   # only this one
+mnist-edge verify --thorough                # every batch, thread, optimisation and kind of input
 mnist-edge verify --json > verify.json      # for a script: 1 if one differs"""
 
 
 def command(
     bundle: BundleOption = None,
     artifacts: ArtifactsOption = None,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Run each artifact in every way it may be run, and say which may be shipped.",
+        ),
+    ] = False,
     data_dir: DataDirOption = None,
     device: Annotated[
         Device,
@@ -46,11 +63,16 @@ def command(
 
     talk = Talk(quiet=quiet)
     chosen = chosen_bundle(bundle, talk)
+    data = known_test_set(talk, chosen, data_dir)
+    names = tuple(artifacts or ())
+    if thorough:
+        _thorough(talk, chosen, data, names, device, out, as_json=as_json)
+        return
     report, path = verify_artifacts(
         talk,
         chosen,
-        known_test_set(talk, chosen, data_dir),
-        artifacts=tuple(artifacts or ()),
+        data,
+        artifacts=names,
         device=device,
         threads=threads,
         out=out,
@@ -61,5 +83,33 @@ def command(
         emit_table(render.verify_table(report))
     talk.say(f"wrote {path}")
     talk.suggest(f"mnist-edge bench{given_bundle(bundle)}", to="measure their latency")
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _thorough(
+    talk: Talk,
+    bundle: Bundle,
+    data: DataSet | None,
+    artifacts: tuple[str, ...],
+    device: Device,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from mnist_edge import codec
+    from mnist_edge.verify_page import quantization_table, thorough_table
+
+    report, paths = verify_artifacts_thoroughly(
+        talk, bundle, data, artifacts=artifacts, device=device, out=out
+    )
+    if as_json:
+        emit_json(codec.dumps(report))
+    else:
+        if report.quantization:
+            emit_table(quantization_table(report.quantization))
+            emit("")
+        emit_table(thorough_table(report))
+    talk.say(f"wrote {' and '.join(map(str, paths))}")
     if not report.passed:
         raise typer.Exit(1)

@@ -1,0 +1,207 @@
+"""One verification: every artifact over the reference digits, and over the test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.backends import open_backend, reference_logits
+from mnist_edge.bundle import CHECKPOINT, Artifact, Bundle
+from mnist_edge.data import DataSet
+from mnist_edge.errors import BadInput, DeviceUnavailable, MissingDependency, MnistEdgeError
+from mnist_edge.machine import describe_machine, library_versions
+from mnist_edge.progress import Progress, silent
+from mnist_edge.recipes import Device, tolerance
+from mnist_edge.signature import Images, Labels, Logits, to_images
+from mnist_edge.verify.compare import compare
+from mnist_edge.verify.report import Source, Status, VerifyReport, VerifyRow
+from mnist_edge.verify.running import is_batch_invariant, run_in_batches
+
+# Memory stays small, and progress is told some twenty times a test set.
+_BATCH_SIZE = 500
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Digits with the checkpoint's answers, in double precision."""
+
+    source: Source
+    images: Images
+    labels: Labels
+    logits: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The logits of one artifact for one sample, as it is deployed."""
+
+    artifact: str
+    sample: Sample
+    logits: Logits
+
+
+@dataclass
+class _Meter:
+    """Counts images for a `Progress`."""
+
+    progress: Progress
+    total: int
+    note: str
+    done: int = 0
+
+    def __call__(self, images: int) -> None:
+        self.done += images
+        self.progress(self.done, self.total, self.note)
+
+
+def verify(
+    bundle: Bundle,
+    *,
+    data: DataSet | None = None,
+    artifacts: tuple[str, ...] = (),
+    device: Device = "cpu",
+    threads: int = 1,
+    progress: Progress = silent,
+) -> VerifyReport:
+    """Compare artifacts with the checkpoint.
+
+    Args:
+        bundle: all its files must be whole.
+        data: its test set is run too, where the checkpoint can be: that needs torch.
+        artifacts: their names; by default all of the bundle.
+        device: that runs them.
+        threads: of each runtime.
+        progress: in images.
+
+    Raises:
+        DigestMismatch, BundleError: a file of the bundle is damaged or missing.
+        UsageError: there is no artifact of that name.
+        DeviceUnavailable, MissingDependency: not one of the artifacts can be run here.
+    """
+    report, _ = run_samples(
+        bundle, data=data, artifacts=artifacts, device=device, threads=threads, progress=progress
+    )
+    return report
+
+
+def run_samples(
+    bundle: Bundle,
+    *,
+    data: DataSet | None,
+    artifacts: tuple[str, ...],
+    device: Device,
+    threads: int,
+    progress: Progress,
+) -> tuple[VerifyReport, tuple[Answers, ...]]:
+    """`verify`, with the logits that it judged; none of what could not be run."""
+    names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
+    chosen = [bundle.artifact(name) for name in names]
+    for record in bundle.manifest.records:
+        bundle.read(record)  # refuse a damaged file before time is spent on the others
+
+    stored = bundle.reference()
+    tested = 0 if data is None else len(data.test_labels)
+    meter = _Meter(progress, tested + len(chosen) * (len(stored.labels) + tested), "checkpoint")
+    samples = [Sample("reference", to_images(stored.images), stored.labels, stored.logits)]
+    no_test_set: MissingDependency | None = None
+    if data is not None:
+        try:
+            samples.append(_test_set(bundle, data, threads, meter))
+        except MissingDependency as error:
+            no_test_set = error
+
+    rows: list[VerifyRow] = []
+    answers: list[Answers] = []
+    refusals: list[MnistEdgeError] = []
+    for artifact in chosen:
+        meter.note = artifact.name
+        try:
+            checked = _check(bundle, artifact, samples, device, threads, meter)
+            rows += checked[0]
+            answers += checked[1]
+        except (DeviceUnavailable, MissingDependency) as error:
+            refusals.append(error)
+            rows += [_without_figures(artifact, s.source, "not checked", error) for s in samples]
+        if no_test_set:
+            rows.append(_without_figures(artifact, "test set", "not checked", no_test_set))
+    if len(refusals) == len(chosen):
+        raise refusals[0]
+    progress(meter.total, meter.total)
+    return _report(bundle, data, device, threads, tuple(rows)), tuple(answers)
+
+
+def _report(
+    bundle: Bundle,
+    data: DataSet | None,
+    device: Device,
+    threads: int,
+    rows: tuple[VerifyRow, ...],
+) -> VerifyReport:
+    return VerifyReport(
+        schema=1,
+        bundle=bundle.path.resolve().name,
+        data=f"{data.name} sha256:{data.sha256}" if data else "",
+        device=device,
+        threads=threads,
+        machine=describe_machine(),
+        versions=library_versions(),
+        float32_error=bundle.artifact(CHECKPOINT).parity.max_abs_error,
+        rows=rows,
+    )
+
+
+def _test_set(bundle: Bundle, data: DataSet, threads: int, meter: _Meter) -> Sample:
+    images = to_images(data.test_images)
+    logits = reference_logits(bundle, images, threads=threads, on_batch=meter)
+    return Sample("test set", images, data.test_labels, logits)
+
+
+def _check(
+    bundle: Bundle,
+    artifact: Artifact,
+    samples: list[Sample],
+    device: Device,
+    threads: int,
+    meter: _Meter,
+) -> tuple[list[VerifyRow], list[Answers]]:
+    gate = tolerance(artifact.format, artifact.precision, device)
+    rows, answers = [], []
+    try:
+        with open_backend(bundle, artifact, device=device, threads=threads) as backend:
+            invariant = is_batch_invariant(backend, samples[0].images)
+            # As it is deployed: `predict` runs what is not invariant one picture at a time.
+            batch_size = _BATCH_SIZE if invariant else 1
+            for sample in samples:
+                logits = run_in_batches(backend, sample.images, batch_size, on_batch=meter)
+                answers.append(Answers(artifact.name, sample, logits))
+                parity = compare(logits, sample.logits, sample.labels, gate)
+                rows.append(
+                    VerifyRow(
+                        artifact=artifact.name,
+                        backend=f"{backend.name} {backend.version}",
+                        source=sample.source,
+                        status="equivalent" if parity.passed else "differs",
+                        reason=parity.reason,
+                        parity=parity,
+                        batch_invariant=invariant,
+                    )
+                )
+    except BadInput as error:  # the very bytes that were exported, and yet no classifier
+        return [_without_figures(artifact, s.source, "differs", error) for s in samples], []
+    return rows, answers
+
+
+def _without_figures(
+    artifact: Artifact, source: Source, status: Status, error: MnistEdgeError
+) -> VerifyRow:
+    return VerifyRow(
+        artifact=artifact.name,
+        backend="",
+        source=source,
+        status=status,
+        reason=str(error),
+        parity=None,
+        batch_invariant=None,
+    )
