@@ -28,14 +28,14 @@ from mnist_edge.data import load_mnist
 from mnist_edge.errors import MnistEdgeError
 from mnist_edge.machine import Machine, describe_machine, library_versions
 from mnist_edge.picture import to_picture
-from mnist_edge.plots.style import BLUE, GREEN, GREY, ORANGE, VERMILION, png, show_percent, styled
+from mnist_edge.plots.style import BLUE, FAINT, GREEN, GREY, VERMILION, png, show_percent, styled
 from mnist_edge.recipes import DEFAULT_ARTIFACT
 from mnist_edge.signature import SIDE, Images, Labels, RawImages, to_images
 from mnist_edge.storage import atomic_write
 
 Distort = Callable[[Image.Image, float, np.random.Generator], Image.Image]
 
-_COLOURS = (BLUE, VERMILION, GREEN, ORANGE, GREY)
+_COLOURS = (BLUE, VERMILION, GREEN, GREY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,10 +204,13 @@ def markdown(report: RobustnessReport) -> str:
 @styled()
 def figure(report: RobustnessReport) -> bytes:
     """One panel a distortion: accuracy over its level, solid through the contract, dashed bare."""
-    page = Figure(figsize=(13, 6.5), layout="constrained")
+    # What names the same digits everywhere would only hide the line beneath.
+    others = tuple(dict.fromkeys(row.artifact for row in report.rows if row.agreement < 1))
+    page = Figure(figsize=(13, 7), layout="constrained")
     panels = page.subplots(2, 4, sharey=True).ravel()
     for axes, (name, unit, _, _) in zip(panels, DISTORTIONS, strict=True):
-        _panel(axes, [row for row in report.rows if row.distortion == name])
+        _panel(axes, [row for row in report.rows if row.distortion == name], others)
+        axes.set_ylim(0, 1.02)
         axes.set(title=name, xlabel=unit)
         show_percent(axes)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -215,9 +218,12 @@ def figure(report: RobustnessReport) -> bytes:
     return png(page)
 
 
-def _panel(axes: Axes, rows: list[Row]) -> None:
-    artifacts = list(dict.fromkeys(row.artifact for row in rows))
-    for colour, artifact in zip(_COLOURS, artifacts, strict=False):
+def _panel(axes: Axes, rows: list[Row], others: tuple[str, ...]) -> None:
+    """float32 broad, and the others, thin, on it."""
+    for artifact, colour, width in (
+        (DEFAULT_ARTIFACT, FAINT, 7.0),
+        *((name, colour, 1.4) for name, colour in zip(others, _COLOURS, strict=False)),
+    ):
         for way, style in (("contract", "-"), ("bare", "--")):
             mine = [row for row in rows if (row.artifact, row.way) == (artifact, way)]
             axes.plot(
@@ -225,8 +231,7 @@ def _panel(axes: Axes, rows: list[Row]) -> None:
                 [row.accuracy for row in mine],
                 style,
                 color=colour,
-                marker="o",
-                markersize=3.5,
+                linewidth=width,
                 label=f"{artifact}, {way}",
             )
 

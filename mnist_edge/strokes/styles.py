@@ -149,16 +149,16 @@ def _seven(random: Random) -> Skeleton:
     top = [(left, y + tilt), *corner(right, y - tilt)]
     if style < 0.4:  # a serif, or a wave
         middle, wave = (left + right) / 2, u(-0.02, 0.14)
-        if style < 0.15:  # as deep as a V
-            wave, right = u(0.14, 0.34), right - u(0.0, 0.15)
-        serif = (left - u(0.0, 0.12), y + u(0.08, 0.32))
+        if style < 0.2:  # as deep as a V
+            wave, right = u(0.14, 0.4), right - u(0.0, 0.2)
+        serif = (left - u(0.0, 0.15), y + u(0.08, 0.4))
         top = [serif, *corner(left, y), (middle, y + wave), *corner(right, y - tilt)]
-    foot = (u(0.25, 0.6), u(0.95, 1.0))
+    foot = (u(0.25, 0.7), u(0.95, 1.0))
     share = u(0.4, 0.6)
     bend = (foot[0] + (right - foot[0]) * share + u(-0.1, 0.04), 0.55)
     strokes = [[*top, bend, foot]]
     if random.random() < 0.6:
-        height, tilt = u(0.4, 0.66), u(-0.08, 0.1)
+        height, tilt = u(0.4, 0.74), u(-0.1, 0.1)
         # Where the stem passes: the bar crosses it there.
         x = right + (foot[0] - right) * (height - y) / (foot[1] - y)
         strokes.append(
@@ -206,10 +206,14 @@ def _nine(random: Random) -> Skeleton:
         tail = [(right + u(-0.05, 0.04), ry * u(0.3, 1.0)), (u(0.45, right), u(0.94, 1.0))]
     elif style < 0.45:  # leaning, as a 7
         tail = [(right, ry), (right - u(0.0, 0.1), 0.6), (u(0.2, 0.45), u(0.92, 1.0))]
-    elif style < 0.7:  # curled, and bulging out below the loop as a 3 does
-        leave = (0.48 + rx * u(0.2, 1.0), ry * u(1.2, 2.0))
-        tip = (u(0.0, 0.3), u(0.82, 1.0))
-        return [[*loop, leave, (right + u(0.0, 0.2), u(0.5, 0.75)), (u(0.4, 0.6), 0.98), tip]]
+    elif style < 0.75:  # a small loop, the tail bulging out below it as a 3 does
+        small = u(0.5, 1.0)
+        rx, ry = rx * small, ry * small
+        loop = arc(0.48, ry, rx, ry, start, start - u(280, 420))
+        leave = (0.48 + rx * u(0.2, 1.0), ry * u(1.0, 2.0))
+        bulge = (right + u(-0.08, 0.15), u(0.5, 0.8))
+        low = corner(u(0.45, 0.7), 0.98) if random.random() < 0.4 else [(u(0.4, 0.6), 0.98)]
+        return [[*loop, leave, bulge, *low, (u(-0.05, 0.3), u(0.8, 1.0))]]
     else:  # curled
         low = (u(0.4, 0.6), u(0.9, 1.0))
         tip = (low[0] - u(0.12, 0.4), low[1] - u(-0.03, 0.22))
