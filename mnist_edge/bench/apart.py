@@ -24,7 +24,17 @@ _WORKER = "mnist_edge.bench.worker"
 
 def run_apart(job: Job) -> Run | Failure:
     """Measure in a fresh process; a crash or a time-out is an answer, too."""
-    command = [sys.executable, "-P", "-m", _WORKER]
+    return run_worker(job, [sys.executable, "-P", "-m", _WORKER])
+
+
+def run_worker(job: Job, command: list[str], *, path: tuple[Path, ...] = ()) -> Run | Failure:
+    """Hand a job to any Python program that takes it on stdin and gives a Run on stdout.
+
+    Args:
+        job: what to measure.
+        command: the program.
+        path: folders from which it imports, after this package's own.
+    """
     try:
         done = subprocess.run(
             command,
@@ -33,7 +43,7 @@ def run_apart(job: Job) -> Run | Failure:
             encoding="utf-8",
             errors="replace",
             timeout=job.recipe.timeout_s,
-            env=os.environ | _environment(job.subject.threads),
+            env=os.environ | _environment(job.subject.threads, path),
         )
     except subprocess.TimeoutExpired:
         reason = f"no answer within {job.recipe.timeout_s:g} s; raise --timeout"
@@ -45,12 +55,15 @@ def run_apart(job: Job) -> Run | Failure:
     return Failure(absent=False, reason=_crash(done.returncode, done.stderr))
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(threads: int, path: tuple[Path, ...]) -> dict[str, str]:
     pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     # The package is found where the parent found it, installed or not.
-    here = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-    return dict.fromkeys(pools, str(threads)) | {"PYTHONPATH": path, "ORT_DISABLE_TELEMETRY": "1"}
+    folders = [str(folder) for folder in (Path(__file__).parents[2], *path)]
+    places = os.pathsep.join(filter(None, (*folders, os.environ.get("PYTHONPATH"))))
+    return dict.fromkeys(pools, str(threads)) | {
+        "PYTHONPATH": places,
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
 
 
 def _crash(code: int, stderr: str) -> str:

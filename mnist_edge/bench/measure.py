@@ -31,8 +31,10 @@ from mnist_edge.signature import to_images
 _BACKEND_MODULES: dict[Format, str] = {
     "checkpoint": "mnist_edge.backends.eager",
     "torchscript": "mnist_edge.backends.torchscript",
+    "pt2": "mnist_edge.backends.program",
     "onnx": "mnist_edge.backends.ort",
     "ort": "mnist_edge.backends.ort",
+    "c": "mnist_edge.backends.c",
     "c": "mnist_edge.backends.c",
 }
 

@@ -10,14 +10,14 @@ from mnist_edge.bench_page import tables
 from mnist_edge.bench_page.sentences import claim, doubts, method, sentences
 from mnist_edge.render import Table, markdown
 
-__all__ = ["bench_markdown", "bench_table"]
+__all__ = ["bench_markdown", "bench_table", "context", "listed"]
 
 
 def bench_table(report: BenchReport) -> Table:
     """The ranking, with a sentence per row below it."""
     machine = report.machine
-    context = f"{machine.processor}, {machine.usable_threads} usable threads, {machine.system}"
-    notes = (*sentences(report), *doubts(report), method(report), f"{context}; {report.data}")
+    place = f"{machine.processor}, {machine.usable_threads} usable threads, {machine.system}"
+    notes = (*sentences(report), *doubts(report), method(report), f"{place}; {report.data}")
     return replace(tables.ranking(report), notes=notes)
 
 
@@ -29,9 +29,9 @@ def bench_markdown(report: BenchReport, figures: Sequence[tuple[str, str]] = ())
         figures: title and file name of each picture that lies beside the page.
     """
     parts = [
-        f"# Benchmark of {report.bundle}\n\n{claim(report)}.\n\n{_context(report)}",
+        f"# Benchmark of {report.bundle}\n\n{claim(report)}.\n\n{context(report)}",
         markdown(replace(tables.ranking(report), notes=())),
-        _listed([*sentences(report), *doubts(report)]),
+        listed([*sentences(report), *doubts(report)]),
     ]
     for title, table in _sections(report):
         if table.rows:
@@ -61,7 +61,8 @@ def _roof(report: BenchReport) -> str:
     )
 
 
-def _context(report: BenchReport) -> str:
+def context(report: BenchReport) -> str:
+    """Machine, versions, data and n, as a list."""
     machine, recipe = report.machine, report.recipe
     names = ("torch", "onnxruntime", "onnxruntime-gpu", "numpy")
     versions = [f"{name} {report.versions[name]}" for name in names if name in report.versions]
@@ -77,8 +78,9 @@ def _context(report: BenchReport) -> str:
         "Data": report.data,
         "n": f"{samples:,} single runs, {method(report)}; seed {recipe.seed}",
     }
-    return _listed([f"{name}: {fact}" for name, fact in facts.items() if fact])
+    return listed([f"{name}: {fact}" for name, fact in facts.items() if fact])
 
 
-def _listed(lines: Sequence[str]) -> str:
+def listed(lines: Sequence[str]) -> str:
+    """Lines as a list in Markdown."""
     return "".join(f"* {line}\n" for line in lines)
