@@ -9,8 +9,11 @@ import pytest
 
 from mnist_edge.metrics import (
     accuracy,
+    calibration_error,
     confusion,
     cross_entropy,
+    largest_ulp,
+    least_cosine,
     per_class,
     softmax,
     sqnr_db,
@@ -95,3 +98,24 @@ def test_the_difference_to_a_float32_candidate_is_taken_in_double_precision() ->
     reference = np.full((1, 10), 0.1)
     expected = 20 * math.log10(0.1 / abs(float(np.float32(0.1)) - 0.1))
     assert sqnr_db(reference, reference.astype(np.float32)) == pytest.approx(expected)
+
+
+def test_calibration_is_the_gap_between_confidence_and_accuracy() -> None:
+    sure = 100 * EYE[[0, 0, 0, 0]]
+    assert calibration_error(sure, np.zeros(4, np.int64)) == pytest.approx(0.0)
+    assert calibration_error(sure, np.array([0, 0, 0, 1])) == pytest.approx(0.25)
+    # Two bins, each a tenth off in another direction, do not cancel out.
+    logits = np.log(np.array([[0.9, *[0.1 / 9] * 9], [0.55, *[0.05] * 9]]))
+    assert calibration_error(logits, np.array([0, 1])) == pytest.approx((0.1 + 0.55) / 2)
+
+
+def test_the_least_cosine_is_that_of_the_worst_row() -> None:
+    candidate = EYE[[0, 1]] + np.array([[0.0], [1.0]], np.float32) * EYE[[0, 2]]
+    assert least_cosine(EYE[[0, 1]], candidate) == pytest.approx(math.sqrt(0.5))
+
+
+def test_a_unit_in_the_last_place_is_that_of_the_rows_largest_logit() -> None:
+    reference = np.array([[1.0, 1e-9, *[0.0] * 8]])
+    candidate = reference.copy()
+    candidate[0, 1] += 3 * 2.0**-23
+    assert largest_ulp(reference, candidate) == pytest.approx(3.0)

@@ -9,8 +9,11 @@ from mnist_edge.stats import (
     Interval,
     estimate_quantile,
     is_steady,
+    mcnemar,
+    paired_change,
     ratio_of_medians,
     samples_needed,
+    share,
 )
 
 pytestmark = pytest.mark.edge
@@ -128,3 +131,49 @@ def test_a_clock_too_coarse_for_a_run_gives_no_infinity() -> None:
     ratio = ratio_of_medians([[0.0] * 20], [[1e-6] * 20])
     assert math.isfinite(ratio.low)
     assert 0 < ratio.value < 1
+
+
+# --- shares -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("successes", "count", "low", "high"),
+    [
+        (0, 10, 0.0, 1 - 0.005**0.1),
+        (10, 10, 0.005**0.1, 1.0),
+        (1, 1, 0.005, 1.0),
+        (0, 10_000, 0.0, 1 - 0.005**1e-4),
+    ],
+)
+def test_the_interval_of_a_share_is_exact(
+    successes: int, count: int, low: float, high: float
+) -> None:
+    interval = share(successes, count)
+    assert interval.value == successes / count
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_beyond_the_limits_of_a_share_the_count_seen_has_half_a_percent_of_chance() -> None:
+    def chance(successes: int, share: float) -> float:
+        return math.comb(50, successes) * share**successes * (1 - share) ** (50 - successes)
+
+    interval = share(7, 50)
+    assert sum(chance(k, interval.low) for k in range(7, 51)) == pytest.approx(0.005)
+    assert sum(chance(k, interval.high) for k in range(8)) == pytest.approx(0.005)
+
+
+def test_mcnemars_test_is_the_two_sided_sign_test() -> None:
+    assert mcnemar(0, 0) == 1.0
+    assert mcnemar(5, 5) == 1.0
+    assert mcnemar(0, 5) == mcnemar(5, 0) == 2 / 32
+    assert mcnemar(2, 8) == pytest.approx(2 * (1 + 10 + 45) / 1024)
+    assert mcnemar(0, 10_000) < 1e-300
+
+
+def test_the_interval_of_a_paired_change_covers_the_true_change() -> None:
+    rng = np.random.default_rng(0)
+    lost, gained, _ = rng.multinomial(1000, [0.01, 0.005, 0.985], size=2000).T
+    intervals = [paired_change(int(a), int(b), 1000) for a, b in zip(lost, gained, strict=True)]
+    covered = np.mean([each.low <= -0.005 <= each.high for each in intervals])
+    assert covered > 0.98
+    assert paired_change(0, 0, 10_000).low < 0 < paired_change(0, 0, 10_000).high < 0.001
