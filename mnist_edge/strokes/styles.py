@@ -212,8 +212,8 @@ def _nine(random: Random) -> Skeleton:
         loop = arc(0.48, ry, rx, ry, start, start - u(280, 420))
         leave = (0.48 + rx * u(0.2, 1.0), ry * u(1.0, 2.0))
         bulge = (right + u(-0.08, 0.15), u(0.5, 0.8))
-        low = corner(u(0.45, 0.7), 0.98) if random.random() < 0.4 else [(u(0.4, 0.6), 0.98)]
-        return [[*loop, leave, bulge, *low, (u(-0.05, 0.3), u(0.8, 1.0))]]
+        turn = corner(u(0.45, 0.7), 0.98) if random.random() < 0.4 else [(u(0.4, 0.6), 0.98)]
+        return [[*loop, leave, bulge, *turn, (u(-0.05, 0.3), u(0.8, 1.0))]]
     else:  # curled
         low = (u(0.4, 0.6), u(0.9, 1.0))
         tip = (low[0] - u(0.12, 0.4), low[1] - u(-0.03, 0.22))
