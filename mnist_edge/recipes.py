@@ -32,6 +32,7 @@ OPSETS = range(18, 22)
 
 MATRIX: dict[Format, tuple[Precision, ...]] = {
     "torchscript": ("float32", "float16", "int8-dynamic"),
+    "pt2": ("float32", "float16"),
     "onnx": ("float32", "float16", "int8-dynamic", "int8"),
     "c": ("float32",),
 }

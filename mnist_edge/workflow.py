@@ -32,7 +32,7 @@ from mnist_edge.recipes import (
 )
 from mnist_edge.storage import atomic_write, lock
 
-SUFFIXES: dict[Format, str] = {"torchscript": ".pt", "onnx": ".onnx", "c": ".c"}
+SUFFIXES: dict[Format, str] = {"torchscript": ".pt", "pt2": ".pt2", "onnx": ".onnx", "c": ".c"}
 STATE = "training-state.pt"
 _FETCH_TIMEOUT_S = 20.0
 

@@ -22,6 +22,8 @@ PAIRS: tuple[tuple[Format, Precision], ...] = (
     ("torchscript", "float32"),
     ("torchscript", "float16"),
     ("torchscript", "int8-dynamic"),
+    ("pt2", "float32"),
+    ("pt2", "float16"),
     ("onnx", "float32"),
     ("onnx", "float16"),
     ("onnx", "int8-dynamic"),

@@ -29,6 +29,8 @@ BACKENDS = [
     "torchscript-float32",
     "torchscript-float16",
     "torchscript-int8-dynamic",
+    "pt2-float32",
+    "pt2-float16",
     "checkpoint-float32",
     pytest.param(
         "c-float32",
@@ -69,7 +71,7 @@ def test_logits_are_float32_of_one_row_per_image(backend: Backend, images: Image
 
 
 def test_it_says_what_it_is(backend: Backend) -> None:
-    assert backend.name in {"torch", "torchscript", "onnxruntime", "gcc", "clang"}
+    assert backend.name in {"torch", "torchscript", "torch.export", "onnxruntime", "gcc", "clang"}
     assert backend.version[0].isdigit()
     assert backend.device == "cpu"
 

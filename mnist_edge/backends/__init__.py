@@ -21,7 +21,7 @@ class Backend(Protocol):
     """One artifact loaded on one device. Loading is construction; there is no unloaded state.
 
     Attributes:
-        name: the runtime, in lower case: `torch`, `torchscript`, `onnxruntime`, `gcc`.
+        name: the runtime, in lower case: `torch`, `torch.export`, `onnxruntime`, `gcc` and so on.
         version: of the runtime.
         device: where it proved to run.
     """
@@ -131,6 +131,10 @@ def load_backend(
                 from mnist_edge.backends.torchscript import TorchScriptBackend
 
                 return TorchScriptBackend(data, device=device, threads=threads)
+            case "pt2":
+                from mnist_edge.backends.program import ProgramBackend
+
+                return ProgramBackend(data, device=device, threads=threads)
             case "c":
                 from mnist_edge.backends.c import CBackend
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+from mnist_edge.backends.torch_archive import check_archive
 from mnist_edge.backends.torch_module import TorchModuleBackend, claim_device, torch_reason
 from mnist_edge.errors import BadInput
 from mnist_edge.recipes import Device
@@ -35,7 +35,7 @@ class TorchScriptBackend(TorchModuleBackend):
 
     def __init__(self, data: bytes, *, device: Device = "cpu", threads: int = 1) -> None:
         claim_device(device, threads)
-        _check_archive(data)
+        check_archive(data, holds="/constants.pkl", kind="a TorchScript file", fix=_FIX)
         try:
             with torchscript_warnings_ignored():
                 module = torch.jit.load(  # type: ignore[no-untyped-call]
@@ -58,18 +58,6 @@ def torchscript_warnings_ignored() -> Iterator[None]:
             "ignore", message=r"`torch\.jit\.\w+` is (deprecated|not supported)"
         )
         yield
-
-
-def _check_archive(data: bytes) -> None:
-    try:
-        entries = zipfile.ZipFile(io.BytesIO(data)).infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise BadInput(f"not a TorchScript file: {error}", fix=_FIX) from None
-    if not any(entry.filename.endswith("/constants.pkl") for entry in entries):
-        raise BadInput("not a TorchScript file, but another zip archive", fix=_FIX)
-    # Ours are stored. Ten kilobytes of compressed zeros could unpack to gigabytes.
-    if sum(entry.file_size for entry in entries) > len(data):
-        raise BadInput("the TorchScript file is compressed", fix=_FIX)
 
 
 def _check_forward(module: torch.jit.ScriptModule) -> None:

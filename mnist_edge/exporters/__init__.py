@@ -12,6 +12,7 @@ from mnist_edge.errors import UsageError
 from mnist_edge.exporters.c import Golden, export_c
 from mnist_edge.exporters.half import halve_initializers, halve_weights
 from mnist_edge.exporters.onnx import serialize_onnx, trace_onnx
+from mnist_edge.exporters.program import export_program
 from mnist_edge.exporters.quantize import quantize_linear_layers, quantize_matrix_products
 from mnist_edge.exporters.static import quantize_statically
 from mnist_edge.exporters.torchscript import export_torchscript
@@ -62,6 +63,10 @@ def export_artifact(
             return export_torchscript(quantize_linear_layers(network), metadata)
         case "torchscript", "float16":
             return export_torchscript(halve_weights(network), metadata)
+        case "pt2", "float32":
+            return export_program(network, metadata)
+        case "pt2", "float16":
+            return export_program(halve_weights(network), metadata)
         case "onnx", "float32":
             return serialize_onnx(trace_onnx(network, opset), metadata)
         case "onnx", "float16":

@@ -6,6 +6,9 @@ import io
 import zipfile
 from collections.abc import Mapping
 
+METADATA_FILE = "mnist_edge.json"
+"""The entry below `extra/` that holds the metadata of an artifact, as JSON."""
+
 _ROOT = "archive"
 _ALIGNMENT = 64
 _LOCAL_HEADER_BYTES = 30

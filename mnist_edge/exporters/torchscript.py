@@ -13,11 +13,8 @@ import torch
 from torch import nn
 
 from mnist_edge.backends.torchscript import torchscript_warnings_ignored
-from mnist_edge.exporters.archive import read_entries, write_entries
+from mnist_edge.exporters.archive import METADATA_FILE, read_entries, write_entries
 from mnist_edge.signature import IMAGE_SHAPE
-
-METADATA_FILE = "mnist_edge.json"
-"""The entry below `extra/` that holds the metadata; `torch.jit.load(_extra_files=...)` reads it."""
 
 # torch counts the classes that a process has traced, and puts the number into their names.
 _MANGLE_IN_TEXT = re.compile(rb"\.___torch_mangle_\d+")
@@ -29,7 +26,8 @@ def export_torchscript(model: nn.Module, metadata: dict[str, str]) -> bytes:
 
     Args:
         model: on the CPU, in evaluation mode.
-        metadata: stored as JSON in `extra/mnist_edge.json`.
+        metadata: stored as JSON in `extra/mnist_edge.json`, where `torch.jit.load` finds it by
+            `_extra_files`.
     """
     example = torch.zeros(2, *IMAGE_SHAPE)
     buffer = io.BytesIO()
