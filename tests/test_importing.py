@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,13 @@ def test_the_widths_are_read_off_the_file(tmp_path: Path) -> None:
     first, second = (layer for layer in model if isinstance(layer, nn.Conv2d))
     assert torch.equal(first.weight, theirs.conv1.weight)
     assert torch.equal(second.weight, theirs.conv2.weight)
+
+
+def test_imported_weights_do_not_inherit_the_calibration_of_a_recipe(tmp_path: Path) -> None:
+    recipe = replace(RECIPES["lenet"], temperature=0.8, reject_below=0.7)
+    torch.save(build_model(recipe).state_dict(), tmp_path / "model.pth")
+    imported, _ = import_weights(tmp_path / "model.pth", recipe)
+    assert (imported.temperature, imported.reject_below) == (1.0, 0.0)
 
 
 def test_layers_of_each_kind_keep_the_order_of_the_file(tmp_path: Path) -> None:
