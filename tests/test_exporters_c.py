@@ -148,6 +148,14 @@ OPERATORS: dict[str, tuple[list[NodeProto], Weights, int]] = {
         {"w": WIDE[0], "b": WIDE[1]},
         20 * 2 * 2,
     ),
+    "a kernel three strides wide, halved": (
+        [
+            conv("a", "x", pads=[2, 2, 2, 2], strides=[2, 2]),
+            node("MaxPool", "a", kernel_shape=[2, 2], strides=[2, 2]),
+        ],
+        {"w": weights(20, 1, 6, 6), "b": WIDE[1]},
+        20 * 7 * 7,
+    ),
     "overlapping maxima with a border": (
         [node("MaxPool", "small", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])],
         {},
@@ -200,6 +208,16 @@ OPERATORS: dict[str, tuple[list[NodeProto], Weights, int]] = {
     ),
     "a sum of two, one of which is read twice": (
         [conv("a"), node("Relu", "a", out="c"), node("Add", "a", "c", out="d"), node("Relu", "d")],
+        {"w": WIDE[0], "b": WIDE[1]},
+        20 * 5 * 5,
+    ),
+    "two names for the same numbers": (
+        [
+            conv("a"),
+            node("Identity", "a", out="c"),
+            node("Relu", "c", out="d"),
+            node("Add", "a", "d"),
+        ],
         {"w": WIDE[0], "b": WIDE[1]},
         20 * 5 * 5,
     ),

@@ -43,7 +43,7 @@ class CBackend:
         compiler = find_compiler()
         library = build_library(data, compiler)
         self.name, self.version = compiler.kind, compiler.version
-        self.device = device
+        self.device: Device = device
         try:
             # PyDLL keeps the interpreter's lock: no other thread can enter the same workspace.
             classify = PyDLL(str(library))[function]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mnist_edge.exporters.c.layers import (
     PICTURE,
@@ -11,6 +12,7 @@ from mnist_edge.exporters.c.layers import (
     Net,
     Scale,
     Shape,
+    Window,
     sources,
 )
 
@@ -63,11 +65,20 @@ class Place:
         return self.start + self.copies * self.stride
 
 
+class View(NamedTuple):
+    """How a result is read: numbers from row to row, pixel to pixel, channel to channel."""
+
+    row: int
+    next: int
+    apart: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """The workspace, and what is done for a group of pictures at once.
 
     Attributes:
+        net: that is laid out.
         places: of each step, by its index; of the picture only if it must be laid out anew.
         head: the first of the matrix products that end the net.
         group: pictures that go through the head together.
@@ -75,11 +86,30 @@ class Plan:
         zeroed: how many numbers from its start must be zero beforehand, the borders being there.
     """
 
+    net: Net
     places: dict[int, Place]
     head: int
     group: int
     size: int
     zeroed: int
+
+    def shape(self, source: int) -> Shape:
+        """Of the result of a step, or of the picture."""
+        return self.net.picture if source == PICTURE else self.net.steps[source].shape
+
+    def view(self, source: int) -> View:
+        """How the result of a step is read, or the picture."""
+        if source in self.places:
+            place = self.places[source]
+            return View(place.row, place.shape.channels, 1)
+        _, height, width = self.net.picture
+        return View(width, 1, height * width)
+
+    def start(self, source: int, window: Window) -> str:
+        """`in`, moved into the border by as much as a window reaches into it."""
+        row, next_, _ = self.view(source)
+        back = window.top * row + window.left * next_
+        return f"in - {back}" if back else "in"
 
 
 def padded(count: int) -> int:
@@ -107,7 +137,7 @@ def lay_out(net: Net) -> Plan:
         places[index] = place
         end = place.end
         zeroed = end if any(border) else zeroed
-    return Plan(places=places, head=head, group=group, size=end, zeroed=zeroed)
+    return Plan(net=net, places=places, head=head, group=group, size=end, zeroed=zeroed)
 
 
 def is_large(step: object) -> bool:

@@ -1,3 +1,6 @@
+#include <stdint.h>
+#include <string.h>
+
 /* ---- Vectors ------------------------------------------------------------------------------
    As wide as the target's registers; the compiler says which it has. Wider ones would be kept in
    memory, and be ten times slower. Without vectors, or with MNIST_EDGE_SCALAR, one number. */

@@ -1,0 +1,24 @@
+#ifndef @NAME@_H
+#define @NAME@_H
+
+/* Sizes in numbers, not in bytes. A picture has its rows one after the other, white on black,
+   each pixel 0 to 1. A workspace serves one call at a time; it need not be initialised. */
+#define @NAME@_PICTURE @picture@
+#define @NAME@_CLASSES @classes@
+#define @NAME@_WORKSPACE @workspace@
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The class scores of `count` pictures, one row of @NAME@_CLASSES after the other. */
+void @name@_logits(const float *pictures, int count, float *logits, float *workspace);
+
+/* The class with the highest score. */
+int @name@_class(const float *picture, float *workspace);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

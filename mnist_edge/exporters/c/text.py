@@ -1,0 +1,88 @@
+"""C text: arrays of numbers, calls, and the description of a step."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NUMBERS_A_LINE = 8
+_WIDTH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """One step in C.
+
+    Attributes:
+        name: of the function.
+        comment: what it does, with shapes.
+        data: its weights, as definitions.
+        body: the statements of the function: from `in`, or `in0`, `in1` ..., to `out`.
+        macs: multiply-adds for one picture, without those whose result pooling would drop.
+        inputs: the names of what it reads.
+        counted: whether it is told how many pictures to work on.
+    """
+
+    name: str
+    comment: str
+    body: str
+    data: str = ""
+    macs: int = 0
+    inputs: tuple[str, ...] = ("in",)
+    counted: bool = False
+
+
+def define(name: str, array: NDArray[np.float32], shape: Sequence[int] = (), note: str = "") -> str:
+    """A constant array in C: every number with the nine digits that float32 needs.
+
+    Args:
+        name: of the array.
+        array: its numbers, in the order of memory.
+        shape: what a reader shall know of the order, outermost first.
+        note: more of that.
+    """
+    texts = [_number(value) for value in array.reshape(-1).tolist()]
+    lines = [
+        "    " + ", ".join(texts[i : i + _NUMBERS_A_LINE])
+        for i in range(0, len(texts), _NUMBERS_A_LINE)
+    ]
+    about = "".join(f"[{size}]" for size in shape) + (f", {note}" if note else "")
+    comment = f" /* {about} */" if about else ""
+    head = f"static const float {name}[{array.size}] ALIGNED = {{{comment}\n"
+    return head + ",\n".join(lines) + "\n};"
+
+
+def call(function: str, *arguments: object, indent: int = 4) -> str:
+    """The statement that calls a function, in lines that fit; a truth value becomes 0 or 1."""
+    texts = [str(int(a)) if isinstance(a, bool) else str(a) for a in arguments]
+    # Expressions stay whole: their blanks are no place to break a line.
+    joined = f"{function}({', '.join(text.replace(' ', chr(0)) for text in texts)});"
+    lines = textwrap.wrap(
+        joined,
+        _WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + len(function) + 1),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace(chr(0), " ")
+
+
+def size(shape: Sequence[int]) -> str:
+    """A shape as a reader writes it: `24 x 6 x 6`."""
+    return " x ".join(map(str, shape))
+
+
+def padded_rows(array: NDArray[np.float32], wide: int) -> NDArray[np.float32]:
+    """`array` with zeros at the end of its last axis."""
+    missing = [(0, 0)] * (array.ndim - 1) + [(0, wide - array.shape[-1])]
+    return np.pad(array, missing)
+
+
+def _number(value: float) -> str:
+    text = f"{value:.9g}"
+    return (text if "." in text or "e" in text else f"{text}.0") + "f"

@@ -1,0 +1,13 @@
+/* @name@: a net that mnist-edge wrote as C. It needs neither a runtime nor memory to allocate.
+
+   @shape@
+   @macs@ multiply-adds a picture, @parameters@ parameters, @bytes@ bytes of workspace
+   made from the ONNX graph with SHA-256 @sha256@
+
+   Build:      cc -O3 -march=native -c @name@.c       (-mcpu=native on Arm)
+   Self-test:  cc -O3 -march=native -DMNIST_EDGE_SELFTEST @name@.c && ./a.out
+   Use:        static float workspace[@NAME@_WORKSPACE];
+               int digit = @name@_class(picture, workspace);
+
+   C99 with GCC's vector types where the compiler has them; MNIST_EDGE_SCALAR does without.
+   With -std=c99, GCC wants -ffp-contract=fast, or it multiplies and adds in two steps. */
