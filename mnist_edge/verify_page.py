@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mnist_edge.render import NOTHING, Table, kilobytes, markdown, microseconds
 from mnist_edge.signature import RawImages
@@ -51,10 +52,12 @@ def quantization_table(verdict: Verdict) -> Table:
 
 def thorough_markdown(report: ThoroughReport, sheet: str = "") -> str:
     """The whole report as a page; `sheet` is the file name of the contact sheet."""
+    # The sentences stand at the top.
+    compared = replace(thorough_table(report), notes=tuple(_context(report)))
     parts = [
         f"# May these files be shipped? Bundle {report.plain.bundle}\n",
         "".join(f"- {artifact.sentence}\n" for artifact in report.artifacts),
-        f"## Against the checkpoint\n\n{markdown(thorough_table(report))}",
+        f"## Against the checkpoint\n\n{markdown(compared)}",
         "## Answers that changed\n",
         f"![The digits whose answer changed]({sheet})\n" if sheet else "",
         *_flips(report),
@@ -157,7 +160,7 @@ def _context(report: ThoroughReport) -> Iterator[str]:
         f"{', '.join(report.kinds)}"
     )
     if report.kinds == ("digits",):
-        yield "pictures other than digits were not run: the checkpoint's answers to them need torch"
+        yield "other pictures than digits were not run: that takes a checkpoint, and torch"
     yield (
         f"{machine.processor}, {plain.device}, {machine.system}, {machine.python}; "
         f"data: {plain.data.partition(' ')[0] or 'the reference of the bundle alone'}"

@@ -79,7 +79,7 @@ def _draw(
     colour = {digit.before: VERMILION, digit.after: GREEN}.get(digit.label, INK)
     axes.set_title(f"{digit.before} → {digit.after}", loc="center", size=10, color=colour, pad=3)
     axes.annotate(
-        f"is {digit.label}, led by {digit.margin:.2g}\nno. {digit.index}",
+        f"is {digit.label}, no. {digit.index}\nmargin {digit.margin:.2g}",
         (0.5, 0),
         (0, -3),
         xycoords="axes fraction",

@@ -142,8 +142,8 @@ def _inputs(bundle: Bundle) -> dict[Stratum, Inputs]:
     try:
         for kind, images in strange_images().items():
             inputs[kind] = strange_inputs(images, reference_logits(bundle, images))
-    except MissingDependency:
-        pass  # the checkpoint needs torch; its answers to the digits travel with the bundle
+    except (BadInput, MissingDependency):
+        pass  # no torch, or no checkpoint: its answers to the digits travel with the bundle
     return inputs
 
 
