@@ -24,10 +24,12 @@ from mnist_edge.machine import usable_threads
 from mnist_edge.model_card import with_model_card
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import (
+    DEFAULT_OPSET,
     DataChoice,
     DeviceChoice,
     ExportRecipe,
     Format,
+    Precision,
     TrainRecipe,
 )
 from mnist_edge.storage import atomic_write, lock
@@ -163,17 +165,13 @@ def export_verified(
         StorageError, MissingDependency: see there; the bundle is as it was.
     """
     with _needed_to("export"):
-        from mnist_edge.assembly import artifact_metadata, calibration_images, judged_artifact
-        from mnist_edge.exporters import export_artifact
+        from mnist_edge.assembly import judged_artifact
         from mnist_edge.exporters.c import header_of
-        from mnist_edge.models import load_weights
     with lock(bundle.path):
         bundle = open_bundle(bundle.path)  # again, now that nobody else writes it
         checkpoint = bundle.artifact(CHECKPOINT)
-        model = load_weights(bundle.manifest.recipe, bundle.read(checkpoint))
         reference = bundle.reference()
-        metadata = artifact_metadata(bundle)
-        calibration = calibration_images(bundle)
+        export = _exporter(bundle)
         written: list[Artifact] = []
         contents: dict[str, bytes] = {}
         headers: dict[str, bytes] = {}
@@ -181,14 +179,7 @@ def export_verified(
         for number, (format_, precision) in enumerate(recipe.pairs):
             name = f"{format_}-{precision}"
             progress(number, len(recipe.pairs), name)
-            data = export_artifact(
-                model,
-                format_=format_,
-                precision=precision,
-                opset=recipe.opset,
-                calibration=calibration,
-                metadata=metadata,
-            )
+            data = export(format_, precision, recipe.opset)
             artifact = judged_artifact(
                 data,
                 bundle.manifest.recipe,
@@ -216,6 +207,60 @@ def export_verified(
             fix="train another recipe, or keep the file, marked so, with --allow-mismatch",
         )
     return bundle, tuple(written)
+
+
+def prove_rebuildable(
+    bundle: Bundle, *, artifacts: tuple[str, ...] = (), progress: Progress = silent
+) -> tuple[str, ...]:
+    """Export artifacts again, and compare them with the bundle's byte by byte.
+
+    Returns:
+        The names of those that were made again; the checkpoint cannot be.
+
+    Raises:
+        NotEquivalent: the bytes of one differ, as they may with other versions of the libraries.
+        UsageError: there is no artifact of that name.
+        MissingDependency: torch or onnx is not installed.
+    """
+    names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
+    chosen = [bundle.artifact(name) for name in names if name != CHECKPOINT]
+    export = _exporter(bundle)
+    changed = []
+    for number, artifact in enumerate(chosen):
+        progress(number, len(chosen), artifact.name)
+        again = export(artifact.format, artifact.precision, artifact.opset or DEFAULT_OPSET)
+        if again != bundle.read(artifact):
+            changed.append(artifact.name)
+    progress(len(chosen), len(chosen), "")
+    if changed:
+        raise NotEquivalent(
+            f"{' and '.join(changed)}: made again, the bytes are others",
+            fix="compare the versions in the manifest with doctor's, or export again",
+        )
+    return tuple(artifact.name for artifact in chosen)
+
+
+def _exporter(bundle: Bundle) -> Callable[[Format, Precision, int], bytes]:
+    """What exports a bundle's model: format, precision and opset to bytes."""
+    with _needed_to("export"):
+        from mnist_edge.assembly import artifact_metadata, calibration_images
+        from mnist_edge.exporters import export_artifact
+        from mnist_edge.models import load_weights
+    model = load_weights(bundle.manifest.recipe, bundle.read(bundle.artifact(CHECKPOINT)))
+    metadata = artifact_metadata(bundle)
+    calibration = calibration_images(bundle)
+
+    def export(format_: Format, precision: Precision, opset: int) -> bytes:
+        return export_artifact(
+            model,
+            format_=format_,
+            precision=precision,
+            opset=opset,
+            calibration=calibration,
+            metadata=metadata,
+        )
+
+    return export
 
 
 def _with_extras(bundle: Bundle, contents: dict[str, bytes]) -> Bundle:

@@ -32,7 +32,7 @@ PAIRS: tuple[tuple[Format, Precision], ...] = (
 METADATA = {"recipe": "small", "checkpoint_sha256": "0" * 64}
 
 
-CALIBRATION: Images = np.random.default_rng(1).random((16, 1, 28, 28), dtype=np.float32)
+CALIBRATION: Images = np.random.default_rng(1).random((90, 1, 28, 28), dtype=np.float32)
 
 
 @cache

@@ -35,6 +35,7 @@ EPILOG = """[bold]Examples[/bold]
 mnist-edge verify                           # every artifact of the bundle
 mnist-edge verify --artifact onnx-float32   # only this one
 mnist-edge verify --thorough                # every batch, thread, optimisation and kind of input
+mnist-edge verify --rebuild                 # the same bytes again from the same weights
 mnist-edge verify --json > verify.json      # for a script: 1 if one differs"""
 
 
@@ -46,6 +47,13 @@ def command(
         typer.Option(
             "--thorough",
             help="Run each artifact in every way it may be run, and say which may be shipped.",
+        ),
+    ] = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild",
+            help="Only export each artifact again, and compare the bytes.",
         ),
     ] = False,
     data_dir: DataDirOption = None,
@@ -63,6 +71,9 @@ def command(
 
     talk = Talk(quiet=quiet)
     chosen = chosen_bundle(bundle, talk)
+    if rebuild:
+        _rebuild(talk, chosen, tuple(artifacts or ()))
+        return
     data = known_test_set(talk, chosen, data_dir)
     names = tuple(artifacts or ())
     if thorough:
@@ -85,6 +96,14 @@ def command(
     talk.suggest(f"mnist-edge bench{given_bundle(bundle)}", to="measure their latency")
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _rebuild(talk: Talk, bundle: Bundle, artifacts: tuple[str, ...]) -> None:
+    from mnist_edge.workflow import prove_rebuildable
+
+    with talk.progress("export") as progress:
+        names = prove_rebuildable(bundle, artifacts=artifacts, progress=progress)
+    talk.say(f"byte for byte the same: {', '.join(names)}")
 
 
 def _thorough(

@@ -27,7 +27,6 @@ from mnist_edge.metrics import sqnr_db
 from mnist_edge.signature import INPUT_NAME, Images
 
 _OPERATORS = ["Conv", "Gemm", "MatMul", "MaxPool", "AveragePool", "Relu", "Reshape", "Flatten"]
-_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ _METHODS = {
 
 class _Digits(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, images: Images) -> None:
-        batches = (images[i : i + _BATCH_SIZE] for i in range(0, len(images), _BATCH_SIZE))
-        self._batches: Iterator[dict[str, Images]] = ({INPUT_NAME: batch} for batch in batches)
+        # In one batch: the histograms of ONNX Runtime cannot take batches of two sizes.
+        self._batches: Iterator[dict[str, Images]] = iter([{INPUT_NAME: images}])
 
     def get_next(self) -> dict[str, Images] | None:
         return next(self._batches, None)
