@@ -355,5 +355,10 @@ SELF_TEST_RECIPE = BenchRecipe(
 )
 """`bench --self-test`."""
 
+ADVICE_RECIPE = BenchRecipe(
+    warmup_s=0.1, duration_s=0.3, min_runs=200, batch_sizes=(), rates=(), sweep_s=0.0
+)
+"""What `export` of several precisions ends with: enough for a median and its ratio."""
+
 QUICK_ARTIFACTS = ("checkpoint-float32", "onnx-float32", "onnx-int8-dynamic", "onnx-int8")
 """What `bench --quick` measures, as far as the bundle has it."""
