@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 REPORT = Path(__file__).with_suffix(".json")
 OURS = ("sprint", "quick")
 THEIRS = ("lenet-dataloader", "pytorch-example")
-PATIENCE_S = 300.0
+PATIENCE_S = 200.0
 """A loop that has not reached 99.4 % by then is stopped after its epoch, and said to have not."""
 
 
