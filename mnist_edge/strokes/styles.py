@@ -202,18 +202,18 @@ def _nine(random: Random) -> Skeleton:
     right = 0.48 + rx
     start = u(-80, 20)
     loop = arc(0.48, ry, rx, ry, start, start - u(280, 400))
-    if style < 0.3:  # straight down
+    if style < 0.22:  # straight down
         tail = [(right + u(-0.05, 0.04), ry * u(0.3, 1.0)), (u(0.45, right), u(0.94, 1.0))]
-    elif style < 0.45:  # leaning, as a 7
+    elif style < 0.35:  # leaning, as a 7
         tail = [(right, ry), (right - u(0.0, 0.1), 0.6), (u(0.2, 0.45), u(0.92, 1.0))]
     elif style < 0.75:  # a small loop, the tail bulging out below it as a 3 does
         small = u(0.5, 1.0)
         rx, ry = rx * small, ry * small
         loop = arc(0.48, ry, rx, ry, start, start - u(280, 420))
-        leave = (0.48 + rx * u(0.2, 1.0), ry * u(1.0, 2.0))
-        bulge = (right + u(-0.08, 0.15), u(0.5, 0.8))
+        leave = (0.48 + rx * u(-0.1, 1.0), ry * u(1.0, 2.1))
+        bulge = (right + u(-0.08, 0.2), u(0.5, 0.8))
         turn = corner(u(0.45, 0.7), 0.98) if random.random() < 0.4 else [(u(0.4, 0.6), 0.98)]
-        return [[*loop, leave, bulge, *turn, (u(-0.05, 0.3), u(0.8, 1.0))]]
+        return [[*loop, leave, bulge, *turn, (u(-0.05, 0.3), u(0.72, 1.0))]]
     else:  # curled
         low = (u(0.4, 0.6), u(0.9, 1.0))
         tip = (low[0] - u(0.12, 0.4), low[1] - u(-0.03, 0.22))
