@@ -143,6 +143,16 @@ OPERATORS: dict[str, tuple[list[NodeProto], Weights, int]] = {
         {"w": WIDE[0], "b": WIDE[1], "v": weights(35, 20, 3, 3)},
         35 * 7 * 7,
     ),
+    "results that can be cut into threes": (
+        [
+            conv("a", "small", pads=[1, 1, 1, 1]),
+            node("Relu", "a", out="c"),
+            helper.make_node("Conv", ["c", "v"], ["d"], pads=[1, 1, 1, 1]),
+            node("MaxPool", "d", kernel_shape=[2, 2], strides=[2, 2]),
+        ],
+        {"w": WIDE[0], "b": WIDE[1], "v": weights(35, 20, 3, 3)},
+        35 * 3 * 3,
+    ),
     "an odd size, halved": (
         [conv("a"), node("MaxPool", "a", kernel_shape=[2, 2], strides=[2, 2])],
         {"w": WIDE[0], "b": WIDE[1]},

@@ -15,6 +15,9 @@ from mnist_edge.exporters.c.text import Code, call, define, padded_rows
 # and winograd.c.
 _SPREAD = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 
+# The same of F(3, 3), over five products: see winograd3.c.
+_SPREAD3 = np.array([[3, 0, 0], [-3, -3, -3], [-1, 1, -1], [1, 2, 4], [0, 0, 6]]) / 6
+
 # Pieces of the input that are worked on together: more would leave the second-level cache.
 _MOST_PIECES = 25
 
@@ -27,7 +30,8 @@ def write_convolution(name: str, comment: str, step: Convolution, plan: Plan, pl
     outputs, height, width = step.shape
     data, body = _direct(name, step, plan, place)
     if _suits_winograd(step, shape):
-        fast = _winograd(name, step, plan, place)
+        threes = height % 3 == width % 3 == 0 and 4 * height * width <= 9 * _MOST_PIECES
+        fast = (_winograd3 if threes else _winograd)(name, step, plan, place)
         # A vector of its kernel holds neighbouring channels of one pixel.
         data, body = _either(f"LANES > 1 && LANES <= {shape.channels}", fast, (data, body))
     elif _suits_rows(step):
@@ -109,6 +113,26 @@ def _winograd(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[s
     body = (
         f"    float pieces[{count * depth}] ALIGNED, products[{count * wide}] ALIGNED;\n"
         f"    for (int y = 0; y < {height}; y += {lines})\n{statement}"
+    )
+    return define(f"{name}_weight", rows, rows.shape, "transformed"), body
+
+
+def _winograd3(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
+    """Likewise, where the results can be cut into pieces of 3×3."""
+    outputs, height, width = step.shape
+    wide, depth = padded(outputs), plan.shape(step.source).channels
+    weight = step.weight.astype(np.float64)
+    exact = np.einsum("ay,oiyx,bx->abio", _SPREAD3, weight, _SPREAD3)
+    rows = padded_rows(exact.astype(np.float32), wide)
+    count = 4 * height * width // 9
+    statement = call(
+        *("winograd3", height, width, depth, outputs, plan.start(step.source, step.window)),
+        *(plan.view(step.source).row, f"{name}_weight", wide, f"{name}_bias", "out", place.row),
+        *(outputs, step.relu, "pieces", "products", "results"),
+    )
+    body = (
+        f"    float pieces[{25 * count * depth}] ALIGNED, products[{25 * count * wide}] ALIGNED;\n"
+        f"    float results[{9 * count * wide}] ALIGNED;\n{statement}"
     )
     return define(f"{name}_weight", rows, rows.shape, "transformed"), body
 

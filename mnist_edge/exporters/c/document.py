@@ -76,6 +76,8 @@ def _kernels(steps: Sequence[Code]) -> Iterator[str]:
     yield from ("prelude.c", "kernels.c")
     if "winograd(" in bodies:
         yield "winograd.c"
+    if "winograd3(" in bodies:
+        yield "winograd3.c"
     if "convolve_rows(" in bodies:
         yield "rows.c"
     yield "plain.c"

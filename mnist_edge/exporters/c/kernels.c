@@ -26,10 +26,16 @@ INLINE void tile(const int pixels, const int vectors, const int pooled,
     EACH_PIXEL(BEGIN)
     for (int y = 0; y < rows; y++) {
         for (int j = y * row; j < y * row + run; j++) {
-            const vec w0 = load(weight);
-            const vec w1 = vectors > 1 ? load(weight + LANES) : zero;
-            const vec w2 = vectors > 2 ? load(weight + 2 * LANES) : zero;
-            const vec w3 = vectors > 3 ? load(weight + 3 * LANES) : zero;
+            vec w0 = load(weight);
+            vec w1 = vectors > 1 ? load(weight + LANES) : zero;
+            vec w2 = vectors > 2 ? load(weight + 2 * LANES) : zero;
+            vec w3 = vectors > 3 ? load(weight + 3 * LANES) : zero;
+            if (pixels > 1) {
+                KEEP(w0);
+                if (vectors > 1) KEEP(w1);
+                if (vectors > 2) KEEP(w2);
+                if (vectors > 3) KEEP(w3);
+            }
 #define STEP(p) \
             if (p < pixels) { \
                 s##p##0 += x##p[j] * w0; \
@@ -79,7 +85,7 @@ INLINE void line(const int count, const int outputs,
     const float *in, int right, int row, int rows, int run,
     const float *weight, int wide, const float *bias, float *out, int next, int relu)
 {
-    const int vectors = VECTORS(outputs), most = count == 1 ? 4 : REGISTERS < 32 ? 2 : 3;
+    const int vectors = VECTORS(outputs), most = count == 1 ? 4 : REGISTERS < 32 ? 2 : count < 7 ? 4 : 3;
     const int parts = (vectors + most - 1) / most, each = (vectors + parts - 1) / parts;
     int v = each * (parts - 1);
     tiles(count, vectors - v, in, right, row, rows, run, weight + v * LANES, wide,

@@ -64,6 +64,15 @@ INLINE vec larger(vec a, vec b) { return (vec)wasm_f32x4_pmax((v128_t)a, (v128_t
 INLINE vec larger(vec a, vec b) { return a > b ? a : b; }
 #endif
 
+/* Keep a vector in its register: GCC would rather load it again for each of its uses. */
+#if LANES > 1 && defined(__x86_64__)
+#define KEEP(x) __asm__("" : "+v"(x))
+#elif LANES > 1 && defined(__aarch64__)
+#define KEEP(x) __asm__("" : "+w"(x))
+#else
+#define KEEP(x) (void)(x)
+#endif
+
 INLINE vec finish(vec x, int relu)
 {
     const vec zero = {0};
