@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -235,3 +236,27 @@ def test_telemetry_is_off_unless_the_user_has_chosen(chosen: str | None) -> None
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == (chosen or "1")
+
+
+def test_the_answer_for_one_picture_is_not_overwritten_by_the_next() -> None:
+    backend = OrtBackend(GOOD)
+    first = backend.run(DIGIT)
+    kept = first.copy()
+    assert not np.array_equal(backend.run(DIGIT / 2), kept)
+    assert np.array_equal(first, kept)
+
+
+def test_one_picture_alone_is_answered_as_in_a_batch() -> None:
+    backend = OrtBackend(GOOD)
+    digits = np.random.default_rng(0).random((5, 1, 28, 28), np.float32)
+    alone = np.concatenate([backend.run(digits[i : i + 1]) for i in range(5)])
+    assert np.allclose(alone, backend.run(digits), atol=1e-4)
+
+
+def test_threads_of_the_caller_get_each_their_own_answer() -> None:
+    backend = OrtBackend(GOOD)
+    digits = np.random.default_rng(0).random((64, 1, 28, 28), np.float32)
+    expected = [backend.run(digits[i : i + 1]) for i in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda i: backend.run(digits[i : i + 1]), [*range(64)] * 20))
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected * 20, strict=True))

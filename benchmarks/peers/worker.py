@@ -10,9 +10,11 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from typing import TextIO
 
 from mnist_edge import codec
 from mnist_edge.bench.measure import ColdStart, Job, Run
@@ -29,7 +31,7 @@ from mnist_edge.signature import Images, Logits, to_images
 
 
 class PeerBackend:
-    """A peer's function with the manners of a backend."""
+    """A function with the manners of a backend."""
 
     device: Device = "cpu"
 
@@ -44,21 +46,32 @@ class PeerBackend:
         """See `Backend.close`."""
 
 
-def measure(job: Job, peer: str, folder: Path, *, startup_s: float) -> Run:
-    """As `mnist_edge.bench.measure.measure`, with the peer in the backend's place."""
-    module = importlib.import_module(f"peers.{peer}")
-    bundle = open_bundle(Path(job.bundle))
-    reference = bundle.reference()
+def measure_function(
+    job: Job,
+    load: Callable[[], Callable[[Images], Logits]],
+    *,
+    name: str,
+    distribution: str,
+    entered_ns: int,
+) -> Run:
+    """As `mnist_edge.bench.measure.measure`, with a function in the backend's place.
+
+    Args:
+        job: what is asked for.
+        load: imports the runtime and opens the network.
+        name: of the runtime.
+        distribution: the package whose version is reported.
+        entered_ns: `time.monotonic_ns()` when the process had begun.
+    """
+    reference = open_bundle(Path(job.bundle)).reference()
     first = to_images(reference.images[:1])
     clock = time.perf_counter_ns
     begin = clock()
-    # Its import cannot be told from its opening: both happen in `load`.
-    run = module.load(folder, job.subject.threads)
+    run = load()
     opened = clock()
     run(first)
     answered = clock()
-    distribution = module.REQUIREMENTS[0].partition("[")[0]
-    backend = PeerBackend(peer, metadata.version(distribution), run)
+    backend = PeerBackend(name, metadata.version(distribution), run)
     single = time_single(backend, reference, job.recipe, clock)
     return Run(
         backend=backend.name,
@@ -66,8 +79,8 @@ def measure(job: Job, peer: str, folder: Path, *, startup_s: float) -> Run:
         device=backend.device,
         timer_overhead_s=timer_overhead_s(clock),
         cold=ColdStart(
-            startup_s=startup_s,
-            import_s=0.0,
+            startup_s=seconds(entered_ns - job.started_ns),
+            import_s=0.0,  # cannot be told from the opening: both happen in `load`
             open_s=seconds(opened - begin),
             first_run_s=seconds(answered - opened),
         ),
@@ -77,19 +90,30 @@ def measure(job: Job, peer: str, folder: Path, *, startup_s: float) -> Run:
     )
 
 
+@contextmanager
+def result_on_stdout() -> Iterator[TextIO]:
+    """Keep stdout for the result alone: runtimes print there, too."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as result:
+        os.dup2(2, 1)
+        yield result
+
+
 def main() -> None:
     entered_ns = time.monotonic_ns()
     verb, peer, *paths = sys.argv[1:]
+    module = importlib.import_module(f"peers.{peer}")
     if verb == "convert":
-        bundle, folder = map(Path, paths)
-        importlib.import_module(f"peers.{peer}").convert(bundle, folder)
+        module.convert(*map(Path, paths))
         return
-    # Runtimes print on stdout; the result must be alone there.
-    result = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    job = codec.loads(Job, sys.stdin.read())
-    run = measure(job, peer, Path(paths[0]), startup_s=seconds(entered_ns - job.started_ns))
-    with result:
+    with result_on_stdout() as result:
+        job = codec.loads(Job, sys.stdin.read())
+        run = measure_function(
+            job,
+            lambda: module.load(Path(paths[0]), job.subject.threads),
+            name=peer,
+            distribution=module.REQUIREMENTS[0].partition("[")[0],
+            entered_ns=entered_ns,
+        )
         result.write(codec.dumps(run))
 
 

@@ -35,7 +35,6 @@ _BACKEND_MODULES: dict[Format, str] = {
     "onnx": "mnist_edge.backends.ort",
     "ort": "mnist_edge.backends.ort",
     "c": "mnist_edge.backends.c",
-    "c": "mnist_edge.backends.c",
 }
 
 
