@@ -1,6 +1,6 @@
 """Whole-process time of `mnist-edge --help` and `mnist-edge predict PICTURE`, beside torch.
 
-    python benchmarks/startup.py [PICTURE] [--bundle exports/model] [--rounds 40]
+    python benchmarks/startup.py [PICTURE] [--bundle exports/model] [--rounds 24]
 
 Every round runs each command once, in a random order that every second round repeats backwards;
 the figures are medians over the rounds. A ratio is the median over the rounds of torch's time over
@@ -184,7 +184,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("picture", nargs="?", type=Path, help="by default a drawn seven")
     parser.add_argument("--bundle", type=Path, help="with a TorchScript and an ONNX artifact")
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="of the JSON; the Markdown stands beside it")
     return parser.parse_args()

@@ -242,7 +242,7 @@ def test_the_answer_for_one_picture_is_not_overwritten_by_the_next() -> None:
     backend = OrtBackend(GOOD)
     first = backend.run(DIGIT)
     kept = first.copy()
-    assert not np.array_equal(backend.run(DIGIT / 2), kept)
+    assert not np.array_equal(backend.run(DIGIT * np.float32(0.5)), kept)
     assert np.array_equal(first, kept)
 
 

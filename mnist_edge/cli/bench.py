@@ -62,7 +62,7 @@ _Quick: TypeAlias = Annotated[
     bool, typer.Option("--quick", help="One short process per artifact: a first impression.")
 ]
 _Thorough: TypeAlias = Annotated[
-    bool, typer.Option("--thorough", help="More and longer processes: for figures to publish.")
+    bool, typer.Option("--thorough", help="More and longer processes, on one thread and on all: to publish.")
 ]
 _Processes: TypeAlias = Annotated[
     int | None, _field("--processes", "Fresh processes per artifact and device.")
@@ -172,6 +172,7 @@ def command(
     from mnist_edge import render
     from mnist_edge.bench import read_report
     from mnist_edge.bench_page import bench_table
+    from mnist_edge.machine import usable_threads
 
     if quick + thorough + self_test > 1:
         raise UsageError(
@@ -185,6 +186,8 @@ def command(
     old = read_report(compare) if compare else None
     named = SELF_TEST_RECIPE if self_test else BENCH_RECIPES[_preset(quick, thorough)]
     recipe = replace(named, **given_fields(named, context.params))
+    if thorough and not sweep_threads:
+        recipe = replace(recipe, sweep_threads=(usable_threads(),))
     if self_test:
         _test_itself(talk, chosen_bundle(bundle, talk), recipe, artifacts, as_json=as_json)
         return
