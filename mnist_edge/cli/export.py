@@ -16,6 +16,7 @@ from mnist_edge.cli.options import (
 )
 from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+from mnist_edge.errors import MissingDependency
 from mnist_edge.recipes import (
     DEFAULT_OPSET,
     MATRIX,
@@ -96,7 +97,7 @@ def command(
 
     talk = Talk(quiet=quiet)
     recipe = ExportRecipe(
-        formats=_formats(formats or ["all"]),
+        formats=_formats(formats or ["all"], talk),
         precisions=_precisions(precisions or [], quantize=quantize),
         opset=opset,
         allow_mismatch=allow_mismatch,
@@ -117,11 +118,21 @@ def command(
     talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to="name a digit")
 
 
-def _formats(asked: list[str]) -> tuple[Format, ...]:
+def _formats(asked: list[str], talk: Talk) -> tuple[Format, ...]:
     for name in asked:
         if name not in (*MATRIX, "all"):
             raise unknown_name("format", name, (*MATRIX, "all"))
-    return tuple(format_ for format_ in MATRIX if format_ in asked or "all" in asked)
+    wanted = [format_ for format_ in MATRIX if format_ in asked or "all" in asked]
+    if "c" not in asked and "c" in wanted:
+        # "all" is all that can be verified here.
+        from mnist_edge.backends.compiler import find_compiler
+
+        try:
+            find_compiler()
+        except MissingDependency as error:
+            talk.warn(f"c is left out: {error}")
+            wanted.remove("c")
+    return tuple(wanted)
 
 
 def _precisions(asked: list[str], *, quantize: bool) -> tuple[Precision, ...]:
