@@ -110,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line, without the program's name; by default this process's own.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
+    # torch's C++ side writes warnings to stderr past Python's filters; read as torch is imported.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         with _stopped_by_signals():
             return _run(words)
