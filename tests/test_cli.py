@@ -290,6 +290,13 @@ def test_help_prints_in_any_locale_and_width(settings: dict[str, str], verb: str
     assert b"\x1b[" not in done.stdout
 
 
+@pytest.mark.parametrize("verb", ["train", "import", "run"])
+def test_what_makes_a_bundle_never_writes_into_the_shipped_one(verb: str) -> None:
+    said = outside(verb, "--help", env=os.environ | {"COLUMNS": "100"}).stdout.decode()
+    assert "exports/model" in said
+    assert "the shipped one" not in said
+
+
 def test_a_terminal_of_20_columns_without_colour_gets_tables_and_bars() -> None:
     pty = pytest.importorskip("pty")
     script = (

@@ -9,10 +9,10 @@ import typer
 
 from mnist_edge.catalogue import RECIPES, train_recipe
 from mnist_edge.cli.options import (
-    BundleOption,
     DataDirOption,
     DataOption,
     JsonOption,
+    NewBundleOption,
     QuietOption,
     given_bundle,
 )
@@ -37,7 +37,7 @@ def command(
             autocompletion=lambda: list(RECIPES),
         ),
     ],
-    bundle: BundleOption = None,
+    bundle: NewBundleOption = None,
     data: DataOption = "auto",
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,

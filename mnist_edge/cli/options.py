@@ -31,6 +31,12 @@ BundleOption: TypeAlias = Annotated[
         show_default="exports/model where there is one, else the shipped one",
     ),
 ]
+NewBundleOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle", help="The folder of the bundle to write.", show_default="exports/model"
+    ),
+]
 JsonOption: TypeAlias = Annotated[
     bool,
     typer.Option(

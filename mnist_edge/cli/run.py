@@ -12,10 +12,10 @@ from mnist_edge import codec
 from mnist_edge.catalogue import DEFAULT_RECIPE, train_recipe
 from mnist_edge.cli.answers import Answer, answers, line
 from mnist_edge.cli.options import (
-    BundleOption,
     DataDirOption,
     DataOption,
     JsonOption,
+    NewBundleOption,
     QuietOption,
     RecipeOption,
     TorchThreadsOption,
@@ -55,7 +55,7 @@ class _Outcome:
 
 def command(
     recipe: RecipeOption = DEFAULT_RECIPE,
-    bundle: BundleOption = None,
+    bundle: NewBundleOption = None,
     data: DataOption = "auto",
     data_dir: DataDirOption = None,
     device: TrainDeviceOption = "auto",

@@ -10,10 +10,10 @@ import typer
 
 from mnist_edge.catalogue import DEFAULT_RECIPE, train_recipe
 from mnist_edge.cli.options import (
-    BundleOption,
     DataDirOption,
     DataOption,
     JsonOption,
+    NewBundleOption,
     QuietOption,
     RecipeOption,
     TorchThreadsOption,
@@ -105,7 +105,7 @@ _Resume: TypeAlias = Annotated[
 def command(
     context: typer.Context,
     recipe: RecipeOption = DEFAULT_RECIPE,
-    bundle: BundleOption = None,
+    bundle: NewBundleOption = None,
     architecture: _Architecture = None,
     widths: _Widths = None,
     epochs: _Epochs = None,
