@@ -241,7 +241,7 @@ def test_of_three_ways_to_calibrate_the_best_is_kept_and_named() -> None:
 
 
 def test_the_calibration_digits_set_the_ranges() -> None:
-    dark = quantize_statically(graph_of("float32"), exported.CALIBRATION / 2)[0]
+    dark = quantize_statically(graph_of("float32"), exported.CALIBRATION / np.float32(2))[0]
     assert sqnr_db(
         float64_logits(exported.model(), DIGITS),
         load_backend(dark.SerializeToString(), "onnx", exported.RECIPE).run(DIGITS),

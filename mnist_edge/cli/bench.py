@@ -62,7 +62,8 @@ _Quick: TypeAlias = Annotated[
     bool, typer.Option("--quick", help="One short process per artifact: a first impression.")
 ]
 _Thorough: TypeAlias = Annotated[
-    bool, typer.Option("--thorough", help="More and longer processes, on one thread and on all: to publish.")
+    bool,
+    typer.Option("--thorough", help="More and longer processes, on one thread and on all."),
 ]
 _Processes: TypeAlias = Annotated[
     int | None, _field("--processes", "Fresh processes per artifact and device.")
