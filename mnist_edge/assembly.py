@@ -214,7 +214,7 @@ def judged_artifact(
         format_: of the file.
         precision: of its arithmetic.
         checkpoint_sha256: of the weights that it was made from.
-        opset: the ONNX operator set; 0 for formats that have none.
+        opset: of the ONNX graph that it is or was made from; 0 where there is none.
     """
     images = to_images(reference.images)
     backend = load_backend(data, format_, recipe)

@@ -89,7 +89,7 @@ class Artifact(FileRecord):
 
     Attributes:
         name: `<format>-<precision>`.
-        opset: the ONNX operator set; 0 for formats that have none.
+        opset: of the ONNX graph that it is or was made from; 0 where there is none.
         checkpoint_sha256: the weights that it was made from.
         parity: against the reference, measured as the artifact was written.
         batch_invariant: whether an image's logits keep its top class whatever its batch mates.

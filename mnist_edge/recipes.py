@@ -34,6 +34,7 @@ MATRIX: dict[Format, tuple[Precision, ...]] = {
     "torchscript": ("float32", "float16", "int8-dynamic"),
     "pt2": ("float32", "float16"),
     "onnx": ("float32", "float16", "int8-dynamic", "int8"),
+    "ort": ("float32", "int8"),
     "c": ("float32",),
 }
 """The pairs of format and precision that `export` can write."""

@@ -34,9 +34,16 @@ from mnist_edge.recipes import (
 )
 from mnist_edge.storage import atomic_write, lock
 
-SUFFIXES: dict[Format, str] = {"torchscript": ".pt", "pt2": ".pt2", "onnx": ".onnx", "c": ".c"}
+SUFFIXES: dict[Format, str] = {
+    "torchscript": ".pt",
+    "pt2": ".pt2",
+    "onnx": ".onnx",
+    "ort": ".ort",
+    "c": ".c",
+}
 STATE = "training-state.pt"
 _FETCH_TIMEOUT_S = 20.0
+_FROM_ONNX: tuple[Format, ...] = ("onnx", "ort", "c")  # the opset shapes their bytes
 
 
 def obtain_data(
@@ -187,7 +194,7 @@ def export_verified(
                 file=name + SUFFIXES[format_],
                 format_=format_,
                 precision=precision,
-                opset=recipe.opset if format_ == "onnx" else 0,
+                opset=recipe.opset if format_ in _FROM_ONNX else 0,
                 checkpoint_sha256=checkpoint.sha256,
             )
             if not artifact.parity.passed:

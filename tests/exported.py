@@ -28,6 +28,8 @@ PAIRS: tuple[tuple[Format, Precision], ...] = (
     ("onnx", "float16"),
     ("onnx", "int8-dynamic"),
     ("onnx", "int8"),
+    ("ort", "float32"),
+    ("ort", "int8"),
 )
 METADATA = {"recipe": "small", "checkpoint_sha256": "0" * 64}
 

@@ -26,6 +26,8 @@ BACKENDS = [
     "onnx-float16",
     "onnx-int8-dynamic",
     "onnx-int8",
+    "ort-float32",
+    "ort-int8",
     "torchscript-float32",
     "torchscript-float16",
     "torchscript-int8-dynamic",

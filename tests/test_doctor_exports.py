@@ -47,6 +47,14 @@ def test_every_file_passes_by_itself(bundle: Bundle) -> None:
         assert report.check.parity.images == 10
 
 
+def test_an_ort_file_names_the_operators_that_it_takes(bundle: Bundle, tmp_path: Path) -> None:
+    copy = open_bundle(shutil.copytree(bundle.path, tmp_path / "copy"))
+    workflow.export_verified(copy, ExportRecipe(formats=("ort",)))
+    report = examine_file(copy.path / "ort-float32.ort")
+    assert (report.format, report.check.status) == ("ort", "passed")
+    assert "ai.onnx;13;Gemm" in report.metadata["required_operators"].splitlines()
+
+
 def test_torchscript_runs_only_beside_the_manifest_that_names_it(
     bundle: Bundle, tmp_path: Path
 ) -> None:

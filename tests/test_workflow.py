@@ -33,7 +33,7 @@ from mnist_edge.errors import (
     TrainingError,
     UsageError,
 )
-from mnist_edge.recipes import ExportRecipe, Tolerance, TrainRecipe
+from mnist_edge.recipes import ExportRecipe, Format, Tolerance, TrainRecipe
 from mnist_edge.signature import to_images
 from mnist_edge.storage import atomic_write
 from mnist_edge.train import fit
@@ -378,6 +378,17 @@ def test_an_export_can_be_made_again_byte_for_byte(bundle: Bundle) -> None:
     exported, _ = workflow.export_verified(bundle, recipe)
     assert workflow.prove_rebuildable(exported) == ("onnx-float32", "onnx-int8")
     assert workflow.prove_rebuildable(exported, artifacts=("onnx-int8",)) == ("onnx-int8",)
+
+
+@pytest.mark.parametrize("format_", ["ort", "c"])
+def test_what_is_made_from_a_graph_is_made_again_with_its_opset(
+    bundle: Bundle, format_: Format
+) -> None:
+    if format_ == "c" and shutil.which("cc") is None:
+        pytest.skip("needs a C compiler")
+    exported, _ = workflow.export_verified(bundle, ExportRecipe(formats=(format_,), opset=20))
+    assert exported.artifact(f"{format_}-float32").opset == 20
+    assert f"{format_}-float32" in workflow.prove_rebuildable(exported)
 
 
 def test_an_artifact_that_was_made_otherwise_is_named(bundle: Bundle) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from torch import nn
 
+import mnist_edge.backends.ort  # noqa: F401  before onnxruntime: it switches the telemetry off
 from mnist_edge.errors import UsageError
 from mnist_edge.exporters.c import Golden, export_c
 from mnist_edge.exporters.half import halve_initializers, halve_weights
 from mnist_edge.exporters.onnx import serialize_onnx, trace_onnx
+from mnist_edge.exporters.ort import export_ort
 from mnist_edge.exporters.program import export_program
 from mnist_edge.exporters.quantize import quantize_linear_layers, quantize_matrix_products
 from mnist_edge.exporters.static import quantize_statically
@@ -45,7 +47,7 @@ def export_artifact(
         model: as trained; what is exported is `models.deployable(model)`. It is not changed.
         format_: a key of `recipes.MATRIX`.
         precision: of the weights; inputs and outputs are float32.
-        opset: of ONNX formats; without meaning for others.
+        opset: of what is made from an ONNX graph; without meaning for others.
         calibration: (N, 1, 28, 28) training digits, N at least 4, that set the ranges of static
             int8; without meaning for others.
         metadata: what the file shall say of its origin, beside its input and output contract.
@@ -76,6 +78,11 @@ def export_artifact(
             return serialize_onnx(quantized, metadata | origin)
         case "onnx", "int8-dynamic":
             return serialize_onnx(quantize_matrix_products(trace_onnx(network, opset)), metadata)
+        case "ort", "float32":
+            return export_ort(trace_onnx(network, opset), metadata)
+        case "ort", "int8":
+            quantized, origin = quantize_statically(trace_onnx(network, opset), calibration)
+            return export_ort(quantized, metadata | origin)
         case "c", "float32":
             # The graph is the onnx-float32 artifact, byte for byte, whose digest the file names.
             graph = serialize_onnx(trace_onnx(network, opset), metadata | {"format": "onnx"})
