@@ -26,6 +26,7 @@ from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import (
     DEFAULT_OPSET,
     DataChoice,
+    Device,
     DeviceChoice,
     ExportRecipe,
     Format,
@@ -77,6 +78,18 @@ def obtain_data(
     return rendered_data(progress=progress)
 
 
+def training_device(choice: DeviceChoice) -> Device:
+    """The device to train on: to be asked before time is spent on anything else.
+
+    Raises:
+        DeviceUnavailable: the device asked for is not there.
+        MissingDependency: nothing can be trained here.
+    """
+    with _needed_to("train"):
+        from mnist_edge.train import choose_device
+    return choose_device(choice)
+
+
 def train_bundle(
     recipe: TrainRecipe,
     data: DataSet,
@@ -100,8 +113,8 @@ def train_bundle(
     with _needed_to("train"):
         from mnist_edge.assembly import write_bundle
         from mnist_edge.distributed import process_group
-        from mnist_edge.train import choose_device, fit
-    chosen = choose_device(device)
+        from mnist_edge.train import fit
+    chosen = training_device(device)
     with process_group(chosen) as group, lock(folder) if group.leads else nullcontext():
         # Locking comes before the minutes of training: it proves that the folder can be written.
         state = read_state(folder) if resume else None

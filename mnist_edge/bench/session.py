@@ -15,6 +15,7 @@ from mnist_edge.bench.roofline import UNKNOWN_CEILING, Ceiling
 from mnist_edge.bench.rows import failed_row, measured_row
 from mnist_edge.bench.subject import Subject, choose_subjects
 from mnist_edge.bundle import CHECKPOINT, Bundle
+from mnist_edge.errors import DeviceUnavailable
 from mnist_edge.machine import describe_machine, gpu_state, library_versions, load_average
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import BenchRecipe, Device
@@ -22,6 +23,8 @@ from mnist_edge.recipes import BenchRecipe, Device
 
 def discard(_: BenchReport) -> None:
     """An `on_row` that keeps nothing."""
+
+_NO_GPU = "no NVIDIA GPU is here (nvidia-smi names none)"
 
 
 def bench(
@@ -74,12 +77,18 @@ def measure_subjects(
     on_row: Callable[[BenchReport], None] = discard,
     measure: Callable[[Job], Run | Failure] = run_apart,
 ) -> BenchReport:
-    """`bench` of rows that the caller has chosen; their labels must differ."""
+    """`bench` of rows that the caller has chosen; their labels must differ.
+
+    Raises:
+        DeviceUnavailable: every row asks for a GPU, and there is none.
+    """
     rows = {subject.label: (bundle.artifact(subject.artifact), subject) for subject in subjects}
     report = _empty_report(bundle, recipe, plan(tuple(rows), recipe.processes, recipe.seed))
     report = replace(report, ceiling=ceiling)
     runs: dict[str, list[Run]] = {}
     failures = _without_device(subjects, report)
+    if rows.keys() <= failures.keys():  # nothing at all could be measured
+        raise DeviceUnavailable(_NO_GPU, fix="choose --device cpu")
     for done, label in enumerate(report.order, start=1):
         progress(done - 1, len(report.order), label)
         # What failed once is not tried again: a time-out alone may take minutes.
@@ -131,7 +140,7 @@ def _without_device(subjects: Sequence[Subject], report: BenchReport) -> dict[st
     """What need not be tried: every process would only find out for itself."""
     if report.machine.gpu:
         return {}
-    failure = Failure(absent=True, reason="no NVIDIA GPU is here (nvidia-smi names none)")
+    failure = Failure(absent=True, reason=_NO_GPU)
     return {subject.label: failure for subject in subjects if subject.device == "cuda"}
 
 

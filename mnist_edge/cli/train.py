@@ -141,6 +141,7 @@ def command(
     """Train a model and write its bundle: weights, reference digits, history and curves."""
     from mnist_edge import render
     from mnist_edge.bundle import LOCAL_BUNDLE
+    from mnist_edge.workflow import training_device
 
     named = train_recipe(recipe)
     asked = replace(
@@ -152,6 +153,7 @@ def command(
     )
     leads = os.environ.get("RANK", "0") == "0"  # torchrun starts several; one of them speaks
     talk = Talk(quiet=quiet or not leads)
+    device = training_device(device)
     trained = train_model(
         talk,
         asked,
