@@ -13,7 +13,7 @@ from mnist_edge.bench import BenchReport, bench, plan
 from mnist_edge.bench.measure import ColdStart, Failure, Job, Run
 from mnist_edge.bench.timing import BatchSamples, PacedSamples, SingleStream
 from mnist_edge.bundle import CHECKPOINT, Bundle
-from mnist_edge.errors import UsageError
+from mnist_edge.errors import DeviceUnavailable, UsageError
 from mnist_edge.machine import Machine
 from mnist_edge.recipes import BENCH_RECIPES, BenchRecipe
 
@@ -337,3 +337,13 @@ def test_an_artifact_that_failed_parity_is_in_no_verdict(bundle: Bundle) -> None
 def test_named_recipes_differ_in_processes() -> None:
     processes = {name: recipe.processes for name, recipe in BENCH_RECIPES.items()}
     assert processes == {"quick": 1, "default": 3, "thorough": 5}
+
+
+def test_a_gpu_that_is_not_there_is_an_error_where_nothing_else_is_asked_for(
+    bundle: Bundle,
+) -> None:
+    def never(job: Job) -> Run | Failure:
+        raise AssertionError(job)
+
+    with pytest.raises(DeviceUnavailable, match="no NVIDIA GPU"):
+        bench(bundle, BENCH_RECIPES["quick"], devices=("cuda",), measure=never)
