@@ -32,9 +32,10 @@ from mnist_edge.storage import atomic_write
 from mnist_edge.workflow import STATE, export_verified, read_state, train_bundle
 
 REPORT = Path(__file__).with_suffix(".json")
-RECIPE = replace(train_recipe("sprint"), widths=(8, 16), epochs=40, batch_size=50)
-# Long enough after the first step to fall into every part of an epoch and its writing.
-KILL_TRAINING_AFTER_S = (0.0, 0.5)
+RECIPE = replace(train_recipe("sprint"), widths=(8, 16), epochs=400, batch_size=50)
+# The first epoch ends after about 0.9 s, each further one 0.02 s later: some kills fall into the
+# start, most into an epoch or the writing of its state, and all twenty before the last epoch.
+KILL_TRAINING_AFTER_S = (0.8, 1.4)
 # An export of four files takes a second or two, most of it before it writes.
 KILL_EXPORT_AFTER_S = (0.5, 4.0)
 
