@@ -24,6 +24,7 @@ from mnist_edge.recipes import BenchRecipe, Device
 def discard(_: BenchReport) -> None:
     """An `on_row` that keeps nothing."""
 
+
 _NO_GPU = "no NVIDIA GPU is here (nvidia-smi names none)"
 
 

@@ -40,7 +40,7 @@ def _matrix() -> str:
 EPILOG = f"""{_matrix()}
 
 [bold]Examples[/bold]
-mnist-edge export                            # TorchScript and ONNX, float32
+mnist-edge export                            # every format, float32
 mnist-edge export --format onnx --quantize   # ONNX, float32 and int8-dynamic"""
 
 

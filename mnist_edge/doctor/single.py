@@ -76,10 +76,19 @@ def examine_file(path: Path, *, threads: int = 1) -> FileReport:
         BadInput: there is no such file, it is no artifact, or it cannot run.
         MissingDependency: onnxruntime is not installed.
     """
+    if path.suffix == ".c":
+        raise BadInput(
+            f"{path} is C, which is compiled, not loaded",
+            fix=f"run cc -O3 -DMNIST_EDGE_SELFTEST {path} && ./a.out",
+        )
     data = _read(path)
-    if data.startswith(_ZIP):
-        return _examine_archive(path, data, threads)
-    return _examine_onnx(path, data, threads)
+    examine = _examine_archive if data.startswith(_ZIP) else _examine_onnx
+    try:
+        return examine(path, data, threads)
+    except BadInput as error:  # a runtime knows the bytes alone
+        if str(path) in error.what:
+            raise
+        raise BadInput(f"{path}: {error.what}", fix=error.fix) from None
 
 
 def _examine_onnx(path: Path, data: bytes, threads: int) -> FileReport:
