@@ -109,8 +109,10 @@ def check_logits(logits: NDArray[Any], count: int, *, source: str) -> Logits:
             f"expected float32 of shape ({count}, {len(CLASSES)})",
             fix="use a model that mnist-edge exported",
         )
-    # The sum of squares is quick, and finite only if all are; it may overflow where they are not.
+    # The sum of squares is quick, and finite only if all are; of large logits it may overflow.
     flat = logits.ravel()
-    if not math.isfinite(flat.dot(flat)) and not np.isfinite(logits).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = flat.dot(flat)
+    if not math.isfinite(squares) and not np.isfinite(logits).all():
         raise BadInput(f"{source} gives NaN or infinity", fix="export it again from a good bundle")
     return logits

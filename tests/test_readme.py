@@ -19,7 +19,11 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 GROUP = typer.main.get_command(cli.app)
 VERBS: dict[str, set[str]] = {
-    name: {spelling for parameter in command.params for spelling in parameter.opts}
+    name: {
+        spelling
+        for parameter in command.params
+        for spelling in (*parameter.opts, *parameter.secondary_opts)
+    }
     | {"--help", "-h"}
     for name, command in GROUP.commands.items()  # type: ignore[attr-defined]
 }

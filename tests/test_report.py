@@ -299,5 +299,7 @@ def test_a_file_that_is_no_benchmark_is_refused(
     if content is not None:
         Path("bench.json").write_text(content)
     assert cli.main(["report", "--bundle", "bundle", "--bench", "bench.json"]) == 2
-    assert "no benchmark that can be shown" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "bench.json" in said
+    assert "name a report that mnist-edge bench has written" in said
     assert not Path("report.html").exists()
