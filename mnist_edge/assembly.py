@@ -203,6 +203,7 @@ def judged_artifact(
     precision: Precision,
     checkpoint_sha256: str,
     opset: int = 0,
+    float32_error: float = 0.0,
 ) -> Artifact:
     """Run the bytes of an artifact over the reference and describe it for the manifest.
 
@@ -215,6 +216,7 @@ def judged_artifact(
         precision: of its arithmetic.
         checkpoint_sha256: of the weights that it was made from.
         opset: of the ONNX graph that it is or was made from; 0 where there is none.
+        float32_error: of the checkpoint itself.
     """
     images = to_images(reference.images)
     backend = load_backend(data, format_, recipe)
@@ -222,7 +224,8 @@ def judged_artifact(
         invariant = is_batch_invariant(backend, images)
         # As it is deployed: `predict` runs what is not invariant one picture at a time.
         logits = run_in_batches(backend, images, len(images) if invariant else 1)
-        parity = compare(logits, reference.logits, reference.labels, tolerance(format_, precision))
+        gate = tolerance(format_, precision, float32_error=float32_error)
+        parity = compare(logits, reference.logits, reference.labels, gate)
     finally:
         backend.close()
     return Artifact(

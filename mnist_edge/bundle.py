@@ -166,6 +166,11 @@ class Manifest:
         """Every file that the bundle names."""
         return (self.reference, *self.artifacts, *self.extras)
 
+    @property
+    def float32_error(self) -> float:
+        """The largest error of the checkpoint's own float32 against its float64."""
+        return self.artifact(CHECKPOINT).parity.max_abs_error
+
     def artifact(self, name: str) -> Artifact:
         """The artifact of that name. Raises KeyError."""
         for artifact in self.artifacts:

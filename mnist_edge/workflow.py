@@ -209,6 +209,7 @@ def export_verified(
                 precision=precision,
                 opset=recipe.opset if format_ in _FROM_ONNX else 0,
                 checkpoint_sha256=checkpoint.sha256,
+                float32_error=bundle.manifest.float32_error,
             )
             if not artifact.parity.passed:
                 failed.append(f"{name}: {artifact.parity.reason}")

@@ -161,7 +161,7 @@ def test_an_artifact_that_is_not_equivalent_is_not_kept(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = Tolerance(max_abs_error=1e-30)
-    monkeypatch.setattr("mnist_edge.assembly.tolerance", lambda *_: strict)
+    monkeypatch.setattr("mnist_edge.assembly.tolerance", lambda *_, **__: strict)
     with pytest.raises(NotEquivalent, match="onnx-float32"):
         workflow.export_verified(bundle, ExportRecipe(formats=("onnx",)))
     assert [a.name for a in check_whole(bundle.path).manifest.artifacts] == [CHECKPOINT]
@@ -172,7 +172,7 @@ def test_an_artifact_that_is_not_equivalent_is_kept_marked_on_request(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = Tolerance(max_abs_error=1e-30)
-    monkeypatch.setattr("mnist_edge.assembly.tolerance", lambda *_: strict)
+    monkeypatch.setattr("mnist_edge.assembly.tolerance", lambda *_, **__: strict)
     allowing = ExportRecipe(formats=("onnx",), allow_mismatch=True)
     with pytest.raises(NotEquivalent):
         workflow.export_verified(bundle, allowing)

@@ -85,8 +85,10 @@ def _errors(
         errors.append(f"it failed parity ({artifact.parity.reason}); export it again")
     gate = tolerance(artifact.format, artifact.precision, device)
     error = max(run.single.max_abs_error for run in runs)
-    if error > gate.max_abs_error:
-        errors.append(f"its logits were off by {error:.1e}, allowed are {gate.max_abs_error:.0e}")
+    # Twice what it was off by when it was verified is no longer rounding.
+    allowed = max(gate.max_abs_error, 2 * artifact.parity.max_abs_error)
+    if error > allowed:
+        errors.append(f"its logits were off by {error:.1e}, allowed are {allowed:.0e}")
     flips, digits = max((run.single.flips, run.single.digits) for run in runs)
     if flips > _MOST_FLIPS * digits:
         errors.append(f"it named {flips} of {digits} digits otherwise than the reference")

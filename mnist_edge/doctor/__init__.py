@@ -154,7 +154,11 @@ def _check(bundle: Bundle, artifact: Artifact, reference: Reference, threads: in
                 backend,
                 reference.images,
                 reference.logits,
-                tolerance(artifact.format, artifact.precision),
+                tolerance(
+                    artifact.format,
+                    artifact.precision,
+                    float32_error=bundle.manifest.float32_error,
+                ),
                 batch_size=_BATCH_SIZE if artifact.batch_invariant else 1,
             )
     except MissingDependency as error:

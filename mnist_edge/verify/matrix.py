@@ -151,7 +151,12 @@ def run_matrix(
     """
     levels = get_args(Optimization) if artifact.format in _WITH_LEVELS else ("all",)
     sessions = list(itertools.product(levels, (1, max(2, usable_threads()))))
-    gate = tolerance(artifact.format, artifact.precision, device)
+    gate = tolerance(
+        artifact.format,
+        artifact.precision,
+        device,
+        float32_error=bundle.manifest.float32_error,
+    )
     settings: list[Setting] = []
     deployed: list[Logits] = []  # of the digits
     for level, threads in sessions:

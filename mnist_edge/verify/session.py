@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.backends import open_backend, reference_logits
-from mnist_edge.bundle import CHECKPOINT, Artifact, Bundle
+from mnist_edge.bundle import Artifact, Bundle
 from mnist_edge.data import DataSet
 from mnist_edge.errors import BadInput, DeviceUnavailable, MissingDependency, MnistEdgeError
 from mnist_edge.machine import describe_machine, library_versions
@@ -147,7 +147,7 @@ def _report(
         threads=threads,
         machine=describe_machine(),
         versions=library_versions(),
-        float32_error=bundle.artifact(CHECKPOINT).parity.max_abs_error,
+        float32_error=bundle.manifest.float32_error,
         rows=rows,
     )
 
@@ -166,7 +166,12 @@ def _check(
     threads: int,
     meter: _Meter,
 ) -> tuple[list[VerifyRow], list[Answers]]:
-    gate = tolerance(artifact.format, artifact.precision, device)
+    gate = tolerance(
+        artifact.format,
+        artifact.precision,
+        device,
+        float32_error=bundle.manifest.float32_error,
+    )
     rows, answers = [], []
     try:
         with open_backend(bundle, artifact, device=device, threads=threads) as backend:
