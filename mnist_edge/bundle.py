@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -215,6 +215,21 @@ class Bundle:
                 f"{self.path} has no artifact {name!r:.60}, only {known}",
                 fix=f"mnist-edge export --bundle {self.path}",
             ) from None
+
+    def check(self, *, but: Collection[str] = ()) -> None:
+        """Read every file that is there, so that a damaged one is found before any is used.
+
+        Files that were left behind on purpose, to save room on a device, are no damage.
+
+        Args:
+            but: names of files that are about to be replaced.
+
+        Raises:
+            DigestMismatch: as for `read`.
+        """
+        for record in self.manifest.records:
+            if record.file not in but and (self.path / record.file).exists():
+                self.read(record)
 
     def read(self, record: FileRecord) -> bytes:
         """The bytes of one file, after its size and digest have been checked.

@@ -131,6 +131,7 @@ class Predictor:
         if place is not None and place.is_file():
             return _load_file(place, device, threads)
         bundle = open_bundle(place)
+        bundle.check()
         chosen = bundle.artifact(artifact)
         if not allow_mismatch:
             _check_parity(chosen)

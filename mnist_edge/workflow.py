@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from mnist_edge import model_card
 from mnist_edge.backends import missing_package
 from mnist_edge.bundle import (
     CHECKPOINT,
@@ -21,7 +22,6 @@ from mnist_edge.data import DataSet, cache_dir, find_mnist, read_mnist
 from mnist_edge.errors import MnistEdgeError, NotEquivalent, TrainingError
 from mnist_edge.history import Epoch
 from mnist_edge.machine import usable_threads
-from mnist_edge.model_card import with_model_card
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import (
     DEFAULT_OPSET,
@@ -189,6 +189,8 @@ def export_verified(
         from mnist_edge.exporters.c import header_of
     with lock(bundle.path):
         bundle = open_bundle(bundle.path)  # again, now that nobody else writes it
+        replaced = {f"{pair[0]}-{pair[1]}{SUFFIXES[pair[0]]}" for pair in recipe.pairs}
+        bundle.check(but=replaced | {model_card.FILE})
         checkpoint = bundle.artifact(CHECKPOINT)
         reference = bundle.reference()
         export = _exporter(bundle)
@@ -219,7 +221,7 @@ def export_verified(
                 if format_ == "c":
                     headers[f"{name}.h"] = header_of(data)
         bundle = _with_extras(bundle.with_artifacts(tuple(written)), headers)
-        bundle, card = with_model_card(bundle)
+        bundle, card = model_card.with_model_card(bundle)
         save_bundle(bundle, contents | headers | card)
         progress(len(recipe.pairs), len(recipe.pairs), "")
     if failed:

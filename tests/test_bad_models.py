@@ -163,10 +163,10 @@ READERS = {
 }
 PARTS = {
     MANIFEST: READERS.keys(),
-    "checkpoint.safetensors": READERS.keys() - {"predict"},
-    "reference.npz": READERS.keys() - {"predict", "export"},
+    "checkpoint.safetensors": READERS.keys(),
+    "reference.npz": READERS.keys(),
     "onnx-float32.onnx": READERS.keys() - {"export"},  # which mends it
-    "history.json": READERS.keys() - {"predict", "export"},
+    "history.json": READERS.keys(),
 }
 
 
