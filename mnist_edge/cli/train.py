@@ -153,7 +153,8 @@ def command(
     )
     leads = os.environ.get("RANK", "0") == "0"  # torchrun starts several; one of them speaks
     talk = Talk(quiet=quiet or not leads)
-    device = training_device(device)
+    if device not in ("auto", "cpu"):  # these two are always there
+        device = training_device(device)
     trained = train_model(
         talk,
         asked,
