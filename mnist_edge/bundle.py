@@ -222,7 +222,7 @@ class Bundle:
         Files that were left behind on purpose, to save room on a device, are no damage.
 
         Args:
-            but: names of files that are about to be replaced.
+            but: names of files to leave out: about to be replaced, or read by themselves.
 
         Raises:
             DigestMismatch: as for `read`.

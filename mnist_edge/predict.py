@@ -131,8 +131,8 @@ class Predictor:
         if place is not None and place.is_file():
             return _load_file(place, device, threads)
         bundle = open_bundle(place)
-        bundle.check()
         chosen = bundle.artifact(artifact)
+        bundle.check(but={chosen.file})  # that one is checked as it is read
         if not allow_mismatch:
             _check_parity(chosen)
         backend = load_backend(
