@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benches import PLAIN_MACHINE
 from factory import make_artifact, make_bundle
 
 from mnist_edge import codec
@@ -14,7 +15,6 @@ from mnist_edge.bench.measure import ColdStart, Failure, Job, Run
 from mnist_edge.bench.timing import BatchSamples, PacedSamples, SingleStream
 from mnist_edge.bundle import CHECKPOINT, Bundle
 from mnist_edge.errors import DeviceUnavailable, UsageError
-from mnist_edge.machine import Machine
 from mnist_edge.recipes import BENCH_RECIPES, BenchRecipe
 
 pytestmark = pytest.mark.edge
@@ -27,26 +27,9 @@ def bundle(tmp_path: Path) -> Bundle:
     return make_bundle(tmp_path / "model", files)
 
 
-QUIET_MACHINE = Machine(
-    processor="Chip 9000",
-    architecture="x86_64",
-    cpu_flags=(),
-    cores=4,
-    affinity=4,
-    quota=None,
-    usable_threads=4,
-    memory_bytes=0,
-    system="Linux 6",
-    python="CPython 3.11",
-    governor="performance",
-    virtual=False,
-    gpu=(),
-)
-
-
 @pytest.fixture(autouse=True)
 def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_edge.bench.session.describe_machine", lambda: QUIET_MACHINE)
+    monkeypatch.setattr("mnist_edge.bench.session.describe_machine", lambda: PLAIN_MACHINE)
     monkeypatch.setattr("mnist_edge.bench.session.load_average", lambda: (0.1, 0.1, 0.1))
 
 
@@ -202,7 +185,7 @@ def test_each_artifact_is_measured_on_each_device(
         jobs.append(job)
         return FAKE(job)
 
-    machine = dataclasses.replace(QUIET_MACHINE, gpu=("a GPU",))
+    machine = dataclasses.replace(PLAIN_MACHINE, gpu=("a GPU",))
     monkeypatch.setattr("mnist_edge.bench.session.describe_machine", lambda: machine)
     names = ("onnx-float32", "onnx-int8-dynamic")
     bench(bundle, BenchRecipe(), devices=("cpu", "cuda"), artifacts=names, measure=measure)
@@ -309,7 +292,7 @@ def test_all_rows_are_doubted_for_their_machine(
     load: float,
     doubt: str,
 ) -> None:
-    machine = dataclasses.replace(QUIET_MACHINE, **changes)  # type: ignore[arg-type]
+    machine = dataclasses.replace(PLAIN_MACHINE, **changes)  # type: ignore[arg-type]
     monkeypatch.setattr("mnist_edge.bench.session.describe_machine", lambda: machine)
     monkeypatch.setattr("mnist_edge.bench.session.load_average", lambda: (load, load, load))
     report = bench(bundle, BenchRecipe(threads=threads), measure=FAKE)

@@ -7,31 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from benches import PLAIN_MACHINE
 from factory import make_artifact, make_bundle
 
 from mnist_edge import codec, render
 from mnist_edge.history import Epoch
-from mnist_edge.machine import Machine
 from mnist_edge.render import Table
 from mnist_edge.verify import VerifyReport, VerifyRow
 
 pytestmark = pytest.mark.edge
 
-MACHINE = Machine(
-    processor="Chip 9000",
-    architecture="x86_64",
-    cpu_flags=(),
-    cores=4,
-    affinity=4,
-    quota=None,
-    usable_threads=4,
-    memory_bytes=0,
-    system="Linux 6",
-    python="CPython 3.11",
-    governor="performance",
-    virtual=False,
-    gpu=(),
-)
 TABLE = Table(
     headers=("artifact", "kB"),
     rows=(("onnx|float32", "1,234.5"), ("c", render.NOTHING)),
@@ -94,7 +79,7 @@ def test_the_verify_table_lists_errors_and_reasons(tmp_path: Path) -> None:
         data="",
         device="cpu",
         threads=1,
-        machine=MACHINE,
+        machine=PLAIN_MACHINE,
         versions={},
         float32_error=1e-6,
         rows=rows,
