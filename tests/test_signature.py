@@ -156,3 +156,17 @@ def test_good_logits_pass_as_they_are(count: int) -> None:
 def test_wrong_logits_are_laid_on_the_file(logits: NDArray[Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         check_logits(logits, 2, source="onnx-float32")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("numbers", [(np.nan,), (np.inf,), (-np.inf,), (np.inf, -np.inf)])
+def test_one_bad_logit_is_enough(count: int, numbers: tuple[float, ...]) -> None:
+    logits = np.ones((count, 10), np.float32)
+    logits[-1, : len(numbers)] = numbers
+    with pytest.raises(BadInput, match="gives NaN or infinity"):
+        check_logits(logits, count, source="onnx-float32")
+
+
+def test_logits_whose_sum_is_beyond_float32_are_good() -> None:
+    logits = np.full((1, 10), np.finfo(np.float32).max, np.float32)
+    assert check_logits(logits, 1, source="onnx-float32") is logits
