@@ -4,6 +4,7 @@
 #   make test    lint, all tests, then the tests of the edge side without torch
 #   make lint    ruff, mypy and the import contracts
 #   make edge    the tests that pass with the base dependencies alone
+#   make default BUNDLE=exports/model    make of that bundle the one that is shipped
 #   make clean   remove the environments and caches; bundles stay
 #
 # Another interpreter: make PYTHON=python3.13 demo
@@ -12,7 +13,9 @@ PYTHON ?= python3
 VENV := .venv
 EDGE := .venv-edge
 
-.PHONY: demo test lint edge clean
+BUNDLE ?= exports/model
+
+.PHONY: demo test lint edge default clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/train.stamp
@@ -30,6 +33,11 @@ lint: $(VENV)/dev.stamp
 
 edge: $(EDGE)/test.stamp
 	$(EDGE)/bin/python -m pytest -m edge
+
+default: $(VENV)/train.stamp
+	$(VENV)/bin/python -c 'from pathlib import Path; from mnist_edge.bundle import open_bundle; \
+	  from mnist_edge.shipping import ship; \
+	  ship(open_bundle(Path("$(BUNDLE)")), Path("exports/default"))'
 
 clean:
 	rm -rf $(VENV) $(EDGE) build dist

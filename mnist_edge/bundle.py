@@ -28,6 +28,9 @@ from mnist_edge.storage import atomic_write_all, seal, unpack_arrays, unseal
 
 MANIFEST = "manifest.json"
 LOCAL_BUNDLE = Path("exports/model")
+_PACKAGE = Path(__file__).resolve().parent
+# In a wheel the shipped bundle lies inside the package, in a checkout beside it.
+SHIPPED_BUNDLES = (_PACKAGE / "exports/default", _PACKAGE.parent / "exports/default")
 CHECKPOINT = "checkpoint-float32"
 REJECT_BELOW = "reject_below"
 """The key under which an ONNX file states the recipe's threshold, for use without its bundle."""
@@ -304,9 +307,7 @@ def open_bundle(path: Path | None = None) -> Bundle:
 
 def default_bundle_path() -> Path:
     """`exports/model` where it holds a bundle, else the bundle that is shipped."""
-    package = Path(__file__).parent
-    # In a wheel the shipped bundle lies inside the package, in a checkout beside it.
-    for path in (LOCAL_BUNDLE, package / "exports/default", package.parent / "exports/default"):
+    for path in (LOCAL_BUNDLE, *SHIPPED_BUNDLES):
         if (path / MANIFEST).is_file():
             return path
     return LOCAL_BUNDLE

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from mnist_edge import model_card
 from mnist_edge.backends import missing_package
 from mnist_edge.bundle import (
     CHECKPOINT,
+    SHIPPED_BUNDLES,
     Artifact,
     Bundle,
     open_bundle,
@@ -19,7 +21,7 @@ from mnist_edge.bundle import (
     save_bundle,
 )
 from mnist_edge.data import DataSet, cache_dir, find_mnist, read_mnist
-from mnist_edge.errors import MnistEdgeError, NotEquivalent, TrainingError
+from mnist_edge.errors import MnistEdgeError, NotEquivalent, TrainingError, UsageError
 from mnist_edge.history import Epoch
 from mnist_edge.machine import usable_threads
 from mnist_edge.progress import Progress, silent
@@ -78,6 +80,31 @@ def obtain_data(
     return rendered_data(progress=progress)
 
 
+def check_start(folder: Path) -> None:
+    """Refuse what can only fail, before time is spent on data: to be called by what trains.
+
+    Raises:
+        MissingDependency: torch is not installed.
+        UsageError: the bundle in `folder` is the shipped one.
+    """
+    if find_spec("torch") is None:
+        raise missing_package(ModuleNotFoundError(name="torch"), "train")
+    refuse_shipped(folder)
+
+
+def refuse_shipped(folder: Path) -> None:
+    """Keep the bundle that came with the package as it came.
+
+    Raises:
+        UsageError: it is the one in `folder`.
+    """
+    if folder.resolve() in SHIPPED_BUNDLES:
+        raise UsageError(
+            f"{folder} is the bundle that comes with mnist-edge, and stays as it is",
+            fix="make one of your own with mnist-edge train, or give another --bundle",
+        )
+
+
 def training_device(choice: DeviceChoice) -> Device:
     """The device to train on: to be asked before time is spent on anything else.
 
@@ -109,7 +136,9 @@ def train_bundle(
     Raises:
         TrainingError, DeviceUnavailable, MissingDependency, StorageError, BundleError: see there;
             a bundle that was in the folder before is then as it was.
+        UsageError: the folder holds the shipped bundle.
     """
+    refuse_shipped(folder)
     with _needed_to("train"):
         from mnist_edge.assembly import write_bundle
         from mnist_edge.distributed import process_group
@@ -149,8 +178,10 @@ def import_bundle(weights: Path, recipe: TrainRecipe, data: DataSet, folder: Pat
 
     Raises:
         BadInput: the file holds no weights of the recipe's architecture.
+        UsageError: the folder holds the shipped bundle.
         StorageError, BundleError, MissingDependency: see there; the folder is as it was.
     """
+    refuse_shipped(folder)
     with _needed_to("import weights"):
         from mnist_edge.assembly import write_bundle
         from mnist_edge.importing import import_weights
@@ -181,9 +212,11 @@ def export_verified(
     Raises:
         NotEquivalent: an artifact failed its gate. It is not kept unless the recipe allows it;
             those that passed are.
-        UsageError: a precision finds nothing to act on in this model.
+        UsageError: a precision finds nothing to act on in this model, or the bundle is the
+            shipped one.
         StorageError, MissingDependency: see there; the bundle is as it was.
     """
+    refuse_shipped(bundle.path)
     with _needed_to("export"):
         from mnist_edge.assembly import judged_artifact
         from mnist_edge.exporters.c import header_of

@@ -46,12 +46,14 @@ def command(
     """Make a bundle of weights that you already have; their accuracy is measured."""
     from mnist_edge import render
     from mnist_edge.bundle import LOCAL_BUNDLE
-    from mnist_edge.workflow import import_bundle
+    from mnist_edge.workflow import check_start, import_bundle
 
     talk = Talk(quiet=quiet)
     named = train_recipe(recipe)
+    folder = bundle or LOCAL_BUNDLE
+    check_start(folder)
     digits = get_data(talk, data, data_dir)
-    imported = import_bundle(weights, named, digits, bundle or LOCAL_BUNDLE)
+    imported = import_bundle(weights, named, digits, folder)
     if as_json:
         emit_json(render.bundle_json(imported))
     else:

@@ -67,14 +67,17 @@ def command(
     from mnist_edge import render
     from mnist_edge.bench_page import bench_table
     from mnist_edge.bundle import LOCAL_BUNDLE
+    from mnist_edge.workflow import check_start
 
     talk = Talk(quiet=quiet)
+    folder = bundle or LOCAL_BUNDLE
+    check_start(folder)
     digits = get_data(talk, data, data_dir)
     trained = train_model(
         talk,
         train_recipe(recipe),
         digits,
-        bundle or LOCAL_BUNDLE,
+        folder,
         device=device,
         threads=threads,
     )

@@ -141,7 +141,7 @@ def command(
     """Train a model and write its bundle: weights, reference digits, history and curves."""
     from mnist_edge import render
     from mnist_edge.bundle import LOCAL_BUNDLE
-    from mnist_edge.workflow import training_device
+    from mnist_edge.workflow import check_start, training_device
 
     named = train_recipe(recipe)
     asked = replace(
@@ -153,13 +153,15 @@ def command(
     )
     leads = os.environ.get("RANK", "0") == "0"  # torchrun starts several; one of them speaks
     talk = Talk(quiet=quiet or not leads)
+    folder = bundle or LOCAL_BUNDLE
+    check_start(folder)
     if device not in ("auto", "cpu"):  # these two are always there
         device = training_device(device)
     trained = train_model(
         talk,
         asked,
         get_data(talk, data, data_dir),
-        bundle or LOCAL_BUNDLE,
+        folder,
         device=device,
         threads=threads,
         resume=resume,

@@ -1,0 +1,130 @@
+"""The bundle in `exports/default`: as it is committed, and that nobody writes into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factory import make_bundle, names, read_all
+
+from mnist_edge import cli, codec, golden, workflow
+from mnist_edge.backends.ort import OrtBackend
+from mnist_edge.bundle import MANIFEST, SHIPPED_BUNDLES, Bundle
+from mnist_edge.data import read_mnist
+from mnist_edge.predict import Predictor
+from mnist_edge.signature import RawImages, to_images
+from mnist_edge.storage import seal
+
+pytestmark = pytest.mark.edge
+
+FOLDER = SHIPPED_BUNDLES[1]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Bundle:
+    if not (FOLDER / MANIFEST).is_file():
+        pytest.skip("no exports/default: make it with make default BUNDLE=exports/model")
+    return read_all(FOLDER)
+
+
+def test_it_holds_what_its_manifest_names_and_nothing_else(shipped: Bundle) -> None:
+    assert names(FOLDER) == {MANIFEST, *(known.file for known in shipped.manifest.records)}
+
+
+def test_its_manifest_is_of_today(shipped: Bundle) -> None:
+    # A field that was added since would stand there with its default only when written again.
+    assert (FOLDER / MANIFEST).read_text() == seal(codec.dumps(shipped.manifest))
+
+
+def test_it_is_small(shipped: Bundle) -> None:
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 1_000_000
+
+
+def test_a_device_without_torch_finds_its_artifacts_equivalent(shipped: Bundle) -> None:
+    there = {artifact.name for artifact in shipped.manifest.artifacts}
+    assert {"onnx-float32", "onnx-int8"} <= there
+    assert all(artifact.parity.passed for artifact in shipped.manifest.artifacts)
+
+
+@pytest.mark.parametrize("artifact", ["onnx-float32", "onnx-int8"])
+def test_it_reads_nearly_all_of_its_own_digits(shipped: Bundle, artifact: str) -> None:
+    reference = shipped.reference()
+    with Predictor.load(FOLDER, artifact=artifact) as predictor:
+        answers = predictor.predict_images(to_images(reference.images))
+    right = [p.digit == label for p, label in zip(answers, reference.labels, strict=True)]
+    assert np.mean(right) > 0.9
+
+
+def test_its_figures_are_those_of_mnist(shipped: Bundle) -> None:
+    assert shipped.manifest.data.name == "mnist"
+    assert shipped.manifest.training.test_accuracy > 0.99
+
+
+def golden_images(shipped: Bundle, artifact: str) -> RawImages:
+    backend = OrtBackend(shipped.read(shipped.artifact(artifact)))
+    return golden.unpack_golden(backend.metadata()[golden.KEY])[0]
+
+
+@pytest.mark.real_data
+def test_no_digit_in_it_is_of_mnist(shipped: Bundle, mnist_dir: Path) -> None:
+    data = read_mnist(mnist_dir)
+    real = {image.tobytes() for part in (data.train_images, data.test_images) for image in part}
+    carried = [shipped.reference().images]
+    carried += [golden_images(shipped, name) for name in ("onnx-float32", "onnx-int8")]
+    assert not real & {image.tobytes() for images in carried for image in images}
+
+
+def test_it_carries_no_digits_but_its_reference(shipped: Bundle) -> None:
+    own = {image.tobytes() for image in shipped.reference().images}
+    for name in ("onnx-float32", "onnx-int8"):
+        assert {image.tobytes() for image in golden_images(shipped, name)} <= own
+    extras = {extra.file for extra in shipped.manifest.extras}
+    assert {file for file in extras if not file.endswith(".h")} == {"history.json", "README.md"}
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle that counts as the shipped one, and as the only one there is."""
+    folder = make_bundle(tmp_path / "exports/default").path
+    monkeypatch.setattr(workflow, "SHIPPED_BUNDLES", (folder,))
+    monkeypatch.setattr("mnist_edge.bundle.default_bundle_path", lambda: folder)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "--format", "onnx"],
+        ["export", "--format", "onnx", "--bundle", "exports/default"],
+        ["export", "--format", "onnx", "--bundle", "exports/../exports/default/"],
+        ["train", "--bundle", "exports/default"],
+        ["run", "--bundle", "exports/default"],
+        ["import", "net.pth", "--recipe", "lenet", "--bundle", "exports/default"],
+    ],
+)
+def test_no_verb_writes_into_it(
+    guarded: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    if words[0] != "export":
+        pytest.importorskip("torch")
+    before = {path: path.read_bytes() for path in guarded.iterdir()}
+    assert cli.main([*words, "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert "is the bundle that comes with mnist-edge" in said
+    assert "mnist-edge train" in said
+    assert said.count("\n") == 1
+    assert {path: path.read_bytes() for path in guarded.iterdir()} == before
+
+
+@pytest.mark.parametrize("verb", ["train", "run"])
+def test_without_torch_the_data_are_not_touched(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setattr(workflow, "find_spec", lambda _: None)
+    monkeypatch.setattr(workflow, "obtain_data", lambda *_, **__: pytest.fail("data were read"))
+    assert cli.main([verb]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("mnist-edge: error: torch is not installed, but needed to train; ")
+    assert said.count("\n") == 1
