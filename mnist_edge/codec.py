@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import sys
 import types
 import typing
@@ -17,6 +18,9 @@ from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# No text holds a line end in JSON, so this can only be a list.
+_NUMBERS = re.compile(r"\[\n *(-?\d[-+.\de]*(?:,\n *-?\d[-+.\de]*)*)\n *\]")
 
 
 def dumps(value: object) -> str:
@@ -28,6 +32,11 @@ def dumps(value: object) -> str:
     text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     # Python keeps the bytes of a foreign file name as lone surrogates, which UTF-8 does not have.
     return text.encode(errors="replace").decode()
+
+
+def join_numbers(text: str) -> str:
+    """What `dumps` wrote, with each list of numbers in one line: for long ones half the bytes."""
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
 
 
 def loads(kind: type[T], text: str) -> T:

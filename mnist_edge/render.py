@@ -88,7 +88,7 @@ def markdown(table: Table) -> str:
 
 def json_text(report: VerifyReport | BenchReport) -> str:
     """A report as one JSON document."""
-    return codec.dumps(report)
+    return codec.join_numbers(codec.dumps(report))
 
 
 def bundle_json(bundle: Bundle) -> str:

@@ -122,6 +122,13 @@ def test_the_text_is_stable_and_ends_with_a_line_break() -> None:
     assert text == '{\n  "text": "ä",\n  "flag": false\n}\n'
 
 
+def test_numbers_stand_in_one_line_and_texts_that_look_like_them_stay() -> None:
+    document = {"numbers": [1, -2.5e-07], "text": "[\n1,\n2\n]", "none": [], "mixed": [1, "2"]}
+    text = codec.join_numbers(codec.dumps(document))
+    assert '"numbers": [1, -2.5e-07],' in text
+    assert json.loads(text) == document
+
+
 def test_fields_with_a_default_may_be_left_out() -> None:
     assert codec.loads(Inner, '{"text": "x"}') == Inner(text="x")
 

@@ -74,4 +74,4 @@ def write_report(path: Path, report: BenchReport | VerifyReport) -> None:
     from mnist_edge import codec
     from mnist_edge.storage import atomic_write
 
-    atomic_write(path, codec.dumps(report).encode())
+    atomic_write(path, codec.join_numbers(codec.dumps(report)).encode())
