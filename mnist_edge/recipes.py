@@ -74,6 +74,7 @@ class Augmentation:
         rotation_deg: largest rotation either way, in degrees.
         scale: largest relative change of size along each axis.
         shear: largest horizontal shear, as a slope.
+        elastic_px: largest displacement of a node of the grid that bends the digit, in pixels.
         thickness: largest blend with the digit dilated or eroded by one pixel, 0 to 1.
         anneal: the share of the training, at its end, that runs on undistorted digits.
     """
@@ -82,6 +83,7 @@ class Augmentation:
     rotation_deg: float = 0.0
     scale: float = 0.0
     shear: float = 0.0
+    elastic_px: float = 0.0
     thickness: float = 0.0
     anneal: float = 0.0
 
@@ -90,13 +92,14 @@ class Augmentation:
         _check_range("rotation-deg", self.rotation_deg, 0.0, 180.0)
         _check_range("scale", self.scale, 0.0, 1.0)
         _check_range("shear", self.shear, 0.0, 1.0)
+        _check_range("elastic-px", self.elastic_px, 0.0, 28.0)
         _check_range("thickness", self.thickness, 0.0, 1.0)
         _check_range("anneal", self.anneal, 0.0, 1.0)
 
     @property
     def moves(self) -> bool:
-        """Whether any digit is turned, sheared, scaled or shifted."""
-        return any((self.shift_px, self.rotation_deg, self.scale, self.shear))
+        """Whether any digit is turned, sheared, scaled, shifted or bent."""
+        return any((self.shift_px, self.rotation_deg, self.scale, self.shear, self.elastic_px))
 
     @property
     def active(self) -> bool:

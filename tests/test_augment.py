@@ -17,8 +17,9 @@ def bars() -> Tensor:
     return images
 
 
-def changed(augmentation: Augmentation, seed: int = 0) -> Tensor:
-    return augment(bars(), augmentation, torch.Generator().manual_seed(seed))
+def changed(augmentation: Augmentation, seed: int = 0, images: Tensor | None = None) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return augment(bars() if images is None else images, augmentation, generator)
 
 
 def centres(images: Tensor) -> Tensor:
@@ -36,7 +37,10 @@ def test_no_augmentation_changes_nothing() -> None:
 
 
 def test_digits_stay_in_range_and_shape() -> None:
-    result = changed(Augmentation(shift_px=3, rotation_deg=20, scale=0.2, shear=0.2, thickness=1.0))
+    everything = Augmentation(
+        shift_px=3, rotation_deg=20, scale=0.2, shear=0.2, elastic_px=2, thickness=1.0
+    )
+    result = changed(everything)
     assert result.shape == (64, 1, 28, 28)
     assert result.dtype == torch.float32
     assert result.min() >= 0
@@ -53,6 +57,22 @@ def test_each_digit_gets_its_own_shift_within_the_range() -> None:
 def test_rotation_and_scale_keep_the_centre() -> None:
     moved = centres(changed(Augmentation(rotation_deg=25, scale=0.2))) - centres(bars())
     assert moved.abs().max() < 0.05
+
+
+def test_bending_moves_parts_of_a_digit_differently_and_within_its_range() -> None:
+    top = torch.zeros(64, 1, 28, 28)
+    top[:, :, 7, 14] = 1
+    bottom = torch.zeros(64, 1, 28, 28)
+    bottom[:, :, 21, 14] = 1
+    bent = changed(Augmentation(elastic_px=2.0), images=top + bottom)
+    upper, lower = bent.clone(), bent.clone()
+    upper[:, :, 14:] = 0
+    lower[:, :, :14] = 0
+    moved = torch.stack([centres(upper) - centres(top), centres(lower) - centres(bottom)])
+    # Cubic interpolation passes through the nodes but overshoots a little between them.
+    assert moved.abs().max() < 2 * 1.5
+    assert moved.abs().max() > 1
+    assert (moved[0] - moved[1]).abs().max() > 1
 
 
 def test_scale_changes_the_ink_both_ways_by_its_range() -> None:

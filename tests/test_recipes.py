@@ -49,6 +49,7 @@ AUGMENTATION_BOUNDS = {
     "rotation_deg": (0, 180),
     "scale": (0, 1),
     "shear": (0, 1),
+    "elastic_px": (0, 28),
     "thickness": (0, 1),
     "anneal": (0, 1),
 }
@@ -159,7 +160,7 @@ def test_augmentation_knows_whether_it_does_anything() -> None:
     assert not Augmentation(thickness=0.5).moves
     assert all(
         with_field(Augmentation(), name, 0.5).moves
-        for name in ("shift_px", "rotation_deg", "scale", "shear")
+        for name in ("shift_px", "rotation_deg", "scale", "shear", "elastic_px")
     )
 
 

@@ -91,6 +91,9 @@ _Rotation: TypeAlias = Annotated[
 ]
 _Scale: TypeAlias = Annotated[float | None, _field("--scale", "Largest relative change of size.")]
 _Shear: TypeAlias = Annotated[float | None, _field("--shear", "Largest shear, as a slope.")]
+_Elastic: TypeAlias = Annotated[
+    float | None, _field("--elastic-px", "Largest elastic displacement, in pixels.")
+]
 _Thickness: TypeAlias = Annotated[
     float | None, _field("--thickness", "Largest thickening or thinning of strokes, 0 to 1.")
 ]
@@ -128,6 +131,7 @@ def command(
     rotation_deg: _Rotation = None,
     scale: _Scale = None,
     shear: _Shear = None,
+    elastic_px: _Elastic = None,
     thickness: _Thickness = None,
     anneal: _Anneal = None,
     data: DataOption = "mnist",
