@@ -6,11 +6,11 @@ A figure belongs to a recipe to the last field: where the recipe has changed, it
 from __future__ import annotations
 
 import hashlib
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
 from mnist_edge import codec
-from mnist_edge.recipes import TrainRecipe
+from mnist_edge.recipes import Augmentation, TrainRecipe
 
 FIGURES = Path(__file__).with_name("figures.json")
 
@@ -29,17 +29,28 @@ class Accuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Latency:
-    """Of the float32 ONNX artifact, one digit, one thread: median, and its size on disk."""
+class Timed:
+    """One artifact, one digit, one thread: median, and its size on disk."""
 
     p50_s: float
     size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency(Timed):
+    """Of the float32 ONNX artifact; `others` are those of the same run, by artifact."""
+
     processor: str
+    others: dict[str, Timed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """One recipe's. `train_s` is the mean wall time of a training on `processor`."""
+    """One recipe's.
+
+    `train_s` is the mean wall time of a training on `processor`, over the `train_n` that had the
+    machine to themselves; where none had, `train_n` is 0 and the mean is that of all.
+    """
 
     recipe: str
     digest: str
@@ -47,6 +58,7 @@ class Figures:
     multiply_adds: int
     accuracy: Accuracy
     train_s: float
+    train_n: int = 0
     threads: int
     processor: str
     latency: Latency | None = None
@@ -58,12 +70,22 @@ def recipe_digest(recipe: TrainRecipe) -> str:
     Fields at their default are left out, so that a field added later changes no digest.
     """
     named = replace(recipe, seed=0, claim=None)
-    told = {
-        field.name: getattr(named, field.name)
-        for field in fields(named)
-        if field.default is MISSING or getattr(named, field.name) != field.default
-    }
+    told = {**_told(named, ()), "augmentation": _told(named.augmentation, _ALWAYS_TOLD)}
     return hashlib.sha256(codec.dumps(told).encode()).hexdigest()[:16]
+
+
+# The distortions of the first digests, which told them at their defaults, too.
+_ALWAYS_TOLD = ("shift_px", "rotation_deg", "scale", "shear", "thickness", "anneal")
+
+
+def _told(asked: TrainRecipe | Augmentation, always: tuple[str, ...]) -> dict[str, object]:
+    return {
+        known.name: getattr(asked, known.name)
+        for known in fields(asked)
+        if known.name in always
+        or known.default is MISSING
+        or getattr(asked, known.name) != known.default
+    }
 
 
 def load_figures() -> tuple[Figures, ...]:

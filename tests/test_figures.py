@@ -27,6 +27,14 @@ def test_a_digest_names_what_a_training_does() -> None:
     )
 
 
+def test_a_distortion_that_was_added_later_changes_no_digest() -> None:
+    assert recipe_digest(RECIPES["quick"]) == "20a6be8d20356871"
+    assert recipe_digest(RECIPES["wide"]) == "0145abbf126f5fc2"
+    assert recipe_digest(
+        replace(RECIPES["wide"], augmentation=Augmentation(elastic_px=0.5))
+    ) != recipe_digest(RECIPES["wide"])
+
+
 def test_figures_belong_to_the_recipe_to_the_last_field(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
