@@ -38,10 +38,48 @@ def test_a_table_in_a_file_is_not_folded_and_has_no_colour() -> None:
     assert "\x1b" not in text
 
 
-@pytest.mark.parametrize("width", [1, 20, 80])
-def test_a_table_fits_a_narrow_terminal(width: int) -> None:
-    text = render.terminal(TABLE, width=width)
-    assert max(map(len, text.splitlines())) <= max(width, 20)
+WIDE = Table(
+    headers=("artifact", "p50 µs", "99 % interval", "size", "what it means for you"),
+    rows=(
+        ("torchscript-float32", "98.4", "98.3 to 98.5", "0.84×", "long words " * 8 + "end"),
+        ("onnx-int8", "1,234.5", "1,234.0 to 1,234.9", render.NOTHING, "short"),
+    ),
+    notes=("a note that is long enough to be folded where the terminal is narrow",),
+)
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+@pytest.mark.parametrize("table", [TABLE, WIDE])
+def test_a_table_fits_any_terminal_and_loses_nothing(table: Table, width: int) -> None:
+    lines = render.terminal(table, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(lines).split()
+    for cells in (table.headers[1:], *table.rows, table.notes):
+        assert set(" ".join(cells).split()) <= set(words)
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 120])
+def test_no_figure_is_folded(width: int) -> None:
+    text = render.terminal(WIDE, width=width)
+    for figure in ("1,234.0 to 1,234.9", "98.3 to 98.5", "torchscript-float32"):
+        assert figure in text
+
+
+def test_a_table_that_is_a_little_too_wide_is_drawn_in_parts() -> None:
+    lines = render.terminal(WIDE, width=66).splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(("artifact", "onnx"))] == [
+        *("artifact", "onnx-int8", "artifact", "onnx-int8")
+    ]
+    assert "" in lines
+
+
+def test_a_table_that_is_far_too_wide_becomes_a_list_of_its_rows() -> None:
+    lines = render.terminal(WIDE, width=40).splitlines()
+    assert lines[0] == "torchscript-float32"
+    assert lines[1] == "  p50 µs                 98.4"
+    assert lines[3] == "  size                   0.84×"
+    assert lines[4] == "  what it means for you"
+    assert lines[5].startswith("    long words long words")
 
 
 def test_a_verdict_is_coloured_on_a_terminal_alone() -> None:

@@ -5,14 +5,12 @@ SI units inside, readable ones here: microseconds, kilobytes of 1,000 bytes, per
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_edge import codec
+from mnist_edge.render.table import NOTHING, Table, markdown, terminal
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
@@ -23,67 +21,24 @@ if TYPE_CHECKING:
     from mnist_edge.recipes import TrainRecipe
     from mnist_edge.verify import VerifyReport
 
-NOTHING = "–"
-_NUMBER = re.compile(r"[\d.,]+(e[+-]\d+)?%?")
-_STYLES = {"equivalent": "green", "differs": "bold red", "not checked": "yellow"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Rows of text under headers; `notes` stand below."""
-
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-
-    def is_numeric(self, column: int) -> bool:
-        """Whether a column holds numbers alone, which stand to the right."""
-        cells = [row[column] for row in self.rows if row[column] != NOTHING]
-        return bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
-
-
-def terminal(table: Table, *, width: int | None = None, colour: bool = False) -> str:
-    """The table as lines of text.
-
-    Args:
-        table: what to draw.
-        width: columns to fold it into; None for as many as it takes.
-        colour: whether to write escape sequences.
-    """
-    from rich.console import Console
-    from rich.table import Table as Drawing
-    from rich.text import Text
-
-    drawing = Drawing(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column, header in enumerate(table.headers):
-        drawing.add_column(
-            Text(header),
-            justify="right" if table.is_numeric(column) else "left",
-            overflow="fold",
-        )
-    for row in table.rows:
-        drawing.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    stream = io.StringIO()
-    # 10,000 columns: more than any row takes, so nothing is folded in a file.
-    console = Console(
-        file=stream,
-        width=width or 10_000,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        legacy_windows=False,
-    )
-    console.print(drawing)
-    for note in table.notes:
-        console.print(Text(note))
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
-
-
-def markdown(table: Table) -> str:
-    """The table for a README or a pull request."""
-    rules = ("---:" if table.is_numeric(i) else "---" for i in range(len(table.headers)))
-    lines = [table.headers, tuple(rules), *table.rows]
-    text = "".join(f"| {' | '.join(map(_escaped, cells))} |\n" for cells in lines)
-    return text + "".join(f"\n{_escaped(note)}\n" for note in table.notes)
+__all__ = [
+    "NOTHING",
+    "Table",
+    "accuracy_text",
+    "artifact_table",
+    "bundle_json",
+    "epoch_line",
+    "files_table",
+    "json_text",
+    "kilobytes",
+    "markdown",
+    "microseconds",
+    "recipes_json",
+    "recipes_table",
+    "terminal",
+    "training_line",
+    "verify_table",
+]
 
 
 def json_text(report: VerifyReport | BenchReport) -> str:
@@ -261,7 +216,3 @@ def kilobytes(size_bytes: int) -> str:
 def _count(count: int, noun: str) -> str:
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"1 {noun}" if count == 1 else f"{count} {plural}"
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
