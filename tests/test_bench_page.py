@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from benches import make_report
 from mnist_edge.bench import BenchReport, compare_reports
 from mnist_edge.bench_page import bench_markdown, bench_table
 from mnist_edge.bench_page.figures import bench_figures
-from mnist_edge.bench_page.tables import comparison, roofline
+from mnist_edge.bench_page.tables import comparison, ranked, relation, roofline
 from mnist_edge.render import terminal
 
 pytestmark = pytest.mark.edge
@@ -59,6 +60,12 @@ def test_equal_rows_are_marked_as_such() -> None:
     assert any("cannot be told apart from it" in note for note in table.notes)
 
 
+def test_the_figure_relates_each_row_to_the_fastest_with_an_interval(report: BenchReport) -> None:
+    told = [relation(row, report) for row in ranked(report)]
+    assert told[0] == "1.00×"
+    assert re.fullmatch(r"2\.\d\d× \(2\.\d\d–\d\.\d\d\)", told[1])
+
+
 def test_rows_that_are_absent_for_one_reason_share_a_line(report: BenchReport) -> None:
     lines = [note for note in bench_table(report).notes if "no GPU is here" in note]
     assert lines == ["checkpoint-float32/cuda, onnx-float32/cuda: absent, no GPU is here"]
@@ -87,6 +94,7 @@ def test_the_page_tells_machine_versions_and_n(report: BenchReport) -> None:
 
 
 def test_the_roofline_relates_to_the_peak(report: BenchReport) -> None:
+    assert "more than 100% is no error" in bench_markdown(report)
     first = roofline(report).rows[0]
     # A million multiply-adds in 31.4 µs; the peak is 100 G/s.
     assert float(first[1]) == pytest.approx(31.8, abs=1)

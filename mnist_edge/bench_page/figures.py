@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mnist_edge.bench import BenchReport, Measurement
-from mnist_edge.bench_page.tables import ranked
+from mnist_edge.bench.measure import Run
+from mnist_edge.bench_page.tables import ranked, relation
+from mnist_edge.render import microseconds
 from mnist_edge.stats import Interval
 
 if TYPE_CHECKING:
@@ -26,6 +28,12 @@ def bench_figures(report: BenchReport) -> dict[str, bytes]:
             label=row.label,
             warmups_s=tuple(run.single.warmup_s for run in row.runs),
             samples_s=tuple(run.single.samples_s for run in row.runs),
+            lasted_s=tuple(_lasted_s(run, report.recipe.warmup_s) for run in row.runs),
+            told=(
+                microseconds(row.p50_s),
+                relation(row, report),
+                f"{row.first_answer_s * 1e3:,.0f}",
+            ),
             images_per_s={rate.batch_size: _limits(rate.images_per_s) for rate in row.throughput},
         )
         for row in rows
@@ -46,6 +54,12 @@ def bench_figures(report: BenchReport) -> dict[str, bytes]:
         batched = [row for row in series if row.images_per_s]
         figures["Throughput"] = plots.throughput_by_batch(batched)
     return figures
+
+
+def _lasted_s(run: Run, warmup_s: float) -> tuple[float, float]:
+    """How long warm-up and timed runs took, of which the report may keep only every k-th."""
+    warmup, timed = run.single.warmup_s, run.single.samples_s
+    return max(sum(warmup), warmup_s if warmup else 0.0), sum(timed) / len(timed) * run.single.runs
 
 
 def _tradeoff(row: Measurement) -> Tradeoff:

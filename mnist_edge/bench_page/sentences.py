@@ -61,7 +61,7 @@ def method(report: BenchReport) -> str:
     limit = f"; differences below {resolution:.0%} cannot be told apart" if resolution else ""
     return (
         f"{recipe.processes} process{'es' * (recipe.processes > 1)} a row, interleaved, "
-        f"{threads} thread{'s' * (threads > 1)}{limit}; all samples are in the JSON report"
+        f"{threads} thread{'s' * (threads > 1)}; intervals of 99 %, ≈ where one holds 1{limit}"
     )
 
 

@@ -22,7 +22,7 @@ def ranking(report: BenchReport) -> Table:
                 row.label,
                 microseconds(row.p50_s),
                 span(row.percentiles_s.get("p50"), microseconds),
-                _relative(row, report),
+                relation(row, report).partition(" (")[0],
                 microseconds(row.p99_s),
                 _rate(row, batch_size),
                 f"{row.first_answer_s * 1e3:,.0f}",
@@ -135,6 +135,20 @@ def ranked(report: BenchReport) -> list[Measurement]:
     return sorted(measured, key=lambda row: (not row.usable, row.p50_s or 0.0))
 
 
+def relation(row: Measurement, report: BenchReport) -> str:
+    """How many times as long as the fastest, with its interval; ≈ where they cannot be told apart.
+
+    The validity, where there is no such figure.
+    """
+    if row.label == report.fastest:
+        return "1.00×"
+    for verdict in report.verdicts:
+        if (verdict.row, verdict.against) == (row.label, report.fastest):
+            same = "≈ " if verdict.word == "indistinguishable" else ""
+            return f"{same}{verdict.ratio.value:.2f}× ({span(verdict.ratio, two_digits)})"
+    return row.validity
+
+
 def span(interval: Interval | None, written: Callable[[float], str]) -> str:
     """The limits of an interval."""
     return f"{written(interval.low)}–{written(interval.high)}" if interval else NOTHING
@@ -153,16 +167,6 @@ def three_digits(ratio: float) -> str:
 def megabytes(size_bytes: int) -> str:
     """Memory in MB of a million bytes; nothing where it is unknown."""
     return f"{size_bytes / 1e6:,.0f}" if size_bytes else NOTHING
-
-
-def _relative(row: Measurement, report: BenchReport) -> str:
-    if row.label == report.fastest:
-        return "1.00×"
-    for verdict in report.verdicts:
-        if (verdict.row, verdict.against) == (row.label, report.fastest):
-            same = "≈ " if verdict.word == "indistinguishable" else ""
-            return f"{same}{verdict.ratio.value:.2f}×"
-    return row.validity
 
 
 def _rate(row: Measurement, batch_size: int) -> str:

@@ -23,8 +23,9 @@ from mnist_edge.plots.style import (
 
 _MOST_DOTS = 1500  # of one process in a figure
 _PERCENTILES = (50, 90, 99)
-_MOST_TICKS = 9
+_FEW_TICKS = 3
 _MARKERS = "os^Dv<>PX*"
+_COLUMNS = (45, 145, 205)  # points from the axes to the right edge of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +36,17 @@ class LatencySeries:
         label: of the row.
         warmups_s: of each process, in order.
         samples_s: of each process, in order; at least one, none empty.
+        lasted_s: of each process: how long its warm-up and its timed runs took together, of which
+            not all need be among the samples.
+        told: what is written beside the row: p50, times as long as the fastest, first answer.
         images_per_s: batch size to rate and its interval's limits.
     """
 
     label: str
     warmups_s: tuple[tuple[float, ...], ...]
     samples_s: tuple[tuple[float, ...], ...]
+    lasted_s: tuple[tuple[float, float], ...]
+    told: tuple[str, str, str]
     images_per_s: dict[int, tuple[float, float, float]]
 
 
@@ -58,7 +64,7 @@ class Tradeoff:
 @styled()
 def latency_distributions(series: Sequence[LatencySeries]) -> bytes:
     """Every latency on a logarithmic axis, its percentiles marked; the first series on top."""
-    figure = Figure(figsize=(9, 1.2 + 0.55 * len(series)), layout="constrained")
+    figure = Figure(figsize=(9, 1.4 + 0.5 * len(series)), layout="constrained")
     axes = figure.subplots()
     pooled = [_microseconds(np.concatenate(row.samples_s)) for row in series]
     low, high = min(map(np.min, pooled)), max(np.percentile(row, 99.9) for row in pooled)
@@ -69,19 +75,34 @@ def latency_distributions(series: Sequence[LatencySeries]) -> bytes:
         axes.fill_between(bins[:-1], place, place + heights, step="post", color=BLUE, lw=0)
         for percentile in _PERCENTILES:
             at = float(np.percentile(samples, percentile))
-            axes.plot([at, at], [place - 0.08, place + 0.12], color=INK, linewidth=1.4)
-            if percentile == _PERCENTILES[0]:
-                axes.annotate(
-                    f"{at:,.3g}", (at, place - 0.1), ha="center", va="top", fontsize=8, color=INK
-                )
+            axes.plot([at, at], [place - 0.14, place], color=INK, linewidth=1.4)
     axes.set_yticks(range(len(series)), [row.label for row in reversed(series)])
     axes.set_ylim(-0.45, len(series))
-    axes.set(
-        title="Latency of one picture; marks: p50 (written), p90, p99", xlabel="µs, up to p99.9"
-    )
+    axes.set(title="Latency of one picture", xlabel="µs, up to p99.9; marks: p50, p90, p99")
     axes.set_xscale("log")
-    _round_numbers(axes, low * 0.9, high * 1.1)
+    _round_numbers(axes, low * 0.9, high * 1.1, most=7)
+    _tell(axes, series)
     return png(figure)
+
+
+def _tell(axes: Axes, series: Sequence[LatencySeries]) -> None:
+    """Write the figures beside the rows, as a table of three columns."""
+    headers = ("p50 µs", "time\n(99 % interval)", "first\nanswer ms")
+    lines = [headers, *(row.told for row in series)]
+    for place, line in zip(range(len(series), -1, -1), lines, strict=True):
+        for cell, points in zip(line, _COLUMNS, strict=True):
+            axes.annotate(
+                cell,
+                (1, place - 0.3 if line is headers else place + 0.1),
+                (points, 0),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=8,
+                fontweight="bold" if line is headers else "normal",
+                annotation_clip=False,
+            )
 
 
 @styled()
@@ -90,29 +111,30 @@ def samples_over_time(series: Sequence[LatencySeries]) -> bytes:
     figure = Figure(figsize=(9, 0.6 + 1.4 * len(series)), layout="constrained")
     panels = figure.subplots(len(series), 1, squeeze=False)[:, 0]
     for axes, row in zip(panels, series, strict=True):
-        for warmup, samples in zip(row.warmups_s, row.samples_s, strict=True):
-            taken_s = np.cumsum((*warmup, *samples))
-            parts = (slice(len(warmup)), GREY), (slice(len(warmup), None), BLUE)
-            values = _microseconds(np.asarray((*warmup, *samples)))
-            for part, colour in parts:
-                step = -(-len(values[part]) // _MOST_DOTS) or 1
-                axes.plot(
-                    *(taken_s[part][::step], values[part][::step]),
-                    *(".",),
-                    color=colour,
-                    markersize=1.5,
-                    alpha=0.5,
-                )
+        for warmup, samples, lasted_s in zip(
+            row.warmups_s, row.samples_s, row.lasted_s, strict=True
+        ):
+            begin_s = 0.0
+            for part, part_s, colour in ((warmup, lasted_s[0], GREY), (samples, lasted_s[1], BLUE)):
+                ends_s = begin_s + np.linspace(0, part_s, len(part))
+                step = -(-len(part) // _MOST_DOTS) or 1
+                values = _microseconds(np.asarray(part))[::step]
+                axes.plot(ends_s[::step], values, ".", color=colour, markersize=1.5, alpha=0.5)
+                begin_s += part_s
         axes.set_yscale("log")
         low, high = axes.get_ylim()
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        axes.yaxis.set_major_locator(FixedLocator([10.0**power for power in powers]))
+        powers = [10.0**power for power in range(-3, 9)]
+        if sum(low <= power <= high for power in powers) < _FEW_TICKS:
+            # With one or two numbers along the axis a reader could not tell how high a dot is.
+            low = max(power for power in powers if power <= low)
+            high = min(power for power in powers if power >= high)
+        axes.yaxis.set_major_locator(FixedLocator(powers))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set_ylim(low, high)
         axes.set_title(row.label, fontsize=9)
-    panels[0].set_title(f"{series[0].label}: µs, one dot a run, warm-up in grey", fontsize=9)
-    panels[-1].set_xlabel("seconds of runs in one process")
+    panels[0].set_title(f"{series[0].label}: µs, a dot a run, warm-up in grey", fontsize=9)
+    panels[-1].set_xlabel("seconds from the first run of each process, about")
     return png(figure)
 
 
@@ -145,7 +167,9 @@ def throughput_by_batch(series: Sequence[LatencySeries]) -> bytes:
     )
     axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:,.0f}"))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set(title="Throughput", xlabel="batch size", ylabel="images per second")
+    axes.set(
+        title="Throughput, with 99 % intervals", xlabel="batch size", ylabel="images per second"
+    )
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     return png(figure)
 
@@ -160,28 +184,35 @@ def tradeoffs(points: Sequence[Tradeoff]) -> bytes:
     for index, point in enumerate(points):
         middle, low, high = (1e6 * figure_s for figure_s in point.p50_s)
         below, above = wilson(point.accuracy, point.digits)
-        (line, *_) = axes.errorbar(
+        (dot,) = axes.plot(
+            middle,
+            point.accuracy,
+            marker=_MARKERS[index % len(_MARKERS)],
+            markersize=6,
+            linestyle="none",
+            label=f"{point.label}, {point.size_bytes / 1e3:,.1f} kB{'*' * (point.label in front)}",
+        )
+        axes.errorbar(
             middle,
             point.accuracy,
             xerr=[[middle - low], [high - middle]],
             yerr=[[point.accuracy - below], [above - point.accuracy]],
-            marker=_MARKERS[index % len(_MARKERS)],
-            markersize=6,
+            fmt="none",
+            color=dot.get_color(),
             elinewidth=0.8,
             capsize=2,
-            linestyle="none",
-            label=f"{point.label}, {point.size_bytes / 1e3:,.1f} kB{'*' * (point.label in front)}",
         )
         area = point.size_bytes / 1e3
-        axes.scatter(middle, point.accuracy, s=area, color=line.get_color(), alpha=0.25, lw=0)
+        axes.scatter(middle, point.accuracy, s=area, color=dot.get_color(), alpha=0.25, lw=0)
     lows, highs = [p.p50_s[1] * 1e6 for p in points], [p.p50_s[2] * 1e6 for p in points]
     axes.set_xlim(min(lows) / 1.5, max(highs) * 1.5)
     _round_numbers(axes, min(lows) / 1.5, max(highs) * 1.5)
     show_percent(axes)
+    axes.margins(y=0.12)  # for the largest areas
     axes.set(
-        title="Accuracy, latency and bytes (area)",
+        title="Accuracy, latency and bytes (area), with 99 % intervals",
         xlabel="µs for one picture, median",
-        ylabel="accuracy on the bundle's reference digits",
+        ylabel=f"accuracy on the bundle's {points[0].digits:,} reference digits",
     )
     axes.legend(
         loc="center left",
@@ -212,9 +243,9 @@ def _front(points: Sequence[Tradeoff]) -> set[str]:
     return {p.label for p in points if not any(beaten(p, other) for other in points)}
 
 
-def _round_numbers(axes: Axes, low: float, high: float) -> None:
+def _round_numbers(axes: Axes, low: float, high: float, *, most: int = 9) -> None:
     numbers = ticks(low, high)
-    if len(numbers) > _MOST_TICKS:
+    if len(numbers) > most:
         numbers = [number for number in numbers if math.log10(number).is_integer()]
     axes.xaxis.set_major_locator(FixedLocator(numbers))
     axes.xaxis.set_minor_locator(NullLocator())
