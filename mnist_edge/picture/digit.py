@@ -75,7 +75,7 @@ def _enlarge(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scale = BOX_SIDE * FINE / max(ink.shape)
     if scale < 1:
         # Averaged down, a line thinner than two pixels would fade away.
-        ink = _padded(ink, round(1 / scale))
+        ink = padded(ink, round(1 / scale))
         for _ in range(round((_MIN_FINE / scale - stroke_width(ink)) / 2)):
             ink = _grow(ink, square=False)
         ink = _tight(ink)
@@ -83,21 +83,22 @@ def _enlarge(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = ink.shape
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     kind = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
-    padded = _padded(ink, 1) if scale > 1 else ink
-    fine = Image.fromarray(padded).resize(size, kind, box=_inner(padded, ink))
-    return _padded(np.asarray(fine), _MARGIN)
+    framed = padded(ink, 1) if scale > 1 else ink
+    fine = Image.fromarray(framed).resize(size, kind, box=_inner(framed, ink))
+    return padded(np.asarray(fine), _MARGIN)
 
 
-def _padded(ink: NDArray[np.uint8], margin: int) -> NDArray[np.uint8]:
+def padded(ink: NDArray[np.uint8], margin: int) -> NDArray[np.uint8]:
+    """The ink (H, W) with a black margin of so many pixels on each side."""
     # numpy.pad is an order of magnitude slower on arrays as small as these.
     height, width = ink.shape
-    padded = np.zeros((height + 2 * margin, width + 2 * margin), np.uint8)
-    padded[margin : margin + height, margin : margin + width] = ink
-    return padded
+    framed = np.zeros((height + 2 * margin, width + 2 * margin), np.uint8)
+    framed[margin : margin + height, margin : margin + width] = ink
+    return framed
 
 
-def _inner(padded: NDArray[np.uint8], ink: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    edge = (padded.shape[0] - ink.shape[0]) // 2
+def _inner(framed: NDArray[np.uint8], ink: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    edge = (framed.shape[0] - ink.shape[0]) // 2
     return (edge, edge, edge + ink.shape[1], edge + ink.shape[0])
 
 
