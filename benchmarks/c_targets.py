@@ -1,0 +1,295 @@
+"""What compiler flags and other processors make of the C artifacts: time, bytes, same answers.
+
+    python benchmarks/c_targets.py FOLDER
+
+FOLDER holds one bundle a recipe, as `accuracy.py --keep FOLDER` leaves them; a bundle without a C
+artifact is exported into a scratch copy.
+
+* Flags: each artifact is built with every compiler and set of flags, and all builds of it are timed
+  in one process: every round each build answers the bundle's reference digits one by one, in a
+  random order that every second round repeats backwards. A ratio is the median over the rounds of
+  a build's time over the first build's in the same round, with its 99 % interval.
+* Targets: each artifact is built for other processors and answers the reference digits in an
+  emulator. Emulators tell answers, not times.
+
+Answers are compared with those of the first build here. What cannot be built or run is a row with
+the reason. Takes about two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from cross import TARGETS, Model, Size, Target, Unavailable, build, call, run, write_model
+from cross.report import Absence, FlagRow, TargetRow, TargetsReport, page
+from cross.timing import TIMED, Library, time_builds
+
+from mnist_edge import codec
+from mnist_edge.bundle import Artifact, Bundle, open_bundle
+from mnist_edge.catalogue import RECIPES
+from mnist_edge.cli.reports import report_path
+from mnist_edge.machine import describe_machine, load_average, usable_threads
+from mnist_edge.recipes import ExportRecipe
+from mnist_edge.signature import CLASSES, Images, Logits, to_images
+from mnist_edge.stats import Interval, estimate_quantile, samples_needed
+from mnist_edge.storage import atomic_write
+from mnist_edge.workflow import export_verified
+
+COMPILERS = ("gcc", "clang")
+FLAGS = (
+    "-O3 -march=native",
+    "-O3 -march=x86-64-v3",
+    "-O3",
+    "-O2 -march=native",
+    "-Os",
+    "-O3 -march=native -std=c99",
+    "-O3 -march=native -DMNIST_EDGE_SCALAR",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A C artifact, and the digits that it is to answer."""
+
+    recipe: str
+    artifact: str
+    model: Model
+    images: Images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Here:
+    """An artifact built for this machine."""
+
+    command: str
+    size: Size
+    program: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class There:
+    """An artifact built for another target, with its answers: none where it could not be run."""
+
+    row: TargetRow
+    logits: Logits
+    reason: str
+
+
+def main() -> None:
+    options = _options()
+    if options.rounds < samples_needed(0.5):
+        sys.exit(f"a median needs {samples_needed(0.5)} rounds; raise --rounds")
+    with tempfile.TemporaryDirectory() as scratch:
+        subjects = list(find_subjects(options.folder, Path(scratch)))
+        report = measure(subjects, rounds=options.rounds, seed=options.seed)
+    name = report_path(None, bundle="c", verb="targets", processor=report.machine.processor)
+    path = options.out or Path(__file__).parent / name.name
+    atomic_write(path, codec.join_numbers(codec.dumps(report)).encode())
+    atomic_write(path.with_suffix(".md"), page(report).encode())
+    print(page(report))
+
+
+def find_subjects(folder: Path, scratch: Path) -> Iterator[Subject]:
+    """The C artifacts of all bundles in a folder, in the order of the catalogue."""
+    bundles = {bundle.manifest.recipe.name: bundle for bundle in map(open_bundle, _folders(folder))}
+    for recipe in sorted(bundles, key=list(RECIPES).index):
+        _tell(f"{recipe}: exporting")
+        bundle, artifacts = _exported(bundles[recipe], scratch)
+        files = {record.file: record for record in bundle.manifest.records}
+        for artifact in artifacts:
+            header = files[f"{artifact.name}.h"]
+            model = write_model(
+                bundle.read(artifact),
+                bundle.read(header),
+                scratch / f"{recipe}-{artifact.name}",
+            )
+            images = to_images(bundle.reference().images)
+            yield Subject(recipe=recipe, artifact=artifact.name, model=model, images=images)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("*/manifest.json"))
+
+
+def _exported(bundle: Bundle, scratch: Path) -> tuple[Bundle, Sequence[Artifact]]:
+    """A bundle that has C artifacts, and these."""
+    found = [artifact for artifact in bundle.manifest.artifacts if artifact.format == "c"]
+    if found:
+        return bundle, found
+    copy = scratch / f"{bundle.manifest.recipe.name}-bundle"
+    shutil.copytree(bundle.path, copy)
+    return export_verified(open_bundle(copy), ExportRecipe(formats=("c",)))
+
+
+def measure(subjects: Sequence[Subject], *, rounds: int, seed: int) -> TargetsReport:
+    """Of each artifact: build all, run what is for other targets, time what is for this machine."""
+    load = load_average() or ()
+    flags: list[FlagRow] = []
+    targets: list[TargetRow] = []
+    absent: list[Absence] = []
+    with ThreadPoolExecutor(usable_threads()) as pool:
+        for subject in subjects:
+            _tell(f"{subject.recipe}: building and timing {subject.artifact}")
+            commands = (f"{compiler} {flags}" for compiler, flags in product(COMPILERS, FLAGS))
+            tried = list(pool.map(partial(build_here, subject), commands))
+            there = list(pool.map(partial(build_there, subject), TARGETS))
+            absent += [found for found in (*tried, *there) if isinstance(found, Absence)]
+            here = [found for found in tried if isinstance(found, Here)]
+            if not here:
+                sys.exit(f"no compiler builds {subject.recipe} here: {absent[0].reason}")
+            rows, expected = time_here(subject, here, rounds=rounds, seed=seed)
+            flags += rows
+            for found in there:
+                if isinstance(found, There):
+                    targets.append(_compared(found, expected))
+                    if found.reason:
+                        absent.append(Absence(build=found.row.target, reason=found.reason))
+    return TargetsReport(
+        machine=describe_machine(),
+        tools=_tools(),
+        load_before=load,
+        rounds=rounds,
+        digits=TIMED,
+        seed=seed,
+        flags=tuple(flags),
+        targets=tuple(targets),
+        absent=tuple(dict.fromkeys(absent)),
+    )
+
+
+def build_here(subject: Subject, command: str) -> Here | Absence:
+    """A library for this machine, by a compiler with its flags."""
+    if "x86-64-v3" in command and "avx2" not in describe_machine().cpu_flags:
+        return Absence(build=command, reason="this processor cannot run it")
+    folder = subject.model.folder / command.replace(" ", "")
+    try:
+        size = build(
+            *(subject.model, (*command.split(), "-fPIC"), folder),
+            harness="timed.c",
+            link=("-shared",),
+            size="size",
+        )
+    except Unavailable as error:
+        return Absence(build=command, reason=str(error))
+    return Here(command=command, size=size, program=folder / "program")
+
+
+def build_there(subject: Subject, target: Target) -> There | Absence:
+    """A program for another target, and what it answers."""
+    model, logits, reason = subject.model, np.empty((0, len(CLASSES)), np.float32), ""
+    folder = model.folder / target.name
+    try:
+        size = build(
+            *(model, target.compiler, folder),
+            harness=target.harness,
+            link=target.link,
+            size=target.size,
+        )
+    except Unavailable as error:
+        return Absence(build=target.name, reason=str(error))
+    try:
+        logits = run(target, folder, subject.images)
+    except Unavailable as error:
+        reason = str(error)
+    row = TargetRow(
+        recipe=subject.recipe,
+        artifact=subject.artifact,
+        target=target.name,
+        flash_bytes=size.code + size.constants + size.initialised,
+        ram_bytes=size.initialised + size.zeroed + model.workspace_bytes,
+        stack_bytes=size.stack,
+    )
+    return There(row=row, logits=logits, reason=reason)
+
+
+def time_here(
+    subject: Subject, builds: Sequence[Here], *, rounds: int, seed: int
+) -> tuple[list[FlagRow], Logits]:
+    """Rows of one artifact's builds, and the answers of the first, which all are compared with."""
+    libraries = {
+        built.command: Library(built.program, subject.model.workspace_bytes) for built in builds
+    }
+    answers = {name: library.answer(subject.images)[0] for name, library in libraries.items()}
+    samples_s = time_builds(libraries, subject.images, rounds=rounds, seed=seed)
+    first_s, logits = next(iter(samples_s.values())), next(iter(answers.values()))
+    rows = []
+    for built, mine_s, mine in zip(builds, samples_s.values(), answers.values(), strict=True):
+        pairs = zip(mine_s, first_s, strict=True)
+        rows.append(
+            FlagRow(
+                recipe=subject.recipe,
+                artifact=subject.artifact,
+                command=built.command,
+                code_bytes=built.size.code,
+                constants_bytes=built.size.constants,
+                stack_bytes=built.size.stack,
+                p50_s=_median(mine_s).value,
+                times=_median([mine / first for mine, first in pairs]),
+                max_abs_difference=float(np.abs(mine - logits).max()),
+                flips=_flips(mine, logits),
+                samples_s=tuple(mine_s),
+            )
+        )
+    return rows, logits
+
+
+def _compared(built: There, expected: Logits) -> TargetRow:
+    digits = len(built.logits)
+    if not digits:
+        return built.row
+    return replace(
+        built.row,
+        digits=digits,
+        max_abs_difference=float(np.abs(built.logits - expected).max()),
+        flips=_flips(built.logits, expected),
+    )
+
+
+def _flips(candidate: Logits, reference: Logits) -> int:
+    return int((candidate.argmax(1) != reference.argmax(1)).sum())
+
+
+def _median(samples: Sequence[float]) -> Interval:
+    median = estimate_quantile(samples, 0.5)
+    assert median is not None  # main has seen to it that there are enough
+    return median
+
+
+def _tools() -> dict[str, str]:
+    """What each compiler and emulator says of itself first."""
+    commands = [*COMPILERS]
+    for target in TARGETS:
+        commands += [target.compiler[0], target.runner[0]]
+    found = {}
+    for command in dict.fromkeys(commands):
+        with contextlib.suppress(Unavailable):
+            found[command] = call([command, "--version"], Path.cwd()).splitlines()[0]
+    return found
+
+
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="of bundles")
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="of the JSON; the Markdown stands beside it")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""What `c_targets.py` found: the data, the tables of it, and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mnist_edge.machine import Machine
+from mnist_edge.render import NOTHING, Table, kilobytes, markdown
+from mnist_edge.stats import Interval
+
+MICROCONTROLLER = "Cortex-M4F"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagRow:
+    """One artifact, built for this machine.
+
+    Attributes:
+        command: the compiler with its flags.
+        code_bytes: instructions.
+        constants_bytes: weights, nearly all of it.
+        stack_bytes: the most that a call needs; 0 where the compiler does not tell.
+        times: of the first build's time for a picture.
+        max_abs_difference: of any logit from the first build's.
+        flips: digits that are named otherwise.
+        samples_s: per picture, one for each round.
+    """
+
+    recipe: str
+    artifact: str
+    command: str
+    code_bytes: int
+    constants_bytes: int
+    stack_bytes: int
+    p50_s: float
+    times: Interval
+    max_abs_difference: float
+    flips: int
+    samples_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetRow:
+    """One artifact, built for another processor.
+
+    Attributes:
+        flash_bytes: instructions, weights and initial values; of WebAssembly the file.
+        ram_bytes: variables and a workspace.
+        stack_bytes: the most that a call needs, besides; 0 where the compiler does not tell.
+        digits: that it answered in an emulator; 0 where it could not be run.
+        max_abs_difference: of any logit from this machine's.
+        flips: digits that are named otherwise.
+    """
+
+    recipe: str
+    artifact: str
+    target: str
+    flash_bytes: int
+    ram_bytes: int
+    stack_bytes: int
+    digits: int = 0
+    max_abs_difference: float = 0.0
+    flips: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absence:
+    """What could not be built or run, and why."""
+
+    build: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetsReport:
+    """All rows, and what they rest on.
+
+    Attributes:
+        tools: the first line that each compiler and emulator says of its version.
+    """
+
+    machine: Machine
+    tools: dict[str, str]
+    load_before: tuple[float, ...]
+    rounds: int
+    digits: int
+    seed: int
+    flags: tuple[FlagRow, ...]
+    targets: tuple[TargetRow, ...]
+    absent: tuple[Absence, ...]
+
+
+def times_table(rows: Sequence[FlagRow]) -> Table:
+    """Time for a picture relative to the first build, of each recipe; rows of one artifact."""
+    return _by_recipe({(row.command, row.recipe): _times(row.times) for row in rows})
+
+
+def bytes_table(rows: Sequence[FlagRow]) -> Table:
+    """Likewise code and weights in kB."""
+    return _by_recipe(
+        {(row.command, row.recipe): kilobytes(row.code_bytes + row.constants_bytes) for row in rows}
+    )
+
+
+def _by_recipe(cells: dict[tuple[str, str], str]) -> Table:
+    commands = dict.fromkeys(command for command, _ in cells)
+    recipes = dict.fromkeys(recipe for _, recipe in cells)
+    return Table(
+        headers=("build", *(f"`{recipe}`" for recipe in recipes)),
+        rows=tuple(
+            (f"`{command}`", *(cells.get((command, recipe), NOTHING) for recipe in recipes))
+            for command in commands
+        ),
+    )
+
+
+def _times(times: Interval) -> str:
+    if times.low == times.high:
+        return "1"
+    same = "≈ " if times.low <= 1 <= times.high else ""
+    return f"{same}{times.value:.2f}"
+
+
+def targets_table(report: TargetsReport) -> Table:
+    """One row an artifact: bytes on each target, and how far its answers are from ours."""
+    names = tuple(dict.fromkeys(row.target for row in report.targets))
+    found = {(row.recipe, row.artifact, row.target): row for row in report.targets}
+    artifacts = dict.fromkeys((row.recipe, row.artifact) for row in report.targets)
+    rows = []
+    for recipe, artifact in artifacts:
+        mine = [
+            found[recipe, artifact, name] for name in names if (recipe, artifact, name) in found
+        ]
+        small = found.get((recipe, artifact, MICROCONTROLLER))
+        compared = [row for row in mine if row.digits]
+        flash = {row.target: kilobytes(row.flash_bytes) for row in mine}
+        rows.append(
+            (
+                f"`{recipe}`",
+                f"`{artifact}`",
+                *(flash.get(name, NOTHING) for name in names),
+                kilobytes(small.ram_bytes + small.stack_bytes) if small else NOTHING,
+                f"{max(row.max_abs_difference for row in compared):.0e}" if compared else NOTHING,
+                str(sum(row.flips for row in compared)) if compared else NOTHING,
+            )
+        )
+    return Table(
+        headers=("recipe", "artifact", *(f"{name}, kB" for name in names),
+                 f"RAM on {MICROCONTROLLER}, kB", "largest difference", "flips"),
+        rows=tuple(rows),
+    )  # fmt: skip
+
+
+def details_table(report: TargetsReport) -> Table:
+    """Every artifact on every target."""
+    return Table(
+        headers=("recipe", "artifact", "target", "flash kB", "RAM kB", "stack kB", "digits",
+                 "largest difference", "flips"),
+        rows=tuple(
+            (
+                row.recipe,
+                row.artifact,
+                row.target,
+                kilobytes(row.flash_bytes),
+                kilobytes(row.ram_bytes),
+                kilobytes(row.stack_bytes) if row.stack_bytes else NOTHING,
+                str(row.digits) if row.digits else NOTHING,
+                f"{row.max_abs_difference:.1e}" if row.digits else NOTHING,
+                str(row.flips) if row.digits else NOTHING,
+            )
+            for row in report.targets
+        ),
+    )  # fmt: skip
+
+
+def page(report: TargetsReport) -> str:
+    """Claim, hardware, versions and n, then all tables."""
+    machine = report.machine
+    load = f"{report.load_before[0]:.1f}" if report.load_before else "unknown"
+    tools = "\n".join(f"  * {name}: {version}" for name, version in report.tools.items())
+    parts = [
+        f"""# The C artifacts under other flags and on other processors
+
+{claim(report)}.
+
+* Machine: {machine.processor}, {machine.usable_threads} usable threads, load {load} before
+* System: {machine.system}, {machine.python}
+* n = {report.digits} digits one by one in each of {report.rounds} interleaved rounds, seed \
+{report.seed}
+* Tools:
+{tools}
+"""
+    ]
+    for artifact in dict.fromkeys(row.artifact for row in report.flags):
+        rows = [row for row in report.flags if row.artifact == artifact]
+        parts += [
+            f"## {artifact}: time for a picture, relative to `{rows[0].command}`\n\n"
+            + markdown(times_table(rows)),
+            "≈ means that the 99 % interval holds 1.\n",
+            f"## {artifact}: code and weights, kB\n\n{markdown(bytes_table(rows))}",
+        ]
+    parts.append(
+        f"## Other processors\n\n{markdown(details_table(report))}\n"
+        "Flash is code, weights and initial values, of WebAssembly the file. RAM is variables and "
+        "a workspace; the stack comes on top. Answers are compared with this machine's.\n"
+    )
+    if report.absent:
+        table = Table(
+            headers=("not built or not run", "why"),
+            rows=tuple((absence.build, absence.reason) for absence in report.absent),
+        )
+        parts.append(f"## Missing\n\n{markdown(table)}")
+    return "\n".join(parts)
+
+
+def claim(report: TargetsReport) -> str:
+    """The outcome in one sentence."""
+    ran = [row for row in report.targets if row.digits]
+    names = tuple(dict.fromkeys(row.target for row in ran))
+    worst = max((row.max_abs_difference for row in (*report.flags, *ran)), default=0.0)
+    flips = sum(row.flips for row in (*report.flags, *ran))
+    return (
+        f"{len({row.command for row in report.flags})} builds here and {len(names)} other targets "
+        f"({'; '.join(names)}) give the same answers: the largest difference of a logit is "
+        f"{worst:.0e}, {flips} digits are named otherwise"
+    )
