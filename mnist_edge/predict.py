@@ -6,6 +6,7 @@ print(predictor("seven.png").digit)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from mnist_edge.backends import Backend, load_backend
 from mnist_edge.bundle import REJECT_BELOW, Artifact, open_bundle
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
-from mnist_edge.metrics import softmax
 from mnist_edge.picture import Picture, Source, load_picture, split_digits
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import DEFAULT_ARTIFACT, Device
@@ -173,7 +173,7 @@ class Predictor:
         else:
             rows = [self._backend.run(images[i : i + 1]) for i in range(len(images))]
             logits = np.concatenate(rows)
-        return [_prediction(row, self._reject_below) for row in softmax(logits).tolist()]
+        return [_prediction(row, self._reject_below) for row in logits.tolist()]
 
     def predict_pictures(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """Classify pictures that are already normalised; blank ones never reach the net."""
@@ -241,7 +241,12 @@ _NO_DIGIT = Prediction(
 )
 
 
-def _prediction(probabilities: list[float], reject_below: float) -> Prediction:
+def _prediction(logits: list[float], reject_below: float) -> Prediction:
+    # For ten numbers plain Python takes a third of the time of NumPy.
+    largest = max(logits)
+    powers = [math.exp(logit - largest) for logit in logits]
+    total = sum(powers)
+    probabilities = tuple([power / total for power in powers])
     probability = max(probabilities)
     digit = probabilities.index(probability)
     if probability < reject_below:
@@ -249,7 +254,7 @@ def _prediction(probabilities: list[float], reject_below: float) -> Prediction:
             status="no digit",
             digit=None,
             probability=0.0,
-            probabilities=tuple(probabilities),
+            probabilities=probabilities,
             notes=(f"not like a digit: the nearest, {digit}, has {probability:.0%}",),
         )
     notes = ("low confidence",) if probability < LOW_CONFIDENCE else ()
@@ -257,7 +262,7 @@ def _prediction(probabilities: list[float], reject_below: float) -> Prediction:
         status="digit",
         digit=digit,
         probability=probability,
-        probabilities=tuple(probabilities),
+        probabilities=probabilities,
         notes=notes,
     )
 
