@@ -19,7 +19,9 @@ DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 Mode: TypeAlias = Literal["plain", "compile", "cuda-graph"]
 DataName: TypeAlias = Literal["mnist", "rendered"]
 DataChoice: TypeAlias = Literal["auto", "mnist", "rendered"]
-Architecture: TypeAlias = Literal["simple", "dropout", "lenet", "batchnorm", "wide", "compact"]
+Architecture: TypeAlias = Literal[
+    "simple", "dropout", "lenet", "batchnorm", "wide", "compact", "deep", "tiny"
+]
 Optimizer: TypeAlias = Literal["adam", "adamw"]
 Schedule: TypeAlias = Literal["constant", "step", "onecycle"]
 
@@ -35,7 +37,7 @@ MATRIX: dict[Format, tuple[Precision, ...]] = {
     "pt2": ("float32", "float16"),
     "onnx": ("float32", "float16", "int8-dynamic", "int8"),
     "ort": ("float32", "int8"),
-    "c": ("float32",),
+    "c": ("float32", "int8"),
 }
 """The pairs of format and precision that `export` can write."""
 
@@ -45,7 +47,9 @@ WIDTH_COUNTS: dict[Architecture, tuple[int, ...]] = {
     "lenet": (4,),
     "batchnorm": (2,),
     "wide": (3,),
-    "compact": (1, 2, 3),
+    "compact": (2,),
+    "deep": (4, 6, 8),
+    "tiny": (3,),
 }
 """How many widths each architecture takes."""
 

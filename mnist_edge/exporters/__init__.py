@@ -6,9 +6,12 @@ host or process leaves a trace in them, so an artifact can be made again and com
 
 from __future__ import annotations
 
+from contextlib import closing
+
+import numpy as np
 from torch import nn
 
-import mnist_edge.backends.ort  # noqa: F401  before onnxruntime: it switches the telemetry off
+from mnist_edge.backends.ort import OrtBackend  # before onnxruntime: it switches the telemetry off
 from mnist_edge.errors import UsageError
 from mnist_edge.exporters.c import Golden, export_c
 from mnist_edge.exporters.half import halve_initializers, halve_weights
@@ -21,7 +24,7 @@ from mnist_edge.exporters.torchscript import export_torchscript
 from mnist_edge.golden import KEY, unpack_golden
 from mnist_edge.models import deployable
 from mnist_edge.recipes import Format, Precision, tolerance
-from mnist_edge.signature import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images
+from mnist_edge.signature import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images, to_images
 
 _CONTRACT = {
     "producer": "mnist-edge",
@@ -84,9 +87,14 @@ def export_artifact(
             quantized, origin = quantize_statically(trace_onnx(network, opset), calibration)
             return export_ort(quantized, metadata | origin)
         case "c", "float32":
-            # The graph is the onnx-float32 artifact, byte for byte, whose digest the file names.
+            # The graph is the artifact of ONNX, byte for byte, whose digest the file names.
             graph = serialize_onnx(trace_onnx(network, opset), metadata | {"format": "onnx"})
             return export_c(graph, name=metadata["recipe"], golden=_golden(metadata))
+        case "c", "int8":
+            quantized, origin = quantize_statically(trace_onnx(network, opset), calibration)
+            graph = serialize_onnx(quantized, metadata | origin | {"format": "onnx"})
+            golden = _golden(metadata, graph)
+            return export_c(graph, name=metadata["recipe"], golden=golden, quantized=True)
         case _:
             raise UsageError(
                 f"{format_} cannot hold {precision}",
@@ -94,11 +102,18 @@ def export_artifact(
             )
 
 
-def _golden(metadata: dict[str, str]) -> Golden | None:
-    """The digits of a C file's self-test, if the metadata hold any."""
+def _golden(metadata: dict[str, str], quantized: bytes = b"") -> Golden | None:
+    """The digits of a C file's self-test, if the metadata hold any.
+
+    A float32 file is held against the checkpoint. One made from a quantized graph must give the
+    very answers of ONNX Runtime.
+    """
     if KEY not in metadata:
         return None
     pictures, logits = unpack_golden(metadata[KEY])
+    if quantized:
+        with closing(OrtBackend(quantized)) as backend:
+            logits = backend.run(to_images(pictures)).astype(np.float64)
     return Golden(
         pictures=pictures, logits=logits, tolerance=tolerance("c", "float32").max_abs_error
     )

@@ -6,18 +6,22 @@ import re
 
 from mnist_edge.errors import UsageError
 from mnist_edge.exporters.c.document import Golden, write_document
+from mnist_edge.exporters.c.emit import write_program
+from mnist_edge.exporters.c.emit8 import write_quantized
 from mnist_edge.exporters.c.graph import read_graph
+from mnist_edge.exporters.c.quantized import read_quantized
 
 __all__ = ["Golden", "export_c", "header_of"]
 
 
-def export_c(graph: bytes, *, name: str, golden: Golden | None) -> bytes:
-    """The C file of a float32 classifier.
+def export_c(graph: bytes, *, name: str, golden: Golden | None, quantized: bool = False) -> bytes:
+    """The C file of a classifier.
 
     Args:
         graph: an ONNX file.
         name: the prefix of what the file defines; `-` becomes `_`.
         golden: digits for its self-test; without them it has none.
+        quantized: the graph is a statically quantized one, else one of float32.
 
     Raises:
         UsageError: `name` is no C identifier.
@@ -29,7 +33,10 @@ def export_c(graph: bytes, *, name: str, golden: Golden | None) -> bytes:
             f"{name!r:.60} cannot be the prefix of names in C",
             fix="use a recipe whose name is lower-case letters, digits and -",
         )
-    return write_document(read_graph(graph), name=prefix, golden=golden).encode("ascii")
+    program = (
+        write_quantized(read_quantized(graph)) if quantized else write_program(read_graph(graph))
+    )
+    return write_document(program, name=prefix, golden=golden).encode("ascii")
 
 
 def header_of(source: bytes) -> bytes:

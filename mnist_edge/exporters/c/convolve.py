@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.exporters.c.layers import Convolution, Shape
 from mnist_edge.exporters.c.plan import Place, Plan, padded
-from mnist_edge.exporters.c.text import Code, call, define, padded_rows
+from mnist_edge.exporters.c.text import Code, call, define, either, padded_rows
 
 # How F(2, 3) spreads the three weights of a row, or of a column, over four products: see rows.c
 # and winograd.c.
@@ -27,7 +27,7 @@ def write_convolution(name: str, comment: str, step: Convolution, plan: Plan, pl
     shape = plan.shape(step.source)
     if step.groups == step.weight.shape[0] == shape.channels > 1:
         return _depthwise(name, comment, step, plan, place)
-    outputs, height, width = step.shape
+    _, height, width = step.shape
     data, body = _direct(name, step, plan, place)
     if _suits_winograd(step, shape):
         threes = height % 3 == width % 3 == 0 and 4 * height * width <= 9 * _MOST_PIECES
@@ -36,14 +36,13 @@ def write_convolution(name: str, comment: str, step: Convolution, plan: Plan, pl
         data, body = _either(f"LANES > 1 && LANES <= {shape.channels}", fast, (data, body))
     elif _suits_rows(step):
         data, body = _either("LANES > 1", _rows(name, step, plan, place), (data, body))
-    bias = define(f"{name}_bias", padded_rows(step.bias, padded(outputs)))
-    results = height * width * (4 if step.pooled else 1)
+    bias = define(f"{name}_bias", padded_rows(step.bias, padded(step.shape.channels)))
     return Code(
         name=name,
         comment=comment,
         data=f"{data}\n{bias}",
         body=body,
-        macs=results * _dense(step)[0].size * outputs,
+        macs=multiply_adds(step),
     )
 
 
@@ -61,34 +60,32 @@ def describe(step: Convolution) -> str:
 
 
 def _either(condition: str, fast: Sequence[str], plain: Sequence[str]) -> list[str]:
-    """The fast text where the target has wide vectors, else the plain one."""
-    return [f"#if {condition}\n{a}\n#else\n{b}\n#endif" for a, b in zip(fast, plain, strict=True)]
+    """The fast texts where the target has wide vectors, else the plain ones."""
+    return [either(condition, *texts) for texts in zip(fast, plain, strict=True)]
 
 
 def _direct(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
     """Weights and body of the way that fits every convolution."""
+    rows = padded_rows(dense(step).transpose(2, 3, 1, 0), padded(step.shape.channels))
+    return define(f"{name}_weight", rows, rows.shape), slide(name, step, plan, place, step.relu)
+
+
+def slide(name: str, step: Convolution, plan: Plan, place: Place, ending: object) -> str:
+    """The statement that gives the results row by row; `ending` is what the kernels call so."""
     outputs, height, width = step.shape
-    window, wide = step.window, padded(outputs)
-    depth = plan.shape(step.source).channels
+    window = step.window
     row, next_, _ = plan.view(step.source)
     down, right = window.stride_y * row, window.stride_x * next_
-    start = plan.start(step.source, window)
-    taps = (row, window.height, window.width * depth)
-    weights = (f"{name}_weight", wide, f"{name}_bias")
-    to = (f"out + y * {place.row}", outputs, step.relu)
-    if step.pooled:
-        start = f"{start} + y * {2 * down}"
-        statement = call(
-            *("pooled_line", width, outputs, start, right, down, *taps, *weights, *to), indent=8
-        )
-    else:
-        start = f"{start} + y * {down}"
-        statement = call(*("line", width, outputs, start, right, *taps, *weights, *to), indent=8)
-    rows = padded_rows(_dense(step).transpose(2, 3, 1, 0), wide)
-    return (
-        define(f"{name}_weight", rows, rows.shape),
-        f"    for (int y = 0; y < {height}; y++)\n{statement}",
+    down, lines = (2 * down, (right, down)) if step.pooled else (down, (right,))
+    statement = call(
+        *("pooled_line" if step.pooled else "line", width, outputs),
+        *(f"{plan.start(step.source, window)} + y * {down}", *lines),
+        *(row, window.height, window.width * plan.shape(step.source).channels),
+        *(f"{name}_weight", padded(outputs), f"{name}_bias"),
+        *(f"out + y * {place.row}", outputs, ending),
+        indent=8,
     )
+    return f"    for (int y = 0; y < {height}; y++)\n{statement}"
 
 
 def _winograd(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
@@ -178,7 +175,12 @@ def _depthwise(name: str, comment: str, step: Convolution, plan: Plan, place: Pl
     )
 
 
-def _dense(step: Convolution) -> NDArray[np.float32]:
+def multiply_adds(step: Convolution) -> int:
+    """For one picture, without those whose result pooling would drop."""
+    return dense(step).size * step.shape.height * step.shape.width * (4 if step.pooled else 1)
+
+
+def dense(step: Convolution) -> NDArray[np.float32]:
     """The weights (out, in, height, width) of a convolution, with zeros between its groups."""
     if step.groups == 1:
         return step.weight

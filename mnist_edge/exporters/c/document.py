@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.exporters.c.emit import MOST_DOTS, write_steps
-from mnist_edge.exporters.c.layers import PICTURE, Convolution, Linear, Net, sources
-from mnist_edge.exporters.c.plan import GROUP, LANES, Plan, lay_out
-from mnist_edge.exporters.c.text import Code, call, define
+from mnist_edge.exporters.c.layers import PICTURE, Convolution, Linear, sources
+from mnist_edge.exporters.c.plan import GROUP, Plan
+from mnist_edge.exporters.c.text import MOST_DOTS, Code, call, define
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,32 +30,56 @@ class Golden:
     tolerance: float
 
 
-def write_document(net: Net, *, name: str, golden: Golden | None) -> str:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Program:
+    """A net in C, as far as float32 and int8 differ.
+
+    Attributes:
+        plan: where its results lie.
+        steps: its functions.
+        kernels: the files of this package that they call.
+        about: what else the title says.
+        number: the type of its results.
+        workspace: its size in float32.
+        borders: the statements that fill the borders.
+        answers: the statement that copies row `i` of the logits from `workspace + @last@`.
+    """
+
+    plan: Plan
+    steps: Sequence[Code]
+    kernels: Sequence[str]
+    about: str
+    number: str
+    workspace: int
+    borders: Sequence[str]
+    answers: str
+
+
+def write_document(program: Program, *, name: str, golden: Golden | None) -> str:
     """The whole C file.
 
     Args:
-        net: what it computes.
+        program: what it computes.
         name: the prefix of what it defines.
         golden: built in with -DMNIST_EDGE_SELFTEST alone; without it there is no self-test.
     """
-    plan = lay_out(net)
-    steps = write_steps(net, plan)
+    net = program.plan.net
     marks = {
         "name": name,
         "NAME": name.upper(),
         "picture": net.picture.size,
         "classes": net.steps[-1].shape.channels,
-        "workspace": plan.size + LANES,
         "GROUP": GROUP,
         "MOST_DOTS": MOST_DOTS,
-        **_facts(net, plan, steps),
-        **_calls(net, plan, steps),
+        **_facts(program),
+        **_calls(program),
     }
+    marks["answers"] = _mark(program.answers, marks)
     parts = [
         _fill("title.c", marks),
         f"/* ---- {name}.h ---- */\n{_fill('header.h', marks)}/* ---- end of {name}.h ---- */\n",
-        *(_fill(file, marks) for file in _kernels(steps)),
-        *map(_function, steps),
+        *(_fill(file, marks) for file in program.kernels),
+        *map(_function, program.steps),
         _fill("entry.c", marks),
     ]
     if golden:
@@ -66,25 +89,16 @@ def write_document(net: Net, *, name: str, golden: Golden | None) -> str:
 
 def _fill(file: str, marks: Mapping[str, object]) -> str:
     """A file of this package, with a text in the place of each `@mark@`."""
-    text = resources.files(__package__).joinpath(file).read_text(encoding="ascii")
+    return _mark(resources.files(__package__).joinpath(file).read_text(encoding="ascii"), marks)
+
+
+def _mark(text: str, marks: Mapping[str, object]) -> str:
     return re.sub(r"@(\w+)@", lambda match: str(marks[match[1]]), text)
 
 
-def _kernels(steps: Sequence[Code]) -> Iterator[str]:
-    """The files whose functions the steps call."""
-    bodies = "".join(step.body for step in steps)
-    yield from ("prelude.c", "kernels.c")
-    if "winograd(" in bodies:
-        yield "winograd.c"
-    if "winograd3(" in bodies:
-        yield "winograd3.c"
-    if "convolve_rows(" in bodies:
-        yield "rows.c"
-    yield "plain.c"
-
-
-def _facts(net: Net, plan: Plan, steps: Sequence[Code]) -> dict[str, str]:
-    """What the title says of the net."""
+def _facts(program: Program) -> dict[str, object]:
+    """What the title and the header say of the net."""
+    net, steps = program.plan.net, program.steps
     parameters = sum(
         step.weight.size + step.bias.size
         for step in net.steps
@@ -94,8 +108,10 @@ def _facts(net: Net, plan: Plan, steps: Sequence[Code]) -> dict[str, str]:
         "shape": "\n   ".join(f"{step.name}: {step.comment}" for step in steps),
         "macs": f"{sum(step.macs for step in steps):,}",
         "parameters": f"{parameters:,}",
-        "bytes": f"{4 * (plan.size + LANES):,}",
+        "workspace": program.workspace,
+        "bytes": f"{4 * program.workspace:,}",
         "sha256": net.sha256,
+        "about": program.about,
     }
 
 
@@ -103,17 +119,18 @@ def _function(code: Code) -> str:
     work = f" {code.macs:,} multiply-adds." if code.macs else ""
     count = "const int count, " if code.counted else ""
     kind = "INLINE" if code.counted else "static"
-    sources = ", ".join(f"const float *{name}" for name in code.inputs)
+    sources = ", ".join(f"const {code.reads} *{name}" for name in code.inputs)
     data = f"{code.data}\n\n" if code.data else ""
     return (
         f"/* {code.name}: {code.comment}.{work} */\n{data}"
-        f"{kind} void {code.name}({count}{sources}, float *out)\n{{\n{code.body}\n}}\n"
+        f"{kind} void {code.name}({count}{sources}, {code.writes} *out)\n{{\n{code.body}\n}}\n"
     )
 
 
-def _calls(net: Net, plan: Plan, steps: Sequence[Code]) -> dict[str, object]:
+def _calls(program: Program) -> dict[str, object]:
     """The statements of the entry points."""
-    body, head = [], []
+    plan, steps = program.plan, program.steps
+    net, body, head = plan.net, [], []
     if PICTURE in plan.places:
         place = plan.places[PICTURE]
         channels, height, width = net.picture
@@ -131,7 +148,9 @@ def _calls(net: Net, plan: Plan, steps: Sequence[Code]) -> dict[str, object]:
         "body": "\n".join(body),
         "head": "\n".join(head),
         "last": _pointer(plan, len(steps) - 1, "i").removeprefix("workspace + "),
-        "zeroed": plan.zeroed,
+        "number": program.number,
+        "cast": "" if program.number == "float" else f"({program.number} *)",
+        "borders": "\n".join(program.borders),
         "group": plan.group,
         "choice": "1" if plan.group == 1 else f"count < {plan.group} ? 1 : {plan.group}",
     }

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mnist_edge.exporters.c.convolve import describe, write_convolution
+from mnist_edge.exporters.c.document import Program
 from mnist_edge.exporters.c.layers import (
     Add,
     Concat,
@@ -17,27 +23,61 @@ from mnist_edge.exporters.c.layers import (
     Step,
     sources,
 )
-from mnist_edge.exporters.c.plan import Place, Plan, padded
-from mnist_edge.exporters.c.text import Code, call, define, padded_rows, size
+from mnist_edge.exporters.c.plan import LANES, Place, Plan, lay_out, padded
+from mnist_edge.exporters.c.text import MOST_DOTS, Code, call, define, padded_rows, size
 
-# Columns of a matrix that count as few: so many classes at most.
-MOST_DOTS = 16
+_ABOUT = """\
+C99 with GCC's vector types where the compiler has them; MNIST_EDGE_SCALAR does without.
+   With -std=c99, GCC wants -ffp-contract=fast, or it multiplies and adds in two steps."""
+
+_ANSWERS = """\
+        memcpy(logits + i * @NAME@_CLASSES, workspace + @last@, sizeof *logits * @NAME@_CLASSES);"""
+
+Writer: TypeAlias = Callable[[str, str, Step, Plan, int], Code]
+"""Gives the code of one step, from its name, comment, step, plan and index."""
 
 
-def write_steps(net: Net, plan: Plan) -> list[Code]:
+def write_program(net: Net) -> Program:
+    """A float32 net in C."""
+    plan = lay_out(net, weight_bytes=4)
+    steps = write_steps(plan, _write)
+    zeroed = max((place.end for place in plan.places.values() if place.bordered), default=0)
+    return Program(
+        plan=plan,
+        steps=steps,
+        kernels=tuple(_kernels(steps)),
+        about=_ABOUT,
+        number="float",
+        workspace=plan.size + LANES,
+        borders=[f"    memset(workspace, 0, sizeof *workspace * {zeroed});"],
+        answers=_ANSWERS,
+    )
+
+
+def _kernels(steps: Sequence[Code]) -> Iterator[str]:
+    """The files whose functions the steps call."""
+    bodies = "".join(step.body for step in steps)
+    yield from ("lanes.c", "common.c", "vectors.c", "kernels.c", "dots.c")
+    if "winograd(" in bodies:
+        yield "winograd.c"
+    if "winograd3(" in bodies:
+        yield "winograd3.c"
+    if "convolve_rows(" in bodies:
+        yield "rows.c"
+    yield "plain.c"
+
+
+def write_steps(plan: Plan, write: Writer) -> list[Code]:
     """The C function of each step, in order."""
     numbers: Counter[str] = Counter()
     codes = []
-    for index, step in enumerate(net.steps):
+    for index, step in enumerate(plan.net.steps):
         kind, what = _kind(step)
         numbers[kind] += 1
         before = " and ".join(size(plan.shape(source)) for source in sources(step))
         relu = "; ReLU" if not isinstance(step, (Concat, SpaceToDepth)) and step.relu else ""
         comment = f"{before} -> {size(step.shape)}: {what}{relu}"
-        counted = index >= plan.head
-        codes.append(
-            _write(f"{kind}{numbers[kind]}", comment, step, plan, plan.places[index], counted)
-        )
+        codes.append(write(f"{kind}{numbers[kind]}", comment, step, plan, index))
     return codes
 
 
@@ -61,12 +101,13 @@ def _kind(step: Step) -> tuple[str, str]:
             return "space", f"each {step.block} x {step.block} becomes one"
 
 
-def _write(name: str, comment: str, step: Step, plan: Plan, place: Place, counted: bool) -> Code:
+def _write(name: str, comment: str, step: Step, plan: Plan, index: int) -> Code:
+    place = plan.places[index]
     match step:
         case Convolution():
             return write_convolution(name, comment, step, plan, place)
         case Linear():
-            return _linear(name, comment, step, plan, place, counted)
+            return _linear(name, comment, step, plan, index)
         case Scale():
             return _scale(name, comment, step, plan, place)
         case Pool():
@@ -79,30 +120,38 @@ def _write(name: str, comment: str, step: Step, plan: Plan, place: Place, counte
             return _space_to_depth(name, comment, step, plan, place)
 
 
-def _linear(name: str, comment: str, step: Linear, plan: Plan, place: Place, counted: bool) -> Code:
-    shape = plan.shape(step.source)
-    outputs, wide = step.shape.channels, padded(step.shape.channels)
-    # From channel, row, column to the order in which the numbers lie here.
-    rows = padded_rows(step.weight.reshape(outputs, *shape).transpose(2, 3, 1, 0), wide)
-    row = plan.view(step.source).row
-    source = plan.places.get(step.source)
-    right = source.stride if source else shape.size
-    count = "count" if counted else 1
-    tail = (f"{name}_weight", wide, f"{name}_bias", "out", place.stride, step.relu)
-    if outputs <= MOST_DOTS and row == shape.width * shape.channels:
-        body = call("dots", count, outputs, "in", right, shape.size, *tail)
-    else:
-        taps = (row, shape.height, shape.width * shape.channels)
-        body = call("line", count, outputs, "in", right, *taps, *tail)
-    weight = define(f"{name}_weight", rows, (shape.size, wide))
+def _linear(name: str, comment: str, step: Linear, plan: Plan, index: int) -> Code:
+    rows = padded_rows(innermost(step, plan), padded(step.shape.channels))
+    weight = define(f"{name}_weight", rows, rows.shape)
     return Code(
         name=name,
         comment=comment,
-        data=f"{weight}\n{define(f'{name}_bias', padded_rows(step.bias, wide))}",
-        body=body,
+        data=f"{weight}\n{define(f'{name}_bias', padded_rows(step.bias, rows.shape[-1]))}",
+        body=product(name, step, plan, index, step.relu),
         macs=step.weight.size,
-        counted=counted,
+        counted=index >= plan.head,
     )
+
+
+def innermost(step: Linear, plan: Plan) -> NDArray[np.float32]:
+    """The weights (height, width, channels, out) of a matrix, in the order of what it reads."""
+    shape = plan.shape(step.source)
+    return step.weight.reshape(-1, *shape).transpose(2, 3, 1, 0)
+
+
+def product(name: str, step: Linear, plan: Plan, index: int, ending: object) -> str:
+    """The statement that multiplies by a matrix; `ending` is what the kernels call so."""
+    shape, outputs = plan.shape(step.source), step.shape.channels
+    row = plan.view(step.source).row
+    source = plan.places.get(step.source)
+    right = source.stride if source else shape.size
+    count = "count" if index >= plan.head else 1
+    arrays = (f"{name}_weight", padded(outputs), f"{name}_bias")
+    tail = (*arrays, "out", plan.places[index].stride, ending)
+    if outputs <= MOST_DOTS and row == shape.width * shape.channels:
+        return call("dots", count, outputs, "in", right, shape.size, *tail)
+    taps = (row, shape.height, shape.width * shape.channels)
+    return call("line", count, outputs, "in", right, *taps, *tail)
 
 
 def _scale(name: str, comment: str, step: Scale, plan: Plan, place: Place) -> Code:

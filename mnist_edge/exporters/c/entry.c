@@ -1,33 +1,33 @@
 /* ---- The net ------------------------------------------------------------------------------- */
 
 /* From a picture to what the last matrix products read; `slot` says where that goes. */
-static void body(const float *picture, float *workspace, int slot)
+static void body(const float *picture, @number@ *workspace, int slot)
 {
     (void)slot;
 @body@
 }
 
 /* The last matrix products, for several pictures at once, so that weights are read once for all. */
-INLINE void head(const int count, float *workspace, float *logits)
+INLINE void head(const int count, @number@ *workspace, float *logits)
 {
 @head@
     for (int i = 0; i < count; i++)
-        memcpy(logits + i * @NAME@_CLASSES, workspace + @last@, sizeof *logits * @NAME@_CLASSES);
+@answers@
 }
 
 void @name@_logits(const float *pictures, int count, float *logits, float *workspace)
 {
     /* Vectors that cross no line of the cache are faster; the workspace has room for the step. */
     workspace += (64 - (uintptr_t)workspace % 64) % 64 / sizeof *workspace;
-    memset(workspace, 0, sizeof *workspace * @zeroed@);
+@borders@
     while (count > 0) {
         const int group = @choice@;
         for (int i = 0; i < group; i++)
-            body(pictures + i * @NAME@_PICTURE, workspace, i);
+            body(pictures + i * @NAME@_PICTURE, @cast@workspace, i);
         if (group == 1)
-            head(1, workspace, logits);
+            head(1, @cast@workspace, logits);
         else
-            head(@group@, workspace, logits);
+            head(@group@, @cast@workspace, logits);
         pictures += group * @NAME@_PICTURE;
         logits += group * @NAME@_CLASSES;
         count -= group;

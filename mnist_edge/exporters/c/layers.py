@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+# In a quantized net, those of convolutions and matrix products are whole numbers of any type.
 Weights: TypeAlias = NDArray[np.float32]
 
 PICTURE = -1

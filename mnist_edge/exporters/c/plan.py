@@ -19,15 +19,15 @@ from mnist_edge.exporters.c.layers import (
 # The widest vector, in numbers. A vector may reach this far over the last channel.
 LANES = 16
 
-# Pictures that share one pass over the weights of large matrices, and from where on one is large:
-# a first-level cache.
+# Pictures that share one pass over the weights of large matrices, and from how many bytes on one
+# is large: a first-level cache.
 GROUP = 8
-LARGE = 16384
+_LARGE_BYTES = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where one result lies, channels innermost, with a border of zeros around it.
+    """Where one result lies, channels innermost, with a border around it that stands for zeros.
 
     Attributes:
         shape: without the border.
@@ -43,6 +43,11 @@ class Place:
     right: int = 0
     start: int
     copies: int = 1
+
+    @property
+    def bordered(self) -> bool:
+        """Whether there is a border."""
+        return any((self.top, self.left, self.bottom, self.right))
 
     @property
     def row(self) -> int:
@@ -83,7 +88,6 @@ class Plan:
         head: the first of the matrix products that end the net.
         group: pictures that go through the head together.
         size: of the workspace, in numbers.
-        zeroed: how many numbers from its start must be zero beforehand, the borders being there.
     """
 
     net: Net
@@ -91,7 +95,6 @@ class Plan:
     head: int
     group: int
     size: int
-    zeroed: int
 
     def shape(self, source: int) -> Shape:
         """Of the result of a step, or of the picture."""
@@ -117,18 +120,19 @@ def padded(count: int) -> int:
     return -(-count // LANES) * LANES
 
 
-def lay_out(net: Net) -> Plan:
-    """Find a place for the result of each step."""
+def lay_out(net: Net, *, weight_bytes: int) -> Plan:
+    """Find a place for the result of each step of a net whose weights take so many bytes each."""
     head = _head(net)
-    group = GROUP if any(map(is_large, net.steps[head:])) else 1
+    matrices = [step for step in net.steps[head:] if isinstance(step, Linear)]
+    large = any(weight_bytes * step.weight.size >= _LARGE_BYTES for step in matrices)
+    group = GROUP if large else 1
     shapes = {index: step.shape for index, step in enumerate(net.steps)}
     if _copies_picture(net):
         shapes = {PICTURE: net.picture, **shapes}
     places: dict[int, Place] = {}
-    end = zeroed = 0
+    end = 0
     for index, shape in shapes.items():
-        border = _border(net, index)
-        top, left, bottom, right = border
+        top, left, bottom, right = _border(net, index)
         # The head reads what the step before it gives, for all pictures of a group.
         copies = group if index >= head - 1 else 1
         place = Place(
@@ -136,13 +140,7 @@ def lay_out(net: Net) -> Plan:
         )
         places[index] = place
         end = place.end
-        zeroed = end if any(border) else zeroed
-    return Plan(net=net, places=places, head=head, group=group, size=end, zeroed=zeroed)
-
-
-def is_large(step: object) -> bool:
-    """Whether a step is a matrix product whose weights do not stay in the cache."""
-    return isinstance(step, Linear) and step.weight.size >= LARGE
+    return Plan(net=net, places=places, head=head, group=group, size=end)
 
 
 def _head(net: Net) -> int:

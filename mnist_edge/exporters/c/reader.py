@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 import onnx
@@ -38,11 +38,16 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Node:
-    """One operator: what it reads, of that what is constant, and its options."""
+    """One operator: what it reads, of that what is constant, and its options.
+
+    Attributes:
+        types: of numbers that may be its weights.
+    """
 
     proto: onnx.NodeProto
     attributes: Attributes
     constants: Mapping[str, Array]
+    types: Sequence[str]
 
     @property
     def kind(self) -> str:
@@ -59,16 +64,17 @@ class Node:
         return self.constants.get(self.proto.input[index]) if index < self.inputs else None
 
     def weights(self, index: int) -> Weights:
-        """The finite float32 constant that is its input number `index`."""
+        """The constant of finite numbers that is its input number `index`."""
         array = self.constant(index)
-        if array is None or array.dtype != np.float32:
-            raise self.refuse(f"its input {self.proto.input[index]!r:.60} is no float32 constant")
+        if array is None or array.dtype.name not in self.types:
+            types = " or ".join(self.types)
+            raise self.refuse(f"its input {self.proto.input[index]!r:.60} is no {types} constant")
         if not np.isfinite(array).all():
             raise BadInput(
                 f"the weights {self.proto.input[index]!r:.60} hold NaN or infinity",
                 fix="train again with mnist-edge train",
             )
-        return array.astype(np.float32, copy=False)
+        return cast("Weights", array)
 
     def integers(self, name: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
         """An option that is a list of whole numbers."""
@@ -89,6 +95,9 @@ class Node:
 
 class Reader:
     """The steps so far, and the names that stand for them."""
+
+    types: Sequence[str] = ("float32",)
+    """Of numbers that may be weights."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.steps: list[Step] = []

@@ -5,12 +5,18 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-_NUMBERS_A_LINE = 8
+T = TypeVar("T", bound=np.generic)
+
+MOST_DOTS = 16
+"""Columns of a matrix that count as few: so many classes at most."""
+
 _WIDTH = 100
+_TYPES = {"float32": "float", "int32": "int32_t", "int8": "int8_t"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +31,7 @@ class Code:
         macs: multiply-adds for one picture, without those whose result pooling would drop.
         inputs: the names of what it reads.
         counted: whether it is told how many pictures to work on.
+        reads, writes: the types of the numbers.
     """
 
     name: str
@@ -34,10 +41,17 @@ class Code:
     macs: int = 0
     inputs: tuple[str, ...] = ("in",)
     counted: bool = False
+    reads: str = "float"
+    writes: str = "float"
 
 
-def define(name: str, array: NDArray[np.float32], shape: Sequence[int] = (), note: str = "") -> str:
-    """A constant array in C: every number with the nine digits that float32 needs.
+def define(
+    name: str,
+    array: NDArray[np.float32] | NDArray[np.int32] | NDArray[np.int8],
+    shape: Sequence[int] = (),
+    note: str = "",
+) -> str:
+    """A constant array in C: whole numbers, or floats with the nine digits that they need.
 
     Args:
         name: of the array.
@@ -45,14 +59,13 @@ def define(name: str, array: NDArray[np.float32], shape: Sequence[int] = (), not
         shape: what a reader shall know of the order, outermost first.
         note: more of that.
     """
-    texts = [_number(value) for value in array.reshape(-1).tolist()]
-    lines = [
-        "    " + ", ".join(texts[i : i + _NUMBERS_A_LINE])
-        for i in range(0, len(texts), _NUMBERS_A_LINE)
-    ]
+    texts = [number(value) for value in array.reshape(-1).tolist()]
+    # Bytes are many: without blanks they take a third less.
+    blank, count = (",", 24) if array.dtype == np.int8 else (", ", 8)
+    lines = ["    " + blank.join(texts[i : i + count]) for i in range(0, len(texts), count)]
     about = "".join(f"[{size}]" for size in shape) + (f", {note}" if note else "")
     comment = f" /* {about} */" if about else ""
-    head = f"static const float {name}[{array.size}] ALIGNED = {{{comment}\n"
+    head = f"static const {_TYPES[array.dtype.name]} {name}[{array.size}] ALIGNED = {{{comment}\n"
     return head + ",\n".join(lines) + "\n};"
 
 
@@ -77,12 +90,20 @@ def size(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def padded_rows(array: NDArray[np.float32], wide: int) -> NDArray[np.float32]:
+def padded_rows(array: NDArray[T], wide: int) -> NDArray[T]:
     """`array` with zeros at the end of its last axis."""
     missing = [(0, 0)] * (array.ndim - 1) + [(0, wide - array.shape[-1])]
     return np.pad(array, missing)
 
 
-def _number(value: float) -> str:
+def either(condition: str, first: str, second: str) -> str:
+    """The first text where a condition of the preprocessor holds, else the second one."""
+    return f"#if {condition}\n{first}\n#else\n{second}\n#endif"
+
+
+def number(value: float) -> str:
+    """A number in C, to the last bit."""
+    if isinstance(value, int):
+        return str(value)
     text = f"{value:.9g}"
     return (text if "." in text or "e" in text else f"{text}.0") + "f"

@@ -11,5 +11,4 @@
    Use:        static float workspace[@NAME@_WORKSPACE];
                int digit = @name@_class(picture, workspace);
 
-   C99 with GCC's vector types where the compiler has them; MNIST_EDGE_SCALAR does without.
-   With -std=c99, GCC wants -ffp-contract=fast, or it multiplies and adds in two steps. */
+   @about@ */

@@ -1,0 +1,26 @@
+#include <stdint.h>
+#include <string.h>
+
+/* ---- Vectors ------------------------------------------------------------------------------
+   As wide as the target's registers; the compiler says which it has. Wider ones would be kept in
+   memory, and be ten times slower. Without vectors, or with MNIST_EDGE_SCALAR, one number. */
+
+#if defined(MNIST_EDGE_SCALAR) || !defined(__GNUC__)
+#define LANES 1
+#define REGISTERS 16
+#elif defined(__AVX512F__)
+#define LANES 16
+#define REGISTERS 32
+#elif defined(__AVX__)
+#define LANES 8
+#define REGISTERS 16
+#elif defined(__aarch64__)
+#define LANES 4
+#define REGISTERS 32
+#elif defined(__SSE__) || defined(__ARM_NEON) || defined(__wasm_simd128__)
+#define LANES 4
+#define REGISTERS 16
+#else
+#define LANES 1
+#define REGISTERS 16
+#endif

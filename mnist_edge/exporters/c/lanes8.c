@@ -1,0 +1,35 @@
+#include <stdint.h>
+#include <string.h>
+
+/* ---- Vectors ------------------------------------------------------------------------------
+   As wide as the target's registers; the compiler says which it has. Whole numbers give the same
+   sums in any order, so every width gives the same answers, to the last bit. Without vectors, or
+   with MNIST_EDGE_SCALAR, one number. REGISTERS are those that are left for the kernels. */
+
+#if defined(MNIST_EDGE_SCALAR) || !(defined(__clang__) || __GNUC__ >= 9)
+#define LANES 1
+#define REGISTERS 16
+#elif defined(__AVX512BW__)
+#define LANES 16
+#define REGISTERS 32
+#elif defined(__AVX2__)
+#define LANES 8
+#define REGISTERS 12
+#elif defined(__ARM_FEATURE_MATMUL_INT8) || defined(__ARM_FEATURE_DOTPROD)
+#define LANES 4
+#define REGISTERS 32
+#elif defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__)
+#define LANES 4
+#define REGISTERS 12
+#else
+#define LANES 1
+#define REGISTERS 16
+#endif
+
+/* Arm's older instruction multiplies signed bytes alone: inputs are then taken less 128, which the
+   offsets make up for. */
+#if LANES > 1 && defined(__ARM_FEATURE_DOTPROD) && !defined(__ARM_FEATURE_MATMUL_INT8)
+#define SIGNED 1
+#else
+#define SIGNED 0
+#endif

@@ -1,0 +1,171 @@
+/* What the kernels below work on: bytes times signed bytes, summed in 32 bits. No sum overflows:
+   that was made sure of when this was written. */
+typedef uint8_t number;
+typedef int8_t weighting;
+typedef int32_t offset;
+#define TOGETHER 4 /* numbers that one step takes in */
+
+#if LANES >= 8 || (LANES == 4 && defined(__SSE2__))
+#include <immintrin.h>
+#elif LANES == 4 && defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#if LANES > 1
+typedef int32_t vec __attribute__((vector_size(LANES * 4)));
+typedef int32_t loose __attribute__((vector_size(LANES * 4), aligned(1), may_alias));
+typedef float reals __attribute__((vector_size(LANES * 4)));
+typedef float loose_reals __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef uint8_t bytes __attribute__((vector_size(LANES)));
+INLINE vec load(const int32_t *from) { return *(const loose *)from; }
+INLINE reals load_reals(const float *from) { return *(const loose_reals *)from; }
+INLINE reals to_reals(vec x) { return __builtin_convertvector(x, reals); }
+INLINE vec bits(reals x) { return (vec)x; }
+INLINE void store(uint8_t *to, vec x)
+{
+    const bytes low = __builtin_convertvector(x, bytes);
+    memcpy(to, &low, sizeof low);
+}
+#else
+typedef int32_t vec;
+typedef float reals;
+INLINE vec load(const int32_t *from) { return *from; }
+INLINE reals load_reals(const float *from) { return *from; }
+INLINE reals to_reals(vec x) { return (float)x; }
+INLINE vec bits(reals x)
+{
+    int32_t same;
+    memcpy(&same, &x, sizeof same);
+    return same;
+}
+INLINE void store(uint8_t *to, vec x) { *to = (uint8_t)x; }
+#endif
+
+/* The larger of two, and the nearest to x from low to high, number by number. */
+#if LANES == 16
+INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_epi32((__m512i)a, (__m512i)b); }
+INLINE reals within(reals x, reals low, reals high)
+{
+    return (reals)_mm512_min_ps(_mm512_max_ps((__m512)x, (__m512)low), (__m512)high);
+}
+#elif LANES == 8
+INLINE vec larger(vec a, vec b) { return (vec)_mm256_max_epi32((__m256i)a, (__m256i)b); }
+INLINE reals within(reals x, reals low, reals high)
+{
+    return (reals)_mm256_min_ps(_mm256_max_ps((__m256)x, (__m256)low), (__m256)high);
+}
+#elif LANES == 4
+INLINE vec larger(vec a, vec b)
+{
+    const vec first = a > b;
+    return (a & first) | (b & ~first);
+}
+INLINE reals within(reals x, reals low, reals high)
+{
+    const vec under = x < low, over = x > high;
+    return (reals)((bits(x) & ~(under | over)) | (bits(low) & under) | (bits(high) & over));
+}
+#else
+INLINE vec larger(vec a, vec b) { return a > b ? a : b; }
+INLINE reals within(reals x, reals low, reals high) { return x < low ? low : x > high ? high : x; }
+#endif
+
+/* One step of a sum: four neighbouring inputs times their weights for some channels. */
+#if LANES > 1
+typedef vec inputs, weights;
+INLINE weights weigh(const int8_t *from) { return *(const loose *)from; }
+INLINE inputs take(const uint8_t *from)
+{
+    uint32_t four;
+    memcpy(&four, from, sizeof four);
+    return (vec){0} + (int32_t)(SIGNED ? four ^ 0x80808080u : four);
+}
+#else
+typedef const uint8_t *inputs;
+typedef const int8_t *weights;
+INLINE weights weigh(const int8_t *from) { return from; }
+INLINE inputs take(const uint8_t *from) { return from; }
+#endif
+
+#if LANES == 16 && defined(__AVX512VNNI__)
+INLINE vec step(vec sum, inputs x, weights w)
+{
+    return (vec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w);
+}
+#elif LANES == 8 && defined(__AVXVNNI__)
+INLINE vec step(vec sum, inputs x, weights w)
+{
+    return (vec)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w);
+}
+#elif LANES == 4 && SIGNED
+INLINE vec step(vec sum, inputs x, weights w)
+{
+    return (vec)vdotq_s32((int32x4_t)sum, (int8x16_t)x, (int8x16_t)w);
+}
+#elif LANES == 4 && defined(__ARM_FEATURE_MATMUL_INT8)
+INLINE vec step(vec sum, inputs x, weights w)
+{
+    return (vec)vusdotq_s32((int32x4_t)sum, (uint8x16_t)x, (int8x16_t)w);
+}
+#elif LANES >= 8 || (LANES == 4 && defined(__SSE2__))
+/* In 16 bits, the even bytes and then the odd ones. The instruction that multiplies bytes as they
+   are (pmaddubsw) cuts off what passes 16 bits. */
+typedef int16_t halves __attribute__((vector_size(LANES * 4)));
+typedef uint16_t wholes __attribute__((vector_size(LANES * 4)));
+INLINE vec products(halves a, halves b)
+{
+#if LANES == 16
+    return (vec)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif LANES == 8
+    return (vec)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#else
+    return (vec)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#endif
+}
+INLINE vec step(vec sum, inputs x, weights w)
+{
+    const halves even = (halves)((wholes)w << 8) >> 8, odd = (halves)w >> 8;
+    return sum + products((halves)x & 255, even) + products((halves)((wholes)x >> 8), odd);
+}
+#else
+/* Byte by byte, as any target can. */
+#if LANES > 1
+#define INPUT(x, n) ((x) >> 8 * (n) & 255)
+#define WEIGHT(w, n) ((w) << (24 - 8 * (n)) >> 24)
+#else
+#define INPUT(x, n) (x)[n]
+#define WEIGHT(w, n) (w)[n]
+#endif
+INLINE vec step(vec sum, inputs x, weights w)
+{
+    sum += INPUT(x, 0) * WEIGHT(w, 0) + INPUT(x, 1) * WEIGHT(w, 1);
+    return sum + INPUT(x, 2) * WEIGHT(w, 2) + INPUT(x, 3) * WEIGHT(w, 3);
+}
+#endif
+
+/* The end of a sum, for these channels and for those that are some `v` on: a factor for each
+   channel makes it a number in units of the result, of which `zero` stands for 0. */
+typedef struct {
+    const float *factor;
+    int zero, relu;
+} ending;
+INLINE ending later(ending end, int v)
+{
+    end.factor += v;
+    return end;
+}
+
+/* To the nearest byte, of two the even one, as ONNX Runtime rounds. Adding 1.5 * 2^23 drops the
+   fraction and leaves the whole number in the low bits. It follows a comparison, so that no
+   compiler makes one operation of it and of the product: that would round once instead of twice. */
+INLINE void put_reals(uint8_t *to, reals x, int zero, int relu)
+{
+    const reals none = {0};
+    x = within(x, none - (float)(relu ? 0 : zero), none + (float)(255 - zero)) + 12582912.0f;
+    store(to, bits(x) - 0x4B400000 + zero);
+}
+
+INLINE void put(uint8_t *to, vec sum, ending end)
+{
+    put_reals(to, to_reals(sum) * load_reals(end.factor), end.zero, end.relu);
+}
