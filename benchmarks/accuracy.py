@@ -1,77 +1,115 @@
 """Accuracy and training time of the named recipes, each over several seeds.
 
     python benchmarks/accuracy.py quick sprint --seeds 5
+    python benchmarks/accuracy.py large --seeds 5 --jobs 2 --keep FOLDER --keep-all
 
 One JSON line a run goes to benchmarks/accuracy.jsonl as it ends; a run that already stands there
 (same recipe to the last field, same seed) is not repeated, so the campaign may be stopped at any
-time and goes on where it was. Every run is a fresh process. Its seconds are wall time from the
-cached raw files of MNIST to the final weights: reading included, imports and measuring not. The
-test set is read once, after the last step; nothing is chosen by it.
+time and goes on where it was. It is repeated where the line lacks the digits that were named
+wrongly, or a bundle is to be kept that is not there; the new line then counts. Every run is a
+fresh process. Its seconds are wall time from the cached raw files of MNIST to the final weights:
+reading included, imports and measuring not; those of several jobs at once are not comparable, and
+the line says so. The test set is read once, after the last step; nothing is chosen by it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+from runs import RUNS, TrainingRun, latest, parse, read_runs
 
 from mnist_edge.catalogue import RECIPES, train_recipe
 from mnist_edge.figures import recipe_digest
 from mnist_edge.machine import describe_machine, library_versions, usable_threads
-from mnist_edge.recipes import DeviceChoice, TrainRecipe
-
-RUNS = Path(__file__).with_name("accuracy.jsonl")
+from mnist_edge.recipes import TrainRecipe
+from mnist_edge.storage import atomic_write
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("recipes", nargs="*", default=list(RECIPES), help="by default all")
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N-1")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--keep", type=Path, help="a folder for the bundles of seed 0")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one is not None:
-        recipe = replace(train_recipe(arguments.recipes[0]), seed=arguments.one)
-        print(json.dumps(run(recipe, arguments.device, arguments.keep)))
-        return
-    done = {(line["digest"], line["seed"], line["device"]) for line in read_runs()}
-    for seed in range(arguments.seeds):
-        for name in arguments.recipes:
-            if (recipe_digest(train_recipe(name)), seed, arguments.device) in done:
-                continue
-            command = [sys.executable, __file__, name, "--one", str(seed)]
-            command += ["--device", arguments.device]
-            if arguments.keep and seed == 0:
-                command += ["--keep", str(arguments.keep / name)]
-            line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            with RUNS.open("a") as stream:
-                stream.write(line)
-            found = json.loads(line)
-            print(f"{name} seed {seed}: {found['accuracy']:.2%} in {found['seconds']:.1f} s")
+    options = _options()
+    if options.fill:
+        fill(options.fill)
+    elif options.one is not None:
+        recipe = replace(train_recipe(options.recipes[0]), seed=options.one)
+        print(train(recipe, options).line, end="")
+    else:
+        campaign(options)
 
 
-def read_runs() -> list[dict[str, object]]:
-    """Every run so far."""
-    if not RUNS.exists():
+def campaign(options: argparse.Namespace) -> None:
+    """Run what is wanted and not done, `options.jobs` trainings at a time."""
+    jobs = missing(options.recipes, options, latest(read_runs()))
+    failed = False
+    with ThreadPoolExecutor(options.jobs) as pool:
+        running = {pool.submit(partial(_run_apart, *job, options)): job for job in jobs}
+        try:
+            for future in as_completed(running):
+                name, seed = running[future]
+                try:
+                    run = future.result()
+                except subprocess.CalledProcessError as error:
+                    print(f"{name} seed {seed} ended with {error.returncode}", file=sys.stderr)
+                    failed = True
+                    continue
+                with RUNS.open("a") as stream:
+                    stream.write(run.line)
+                note = "" if run.timed_alone else ", not alone"
+                print(
+                    f"{name} seed {seed}: {run.accuracy:.2%} in {run.seconds:.1f} s{note}",
+                    flush=True,
+                )
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    raise SystemExit(failed)
+
+
+def missing(
+    names: list[str], options: argparse.Namespace, done: list[TrainingRun]
+) -> list[tuple[str, int]]:
+    """The recipes and seeds that are to be trained: seed by seed, so that all recipes grow."""
+    recorded = {run.key for run in done if run.wrong is not None}
+    return [
+        (name, seed)
+        for seed in range(options.seeds)
+        for name in names
+        if (recipe_digest(train_recipe(name)), seed, options.device) not in recorded
+        or not all(path.exists() for path in _kept(name, seed, options))
+    ]
+
+
+def _kept(name: str, seed: int, options: argparse.Namespace) -> list[Path]:
+    """The folder for the bundle of a run, if it is to be kept."""
+    if options.keep is None or not (seed == 0 or options.keep_all):
         return []
-    return [json.loads(line) for line in RUNS.read_text().splitlines()]
+    return [options.keep / (name if seed == 0 else f"{name}-{seed}")]
 
 
-def run(recipe: TrainRecipe, device: DeviceChoice, keep: Path | None) -> dict[str, object]:
-    """Train once, and describe it."""
+def _run_apart(name: str, seed: int, options: argparse.Namespace) -> TrainingRun:
+    command = [sys.executable, __file__, name, "--one", str(seed), "--device", options.device]
+    command += ["--jobs", str(options.jobs), "--threads", str(options.threads)]
+    for path in _kept(name, seed, options):
+        command += ["--keep", str(path)]
+    return parse(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def train(recipe: TrainRecipe, options: argparse.Namespace) -> TrainingRun:
+    """Train once in this process, and describe it."""
     import torch._dynamo  # noqa: F401  (imports are not timed; the first optimizer asks for it)
 
     from mnist_edge.assembly import write_bundle
     from mnist_edge.data import load_mnist
+    from mnist_edge.metrics import cross_entropy
     from mnist_edge.models import count_multiply_adds, count_parameters
-    from mnist_edge.train import choose_device, fit
+    from mnist_edge.train import choose_device, evaluate, fit
 
-    threads = usable_threads()
     running = running_processes()
     started = time.perf_counter()
     data = load_mnist(None)
@@ -79,13 +117,14 @@ def run(recipe: TrainRecipe, device: DeviceChoice, keep: Path | None) -> dict[st
     fitted = fit(
         recipe,
         data,
-        device=choose_device(device),
-        threads=threads,
+        device=choose_device(options.device),
+        threads=options.threads,
         evaluate_epochs=False,
     )
-    if keep:
+    running = max(running, running_processes())
+    if options.keep:
         write_bundle(
-            keep,
+            options.keep,
             recipe,
             data,
             fitted.model,
@@ -93,32 +132,80 @@ def run(recipe: TrainRecipe, device: DeviceChoice, keep: Path | None) -> dict[st
             duration_s=fitted.duration_s,
             device=fitted.device,
         )
-    last = fitted.history[-1]
-    versions = library_versions()
-    return {
-        "recipe": recipe.name,
-        "digest": recipe_digest(recipe),
-        "seed": recipe.seed,
-        "accuracy": last.test_accuracy,
-        "test_loss": last.test_loss,
-        "train_accuracy": last.train_accuracy,
-        "seconds": round(loading_s + fitted.duration_s, 3),
-        "epochs": recipe.epochs,
-        "parameters": count_parameters(fitted.model),
-        "multiply_adds": count_multiply_adds(fitted.model),
-        "data": data.sha256,
-        "device": device,
-        "threads": threads,
-        "others_running": running,
-        "processor": describe_machine().processor,
-        "torch": versions["torch"],
-    }
+    logits = evaluate(fitted.model, data.test_images, "cpu")
+    wrong = np.flatnonzero(logits.argmax(axis=1) != data.test_labels)
+    return TrainingRun(
+        recipe=recipe.name,
+        digest=recipe_digest(recipe),
+        seed=recipe.seed,
+        accuracy=1 - len(wrong) / len(data.test_labels),
+        test_loss=cross_entropy(logits, data.test_labels),
+        train_accuracy=fitted.history[-1].train_accuracy,
+        seconds=round(loading_s + fitted.duration_s, 3),
+        epochs=recipe.epochs,
+        parameters=count_parameters(fitted.model),
+        multiply_adds=count_multiply_adds(fitted.model),
+        data=data.sha256,
+        device=options.device,
+        threads=options.threads,
+        others_running=running,
+        processor=describe_machine().processor,
+        torch=library_versions()["torch"],
+        jobs=options.jobs,
+        wrong=tuple(wrong.tolist()),
+    )
+
+
+def fill(folder: Path) -> None:
+    """Add the digits that kept bundles name wrongly to their lines, where these have none."""
+    from mnist_edge.bundle import CHECKPOINT, open_bundle
+    from mnist_edge.data import load_mnist
+    from mnist_edge.models import load_weights
+    from mnist_edge.train import evaluate
+
+    data = load_mnist(None)
+    found: dict[tuple[str, int, str], tuple[int, ...]] = {}
+    for path in sorted(folder.iterdir()):
+        bundle = open_bundle(path)
+        recipe = bundle.manifest.recipe
+        model = load_weights(recipe, bundle.read(bundle.artifact(CHECKPOINT)))
+        logits = evaluate(model, data.test_images, "cpu")
+        wrong = np.flatnonzero(logits.argmax(axis=1) != data.test_labels)
+        found[recipe_digest(recipe), recipe.seed, bundle.manifest.training.device] = tuple(
+            wrong.tolist()
+        )
+    runs = [_filled(run, found.get(run.key), len(data.test_labels)) for run in read_runs()]
+    atomic_write(RUNS, "".join(run.line for run in runs).encode())
+
+
+def _filled(run: TrainingRun, wrong: tuple[int, ...] | None, digits: int) -> TrainingRun:
+    # Other weights of the same recipe and seed, from another machine, are no record of this run.
+    if run.wrong is not None or wrong is None or len(wrong) != round((1 - run.accuracy) * digits):
+        return run
+    print(f"{run.recipe} seed {run.seed}: {len(wrong)} digits")
+    return replace(run, wrong=wrong)
 
 
 def running_processes() -> int:
     """How many other processes want a core at this moment; 0 where it cannot be read."""
     loads = Path("/proc/loadavg")
     return int(loads.read_text().split()[3].partition("/")[0]) - 1 if loads.exists() else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("recipes", nargs="*", default=list(RECIPES), help="by default all")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N-1")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
+    parser.add_argument("--threads", type=int, help="of each; by default its share of the cores")
+    parser.add_argument("--keep", type=Path, help="a folder for the bundles of seed 0")
+    parser.add_argument("--keep-all", action="store_true", help="also of the other seeds")
+    parser.add_argument("--fill", type=Path, help="read wrong digits from bundles of such a folder")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.threads = options.threads or max(1, usable_threads() // options.jobs)
+    return options
 
 
 if __name__ == "__main__":

@@ -1,51 +1,133 @@
-"""Latency and size of each recipe's float32 ONNX artifact, into benchmarks/latency.json.
+"""Latency and size of each recipe's ONNX and C artifacts, into benchmarks/latency.json.
 
     python benchmarks/latency.py FOLDER
 
-FOLDER holds one bundle a recipe, as `accuracy.py --keep FOLDER` leaves them. Each is exported, and
-measured by `mnist-edge bench` with its default settings: fresh processes, one thread, one digit.
+FOLDER holds the bundles that `accuracy.py --keep FOLDER` leaves; of each recipe the one with the
+least seed is measured, in float32 and static int8. All artifacts of all recipes are measured in
+one run, as `mnist-edge bench` does it: fresh processes in an order that is random but balanced,
+one thread, one digit at a time, real digits, answers checked. So the report holds one run only:
+what is not in the folder leaves it.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
-import tempfile
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from kept import PRECISIONS, kept_bundles
+
 from mnist_edge import codec
-from mnist_edge.bench import bench
-from mnist_edge.bundle import open_bundle
-from mnist_edge.figures import Latency, recipe_digest
-from mnist_edge.recipes import BENCH_RECIPES, DEFAULT_ARTIFACT, ExportRecipe
+from mnist_edge.bench import Measurement, Subject, plan
+from mnist_edge.bench.apart import run_apart
+from mnist_edge.bench.judge import common_doubts
+from mnist_edge.bench.measure import Failure, Job, Run
+from mnist_edge.bench.rows import failed_row, measured_row
+from mnist_edge.bundle import Bundle
+from mnist_edge.figures import Latency, Timed, recipe_digest
+from mnist_edge.machine import describe_machine, load_average
+from mnist_edge.recipes import BENCH_RECIPES, DEFAULT_ARTIFACT, BenchRecipe, Format
 from mnist_edge.storage import atomic_write
-from mnist_edge.workflow import export_verified
 
 REPORT = Path(__file__).with_suffix(".json")
+FORMATS: tuple[Format, ...] = ("onnx", "c")
+# One picture at a time is all that is asked.
+RECIPE = replace(BENCH_RECIPES["default"], batch_sizes=(), rates=(), sweep_s=0.0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
-    arguments = parser.parse_args()
-    rows: dict[str, Latency] = {}
-    if REPORT.exists():
-        rows = codec.loads(dict[str, Latency], REPORT.read_text())
-    for path in sorted(arguments.folder.iterdir()):
-        with tempfile.TemporaryDirectory() as scratch:
-            shutil.copytree(path, scratch, dirs_exist_ok=True)
-            bundle, (artifact,) = export_verified(
-                open_bundle(Path(scratch)), ExportRecipe(formats=("onnx",))
+    parser.add_argument("--processes", type=int, default=RECIPE.processes, help="a row")
+    options = parser.parse_args()
+    bundles = one_a_recipe(kept_bundles(options.folder, *FORMATS))
+    machine = describe_machine()
+    for doubt in common_doubts(machine, RECIPE, load_average() or ()):
+        print(f"not to be published: {doubt}", file=sys.stderr)
+    rows = measure(bundles, replace(RECIPE, processes=options.processes))
+    report = {
+        digest: latency(measured, machine.processor)
+        for digest, measured in rows.items()
+        if measured
+    }
+    atomic_write(REPORT, codec.dumps(report).encode())
+
+
+def one_a_recipe(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
+    """The bundle with the least seed of each recipe, by the digest of the recipe."""
+    chosen: dict[str, Bundle] = {}
+    for bundle in sorted(bundles, key=lambda bundle: bundle.manifest.recipe.seed):
+        chosen.setdefault(recipe_digest(bundle.manifest.recipe), bundle)
+    return chosen
+
+
+def measure(
+    bundles: Mapping[str, Bundle],
+    recipe: BenchRecipe,
+    run: Callable[[Job], Run | Failure] = run_apart,
+) -> dict[str, list[Measurement]]:
+    """The artifacts of every bundle, interleaved; those that failed are told of and left out."""
+    subjects = {
+        (digest, artifact.name): Subject(artifact=artifact.name, device="cpu")
+        for digest, bundle in bundles.items()
+        for artifact in bundle.manifest.artifacts
+        if artifact.format in FORMATS and artifact.precision in PRECISIONS
+    }
+    labels = {f"{digest} {name}": (digest, name) for digest, name in subjects}
+    outcomes: dict[tuple[str, str], list[Run | Failure]] = {key: [] for key in subjects}
+    order = plan(tuple(labels), recipe.processes, recipe.seed)
+    for done, label in enumerate(order, start=1):
+        key = labels[label]
+        bundle = bundles[key[0]]
+        outcomes[key].append(
+            run(
+                Job(
+                    bundle=str(bundle.path),
+                    subject=subjects[key],
+                    recipe=recipe,
+                    started_ns=time.monotonic_ns(),
+                )
             )
-            report = bench(bundle, BENCH_RECIPES["default"], artifacts=(DEFAULT_ARTIFACT,))
-        (row,) = report.rows
-        assert row.p50_s is not None, row.reason
-        name, digest = bundle.manifest.recipe.name, recipe_digest(bundle.manifest.recipe)
-        rows[digest] = Latency(
-            p50_s=row.p50_s, size_bytes=artifact.size_bytes, processor=report.machine.processor
         )
-        print(f"{name}: {row.p50_s * 1e6:.1f} µs, {artifact.size_bytes} bytes")
-        atomic_write(REPORT, codec.dumps(rows).encode())
+        print(f"\r{done}/{len(order)} processes", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    rows: dict[str, list[Measurement]] = {digest: [] for digest in bundles}
+    for (digest, name), found in outcomes.items():
+        row = _row(bundles[digest], subjects[digest, name], found)
+        _tell(bundles[digest].manifest.recipe.name, row)
+        if row.p50_s is not None:
+            rows[digest].append(row)
+    return rows
+
+
+def _row(bundle: Bundle, subject: Subject, outcomes: Sequence[Run | Failure]) -> Measurement:
+    artifact = bundle.artifact(subject.artifact)
+    runs = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            return failed_row(artifact, subject, outcome)
+    return measured_row(artifact, subject, runs, machine_doubted=False)
+
+
+def _tell(recipe: str, row: Measurement) -> None:
+    p50 = "not measured" if row.p50_s is None else f"{row.p50_s * 1e6:.1f} µs"
+    doubts = f" {row.validity}: {'; '.join(row.doubts)}" if row.doubts else ""
+    print(f"{recipe} {row.artifact}: {p50}, {row.size_bytes:,} bytes{doubts}")
+
+
+def latency(rows: Sequence[Measurement], processor: str) -> Latency:
+    """The figures of one recipe, from the rows of its artifacts."""
+    timed = {
+        row.artifact: Timed(p50_s=row.percentiles_s["p50"].value, size_bytes=row.size_bytes)
+        for row in rows
+    }
+    main_ = timed.pop(DEFAULT_ARTIFACT)
+    return Latency(
+        p50_s=main_.p50_s, size_bytes=main_.size_bytes, processor=processor, others=timed
+    )
 
 
 if __name__ == "__main__":

@@ -10,16 +10,24 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from paired import Difference, PairedReport
+from photos import PhotosReport, pictures_table
+from runs import TrainingRun, latest, read_runs
+from tiers import TIERS, Tier
 
 from mnist_edge import codec
 from mnist_edge.catalogue import RECIPES
 from mnist_edge.figures import FIGURES, Accuracy, Figures, Latency, recipe_digest
-from mnist_edge.recipes import Claim, TrainRecipe
-from mnist_edge.render import Table, accuracy_text, markdown
+from mnist_edge.recipes import Claim
+from mnist_edge.render import NOTHING, Table, accuracy_text, markdown
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
+NOT_YET = "not measured yet"
 
 
 def main() -> None:
@@ -39,37 +47,37 @@ def main() -> None:
 
 def figures() -> dict[str, Figures]:
     """What was measured of every recipe, by name, in the order of the catalogue."""
-    lines = (HERE / "accuracy.jsonl").read_text().splitlines()
-    runs = [json.loads(line) for line in lines]
+    runs = [run for run in read_runs(HERE / "accuracy.jsonl") if run.device == "cpu"]
     latencies = codec.loads(dict[str, Latency], (HERE / "latency.json").read_text())
     found = {}
     for recipe in RECIPES.values():
         digest = recipe_digest(recipe)
-        mine = [run for run in runs if run["digest"] == digest and run["device"] == "cpu"]
+        mine = [run for run in runs if run.digest == digest]
         if mine:
-            found[recipe.name] = _summary(recipe.name, digest, mine, latencies.get(digest))
+            found[recipe.name] = _summary(recipe.name, mine, latencies.get(digest))
     return found
 
 
-def _summary(
-    name: str, digest: str, runs: list[dict[str, float]], latency: Latency | None
-) -> Figures:
-    accuracies = [run["accuracy"] for run in runs]
-    first = runs[0]
+def _summary(name: str, runs: Sequence[TrainingRun], latency: Latency | None) -> Figures:
+    """One recipe's. A repeated seed counts once, but each run of an idle machine tells the time."""
+    accuracies = [run.accuracy for run in latest(runs)]
+    alone = [run for run in runs if run.timed_alone]
+    timed = alone or runs
     return Figures(
         recipe=name,
-        digest=digest,
-        parameters=int(first["parameters"]),
-        multiply_adds=int(first["multiply_adds"]),
+        digest=runs[0].digest,
+        parameters=runs[0].parameters,
+        multiply_adds=runs[0].multiply_adds,
         accuracy=Accuracy(
             mean=statistics.mean(accuracies),
-            sd=statistics.stdev(accuracies) if len(runs) > 1 else 0.0,
+            sd=statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
             low=min(accuracies),
-            n=len(runs),
+            n=len(accuracies),
         ),
-        train_s=statistics.mean(run["seconds"] for run in runs),
-        threads=int(first["threads"]),
-        processor=str(first["processor"]),
+        train_s=statistics.mean(run.seconds for run in timed),
+        train_n=len(alone),
+        threads=timed[0].threads,
+        processor=timed[0].processor,
         latency=latency,
     )
 
@@ -81,9 +89,14 @@ def figures_text() -> str:
 def readme_text() -> str:
     """The README with each generated table in its place."""
     text = README.read_text()
+    found = figures()
+    photos = photos_report()
     for name, table in {
-        "recipes": recipes_table(),
-        "seeds": seeds_table(),
+        "recipes": recipes_table(found),
+        "costs": costs_table(found, photos),
+        "pictures": pictures_table(photos, our_recipes()),
+        "differences": differences_table(paired_report()),
+        "seeds": seeds_table(found),
         "training": training_table(),
     }.items():
         before, start, rest = text.partition(f"<!-- table: {name} -->\n")
@@ -93,44 +106,172 @@ def readme_text() -> str:
     return text
 
 
-def recipes_table() -> Table:
-    """Every recipe that was measured."""
+def our_recipes() -> list[str]:
+    """Names of those that reproduce no other project."""
+    return [recipe.name for recipe in RECIPES.values() if recipe.claim is None]
+
+
+def recipes_table(found: dict[str, Figures]) -> Table:
+    """Our recipes: what they reach, beside what was asked and what others have published."""
     return Table(
-        headers=("recipe", "parameters", "multiply-adds", "test accuracy (mean ± sd, n)",
-                 "training", "ONNX float32", "batch-1 p50"),
-        rows=tuple(_row(RECIPES[name], found) for name, found in figures().items()),
+        headers=("recipe", "parameters", "test accuracy (mean ± sd, n)", "worst",
+                 "floor, target", "reached", "published by others", "training"),
+        rows=tuple(_row(name, found.get(name), TIERS.get(name)) for name in our_recipes()),
     )  # fmt: skip
 
 
-def _row(recipe: TrainRecipe, found: Figures) -> tuple[str, ...]:
-    latency = found.latency
+def _row(name: str, found: Figures | None, tier: Tier | None) -> tuple[str, ...]:
+    asked = f"{tier.floor:.2%}, {tier.target:.2%}" if tier else NOTHING
+    published = (tier and tier.published) or NOTHING
+    if found is None:
+        return (f"`{name}`", NOT_YET, NOTHING, NOTHING, asked, NOTHING, published, NOTHING)
     return (
-        f"`{recipe.name}`",
+        f"`{name}`",
         f"{found.parameters:,}",
-        f"{found.multiply_adds / 1e6:.2f} M",
-        accuracy_text(found.accuracy),
-        f"{found.train_s:.1f} s",
-        f"{latency.size_bytes / 1000:.0f} kB" if latency else "not measured",
-        f"{latency.p50_s * 1e6:.0f} µs" if latency else "not measured",
+        mean_text(found.accuracy),
+        f"{found.accuracy.low:.2%}",
+        asked,
+        standing(found, tier) if tier else NOTHING,
+        published,
+        training_text(found, tier),
     )
 
 
-def seeds_table() -> Table:
+def mean_text(accuracy: Accuracy) -> str:
+    """A mean to a tenth of a digit in 10,000, as means of several seeds have it."""
+    if accuracy.n == 1:
+        return accuracy_text(accuracy)
+    return f"{accuracy.mean:.3%} ± {100 * accuracy.sd:.3f} (n = {accuracy.n})"
+
+
+def standing(found: Figures, tier: Tier) -> str:
+    """Which of floor and target is met, and by how many points the next is missed."""
+    mean = found.accuracy.mean
+    # A mean is a share of whole digits: what differs by less than that is rounding.
+    over_floor, over_target = (100 * round(mean - line, 9) for line in (tier.floor, tier.target))
+    if over_target >= 0:
+        words = f"target, by {over_target:.3f}"
+    elif over_floor >= 0:
+        words = f"floor; target missed by {-over_target:.3f}"
+    else:
+        words = f"floor missed by {-over_floor:.3f}"
+    spare = tier.parameters - found.parameters
+    return words if spare >= 0 else f"{words}; {-spare:,} parameters too many"
+
+
+def training_text(found: Figures, tier: Tier | None) -> str:
+    """Mean seconds, of how many idle runs, and whether a limit was passed."""
+    runs = f"n = {found.train_n}" if found.train_n else "beside other programs"
+    over = f", over {tier.train_s:.0f}" if tier and found.train_s > tier.train_s else ""
+    digits = 1 if found.train_s < 10 else 0
+    return f"{found.train_s:.{digits}f} s{over} ({runs})"
+
+
+def costs_table(found: dict[str, Figures], photos: PhotosReport) -> Table:
+    """What each recipe's net takes, and what static int8 does to it."""
+    return Table(
+        headers=("recipe", "multiply-adds", "ONNX kB", "ONNX µs", "ONNX int8 µs", "C µs",
+                 "C int8 µs", "int8 changes accuracy by"),
+        rows=tuple(_costs(name, found.get(name), photos) for name in RECIPES),
+    )  # fmt: skip
+
+
+def _costs(name: str, found: Figures | None, photos: PhotosReport) -> tuple[str, ...]:
+    if found is None:
+        return (f"`{name}`", NOT_YET, *[NOTHING] * 6)
+    latency = found.latency
+    times = {"onnx-float32": latency, **latency.others} if latency else {}
+    return (
+        f"`{name}`",
+        f"{found.multiply_adds / 1e6:.2f} M",
+        f"{latency.size_bytes / 1000:.1f}" if latency else NOTHING,
+        *(
+            f"{times[artifact].p50_s * 1e6:.1f}" if artifact in times else NOTHING
+            for artifact in ("onnx-float32", "onnx-int8", "c-float32", "c-int8")
+        ),
+        int8_text(found.digest, photos, TIERS.get(name)),
+    )
+
+
+def int8_text(digest: str, photos: PhotosReport, tier: Tier | None) -> str:
+    """By how many points static int8 changes the accuracy, and whether it may."""
+    changes = [
+        row.change.value
+        for row in photos.rows
+        if row.digest == digest and row.artifact == "onnx-int8"
+    ]
+    if not changes:
+        return NOTHING
+    change = statistics.mean(changes)
+    text = f"{change:+.3f} (n = {len(changes)})"
+    if tier is None:
+        return text
+    allowed = "within" if change >= -tier.int8_loss else "over"
+    return f"{text}, {allowed} -{tier.int8_loss:.2f}"
+
+
+def photos_report() -> PhotosReport:
+    """The rows of photos.json that belong to recipes as they stand; none without the file."""
+    path = HERE / "photos.json"
+    if not path.exists():
+        return PhotosReport(digits=0, symbols=0, blanks=0, versions={}, rows=())
+    report = codec.loads(PhotosReport, path.read_text())
+    digests = {recipe_digest(recipe) for recipe in RECIPES.values()}
+    return replace(report, rows=tuple(row for row in report.rows if row.digest in digests))
+
+
+def paired_report() -> PairedReport | None:
+    path = HERE / "paired.json"
+    return codec.loads(PairedReport, path.read_text()) if path.exists() else None
+
+
+def differences_table(report: PairedReport | None) -> Table:
+    """What each recipe is really better and worse than, and what it cannot be told apart from."""
+    headers = ("recipe", "better than", "cannot be told apart from", "worse than")
+    if report is None:
+        return Table(headers=headers, rows=((NOT_YET, *[NOTHING] * 3),))
+    return Table(
+        headers=headers,
+        rows=tuple((f"`{name}`", *_sides(name, report.differences)) for name in report.seeds),
+    )
+
+
+def _sides(name: str, differences: Sequence[Difference]) -> tuple[str, ...]:
+    better, same, worse = list[str](), list[str](), list[str]()
+    for pair in differences:
+        if name not in (pair.first, pair.second):
+            continue
+        leads = name == pair.first
+        points = pair.points.value if leads else -pair.points.value
+        told = f"`{pair.second if leads else pair.first}` {points:+.2f}"
+        if not pair.real:
+            same.append(told)
+        elif points > 0:
+            better.append(told)
+        else:
+            worse.append(told)
+    return tuple(", ".join(side) or NOTHING for side in (better, same, worse))
+
+
+def seeds_table(measured: dict[str, Figures]) -> Table:
     """What each of the five projects claims, beside what its recipe gave here."""
     rows = []
-    for name, found in figures().items():
-        claim = RECIPES[name].claim
-        if claim is not None:
-            rows.append(
-                (
-                    f"`{name}`",
-                    claim.project,
-                    claim_text(claim),
-                    accuracy_text(found.accuracy),
-                    verdict(claim, found.accuracy),
-                    f"{found.train_s:.0f} s",
-                )
+    for name, recipe in RECIPES.items():
+        claim, found = recipe.claim, measured.get(name)
+        if claim is None:
+            continue
+        told = (f"`{name}`", claim.project, claim_text(claim))
+        if found is None:
+            rows.append((*told, NOT_YET, NOTHING, NOTHING))
+            continue
+        rows.append(
+            (
+                *told,
+                accuracy_text(found.accuracy),
+                verdict(claim, found.accuracy),
+                training_text(found, None),
             )
+        )
     return Table(
         headers=("recipe", "project", "its claim", "measured here", "verdict", "training"),
         rows=tuple(rows),

@@ -57,6 +57,7 @@ POINTS = [
     make_point("lenet", 61_000, 0.9887, claim_accuracy=0.9876),
     make_point("large", 320_000, 0.9975),
 ]
+ANCHORS = [plots.Anchor(name="one run", parameters=15_000, accuracy=0.9904)]
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
 LABELS = np.arange(100) % 10
 COUNTS = confusion(np.where(np.arange(100) < 95, LABELS, 0), LABELS)
@@ -68,6 +69,7 @@ PICTURES = {
     "digits": lambda: plots.digit_grid(make_digits(11), IMAGES),
     "size": lambda: plots.accuracy_against_size(POINTS),
     "latency": lambda: plots.accuracy_against_latency(POINTS),
+    "front": lambda: plots.accuracy_front(POINTS, ANCHORS),
 }
 
 
@@ -161,6 +163,27 @@ def test_names_of_recipes_cover_neither_each_other_nor_a_dot(drawn: list[Figure]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     dots = axes.transData.transform([text.xy for text in names])
     assert not any(box.contains(x, y) for box in boxes for x, y in dots)
+
+
+def test_in_the_front_a_name_covers_no_spread_and_stays_in_its_panel(drawn: list[Figure]) -> None:
+    spread = make_point("spread", 61_500, 0.9920, accuracy_sd=0.004)
+    plots.accuracy_front([*POINTS, spread], ANCHORS)
+    for axes, count in zip(drawn[0].axes, (5, 4), strict=True):
+        names = [text for text in axes.texts if isinstance(text, Annotation)]
+        boxes = [text.get_window_extent() for text in names]
+        assert len(names) == count
+        assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
+        bar = axes.transData.transform([(61_500, 0.9920 + 0.0004 * step) for step in range(-9, 10)])
+        if axes is drawn[0].axes[0]:
+            assert not any(box.contains(x, y) for box in boxes for x, y in bar)
+
+
+def test_the_front_tells_ours_claims_and_published_figures_apart(drawn: list[Figure]) -> None:
+    theirs = RecipePoint(**{**vars(POINTS[1]), "reproduced": True})
+    plots.accuracy_front([POINTS[0], theirs], ANCHORS)
+    labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert len(labels) == 4
+    assert any("published by others" in label for label in labels)
 
 
 def test_a_recipe_without_a_latency_is_left_out_of_that_picture_alone(drawn: list[Figure]) -> None:

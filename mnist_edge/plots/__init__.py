@@ -8,13 +8,21 @@ from __future__ import annotations
 from mnist_edge.plots.classes import class_scores, confusion_matrix
 from mnist_edge.plots.curves import training_curves
 from mnist_edge.plots.digits import ReadDigit, digit_grid
-from mnist_edge.plots.tradeoff import RecipePoint, accuracy_against_latency, accuracy_against_size
+from mnist_edge.plots.tradeoff import (
+    Anchor,
+    RecipePoint,
+    accuracy_against_latency,
+    accuracy_against_size,
+    accuracy_front,
+)
 
 __all__ = [
+    "Anchor",
     "ReadDigit",
     "RecipePoint",
     "accuracy_against_latency",
     "accuracy_against_size",
+    "accuracy_front",
     "class_scores",
     "confusion_matrix",
     "digit_grid",

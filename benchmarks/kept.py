@@ -1,0 +1,34 @@
+"""The bundles that `accuracy.py --keep` left in a folder, with the artifacts to measure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mnist_edge.bundle import Bundle, open_bundle
+from mnist_edge.recipes import MATRIX, ExportRecipe, Format, Precision
+from mnist_edge.workflow import export_verified
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
+
+
+def kept_bundles(folder: Path, *formats: Format) -> list[Bundle]:
+    """Every bundle of a folder, by name; what it lacks of float32 and int8 is exported into it.
+
+    An artifact that its gate refuses is exported all the same: that is what is to be shown.
+    """
+    bundles = []
+    for path in sorted(folder.iterdir()):
+        bundle = open_bundle(path)
+        for format_ in formats:
+            known = {artifact.name for artifact in bundle.manifest.artifacts}
+            missing = tuple(
+                precision
+                for precision in PRECISIONS
+                if precision in MATRIX[format_] and f"{format_}-{precision}" not in known
+            )
+            if missing:
+                print(f"{path.name}: exporting {format_}", flush=True)
+                recipe = ExportRecipe(formats=(format_,), precisions=missing, allow_mismatch=True)
+                bundle, _ = export_verified(bundle, recipe)
+        bundles.append(bundle)
+    return bundles

@@ -1,0 +1,76 @@
+"""All artifacts of all recipes in one interleaved run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from benches import make_run
+from factory import make_bundle
+
+pytest.importorskip("latency", reason="needs the benchmarks of a checkout")
+
+import latency
+from latency import RECIPE, measure, one_a_recipe
+
+from mnist_edge.bench.measure import Failure, Job, Run
+from mnist_edge.bundle import Bundle
+from mnist_edge.figures import recipe_digest
+
+pytestmark = pytest.mark.edge
+
+SECONDS = {"onnx-float32": 20e-6, "onnx-int8": 30e-6, "c-float32": 10e-6}
+
+
+def make_one(folder: Path, *, seed: int = 0, epochs: int = 1) -> Bundle:
+    bundle = make_bundle(folder, artifacts={name: name.encode() for name in SECONDS})
+    recipe = replace(bundle.manifest.recipe, seed=seed, epochs=epochs)
+    return replace(bundle, manifest=replace(bundle.manifest, recipe=recipe))
+
+
+def test_of_each_recipe_the_bundle_with_the_least_seed_is_measured(tmp_path: Path) -> None:
+    bundles = [make_one(tmp_path / str(seed), seed=seed) for seed in (2, 0, 1)]
+    other = make_one(tmp_path / "other", epochs=2, seed=5)
+    chosen = one_a_recipe([*bundles, other])
+    assert list(chosen.values()) == [bundles[1], other]
+    assert list(chosen) == [recipe_digest(b.manifest.recipe) for b in chosen.values()]
+
+
+def test_all_artifacts_of_all_recipes_share_one_interleaved_run(tmp_path: Path) -> None:
+    bundles = {name: make_one(tmp_path / name) for name in ("first", "second")}
+    order: list[tuple[str, str]] = []
+
+    def run(job: Job) -> Run | Failure:
+        order.append((job.bundle, job.subject.artifact))
+        return make_run((SECONDS[job.subject.artifact],) * 700)
+
+    rows = measure(bundles, RECIPE, run)
+    assert set(Counter(order).values()) == {RECIPE.processes}
+    assert len(set(order)) == 6
+    passes = [order[start : start + 6] for start in range(0, len(order), 6)]
+    assert all(set(one) == set(order) for one in passes)
+    assert passes[1] == passes[0][::-1]
+    figures = latency.latency(rows["second"], "chip")
+    assert figures.p50_s == pytest.approx(20e-6)
+    assert figures.size_bytes == len(b"onnx-float32")
+    assert {name: timed.p50_s for name, timed in figures.others.items()} == {
+        "onnx-int8": pytest.approx(30e-6),
+        "c-float32": pytest.approx(10e-6),
+    }
+
+
+def test_what_failed_is_told_of_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(job: Job) -> Run | Failure:
+        if job.subject.artifact == "c-float32":
+            return Failure(absent=True, reason="no compiler is here")
+        return make_run((20e-6,) * 700)
+
+    rows = measure({"one": make_one(tmp_path / "one")}, RECIPE, run)
+    assert [row.artifact for row in rows["one"]] == ["onnx-float32", "onnx-int8"]
+    assert (
+        "c-float32: not measured, 9 bytes INVALID: no compiler is here" in capsys.readouterr().out
+    )
