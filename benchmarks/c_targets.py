@@ -2,52 +2,48 @@
 
     python benchmarks/c_targets.py FOLDER
 
-FOLDER holds one bundle a recipe, as `accuracy.py --keep FOLDER` leaves them; a bundle without a C
-artifact is exported into a scratch copy.
+FOLDER holds bundles as `accuracy.py --keep FOLDER` leaves them, of which one a recipe is taken; the
+C artifacts that they lack are exported into them first.
 
-* Flags: each artifact is built with every compiler and set of flags, and all builds of it are timed
-  in one process: every round each build answers the bundle's reference digits one by one, in a
-  random order that every second round repeats backwards. A ratio is the median over the rounds of
-  a build's time over the first build's in the same round, with its 99 % interval.
+* Flags: each artifact is built by several compilers with several flags, and all its builds are
+  timed in one process: every round each build answers digits of the bundle's reference one by one,
+  in a random order that every second round repeats backwards. A ratio is the median over the rounds
+  of a build's time over the first build's in the same round, with its 99 % interval.
 * Targets: each artifact is built for other processors and answers the reference digits in an
   emulator. Emulators tell answers, not times.
 
 Answers are compared with those of the first build here. What cannot be built or run is a row with
-the reason. Takes about two minutes.
+the reason. Takes about three minutes.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 from cross import TARGETS, Model, Size, Target, Unavailable, build, call, run, write_model
 from cross.report import Absence, FlagRow, TargetRow, TargetsReport, page
 from cross.timing import TIMED, Library, time_builds
+from kept import kept_bundles
+from latency import one_a_recipe
 
 from mnist_edge import codec
-from mnist_edge.bundle import Artifact, Bundle, open_bundle
 from mnist_edge.catalogue import RECIPES
 from mnist_edge.cli.reports import report_path
 from mnist_edge.machine import describe_machine, load_average, usable_threads
-from mnist_edge.recipes import ExportRecipe
 from mnist_edge.signature import CLASSES, Images, Logits, to_images
 from mnist_edge.stats import Interval, estimate_quantile, samples_needed
 from mnist_edge.storage import atomic_write
-from mnist_edge.workflow import export_verified
 
-COMPILERS = ("gcc", "clang")
-FLAGS = (
+_FLAGS = (
     "-O3 -march=native",
     "-O3 -march=x86-64-v3",
     "-O3",
@@ -56,6 +52,7 @@ FLAGS = (
     "-O3 -march=native -std=c99",
     "-O3 -march=native -DMNIST_EDGE_SCALAR",
 )
+COMMANDS = (*(f"gcc {flags}" for flags in _FLAGS), *(f"clang {flags}" for flags in _FLAGS[:3]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,35 +98,20 @@ def main() -> None:
 
 
 def find_subjects(folder: Path, scratch: Path) -> Iterator[Subject]:
-    """The C artifacts of all bundles in a folder, in the order of the catalogue."""
-    bundles = {bundle.manifest.recipe.name: bundle for bundle in map(open_bundle, _folders(folder))}
-    for recipe in sorted(bundles, key=list(RECIPES).index):
-        _tell(f"{recipe}: exporting")
-        bundle, artifacts = _exported(bundles[recipe], scratch)
-        files = {record.file: record for record in bundle.manifest.records}
-        for artifact in artifacts:
-            header = files[f"{artifact.name}.h"]
-            model = write_model(
-                bundle.read(artifact),
-                bundle.read(header),
-                scratch / f"{recipe}-{artifact.name}",
-            )
-            images = to_images(bundle.reference().images)
-            yield Subject(recipe=recipe, artifact=artifact.name, model=model, images=images)
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob("*/manifest.json"))
-
-
-def _exported(bundle: Bundle, scratch: Path) -> tuple[Bundle, Sequence[Artifact]]:
-    """A bundle that has C artifacts, and these."""
-    found = [artifact for artifact in bundle.manifest.artifacts if artifact.format == "c"]
-    if found:
-        return bundle, found
-    copy = scratch / f"{bundle.manifest.recipe.name}-bundle"
-    shutil.copytree(bundle.path, copy)
-    return export_verified(open_bundle(copy), ExportRecipe(formats=("c",)))
+    """The C artifacts of the bundles in a folder, in the order of the catalogue."""
+    bundles = one_a_recipe(kept_bundles(folder, "c")).values()
+    for bundle in sorted(bundles, key=lambda bundle: [*RECIPES].index(bundle.manifest.recipe.name)):
+        recipe, files = bundle.manifest.recipe.name, bundle.manifest.records
+        images = to_images(bundle.reference().images)
+        for artifact in bundle.manifest.artifacts:
+            if artifact.format == "c":
+                (header,) = (record for record in files if record.file == f"{artifact.name}.h")
+                model = write_model(
+                    bundle.read(artifact),
+                    bundle.read(header),
+                    scratch / f"{recipe}-{artifact.name}",
+                )
+                yield Subject(recipe=recipe, artifact=artifact.name, model=model, images=images)
 
 
 def measure(subjects: Sequence[Subject], *, rounds: int, seed: int) -> TargetsReport:
@@ -141,8 +123,7 @@ def measure(subjects: Sequence[Subject], *, rounds: int, seed: int) -> TargetsRe
     with ThreadPoolExecutor(usable_threads()) as pool:
         for subject in subjects:
             _tell(f"{subject.recipe}: building and timing {subject.artifact}")
-            commands = (f"{compiler} {flags}" for compiler, flags in product(COMPILERS, FLAGS))
-            tried = list(pool.map(partial(build_here, subject), commands))
+            tried = list(pool.map(partial(build_here, subject), COMMANDS))
             there = list(pool.map(partial(build_there, subject), TARGETS))
             absent += [found for found in (*tried, *there) if isinstance(found, Absence)]
             here = [found for found in tried if isinstance(found, Here)]
@@ -268,7 +249,7 @@ def _median(samples: Sequence[float]) -> Interval:
 
 def _tools() -> dict[str, str]:
     """What each compiler and emulator says of itself first."""
-    commands = [*COMPILERS]
+    commands = [command.split()[0] for command in COMMANDS]
     for target in TARGETS:
         commands += [target.compiler[0], target.runner[0]]
     found = {}
@@ -285,7 +266,7 @@ def _tell(what: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="of bundles")
-    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="of the JSON; the Markdown stands beside it")
     return parser.parse_args()

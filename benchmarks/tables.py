@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cross.report import flags_table, read_report, targets_table
 from paired import Difference, PairedReport
 from photos import PhotosReport, pictures_table
 from runs import TrainingRun, latest, read_runs
@@ -91,6 +92,7 @@ def readme_text() -> str:
     text = README.read_text()
     found = figures()
     photos = photos_report()
+    elsewhere = read_report(HERE)
     for name, table in {
         "recipes": recipes_table(found),
         "costs": costs_table(found, photos),
@@ -98,6 +100,8 @@ def readme_text() -> str:
         "differences": differences_table(paired_report()),
         "seeds": seeds_table(found),
         "training": training_table(),
+        "c-flags": flags_table(elsewhere),
+        "c-targets": targets_table(elsewhere),
     }.items():
         before, start, rest = text.partition(f"<!-- table: {name} -->\n")
         if start:

@@ -19,6 +19,7 @@ from exported import METADATA, artifact
 
 from mnist_edge.backends.c import CBackend
 from mnist_edge.exporters.c import header_of
+from mnist_edge.recipes import Precision
 from mnist_edge.signature import Images
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-ffp-contract=fast")
@@ -49,10 +50,14 @@ STACK = (
 )
 
 
+def write_model(precision: Precision, folder: Path) -> Model:
+    source = artifact("c", precision)
+    return cross.write_model(source, header_of(source), folder / "model")
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
-    source = artifact("c", "float32")
-    return cross.write_model(source, header_of(source), tmp_path / "model")
+    return write_model("float32", tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +92,19 @@ def test_a_tool_that_is_absent_is_named_with_its_package(
 
 def test_every_tool_of_a_target_has_a_package() -> None:
     tools = {tool for t in TARGETS for tool in (t.compiler[0], t.runner[0], t.size) if tool}
-    assert tools | set(c_targets.COMPILERS) <= set(cross.PACKAGES)
+    tools |= {command.split()[0] for command in c_targets.COMMANDS}
+    assert tools <= set(cross.PACKAGES)
 
 
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 2e-5), ("int8", 0.0)])
 @pytest.mark.parametrize("target", TARGETS, ids=[target.name for target in TARGETS])
 def test_another_processor_gives_the_same_answers_without_a_warning(
-    target: Target, model: Model, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Target,
+    precision: Precision,
+    tolerance: float,
+    images: Images,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tools = [target.compiler[0], *(["wasm-ld"] if target.name == "WebAssembly" else [])]
     if missing := [tool for tool in tools if shutil.which(tool) is None]:
@@ -100,7 +112,10 @@ def test_another_processor_gives_the_same_answers_without_a_warning(
     folder = tmp_path / "built"
     compiler = (*target.compiler, "-O1", *WARNINGS)
     size = cross.build(
-        model, compiler, folder, harness=target.harness, link=target.link, size=target.size
+        *(write_model(precision, tmp_path), compiler, folder),
+        harness=target.harness,
+        link=target.link,
+        size=target.size,
     )
     assert size.code > 0
     if target.size:
@@ -109,8 +124,9 @@ def test_another_processor_gives_the_same_answers_without_a_warning(
     if shutil.which(target.runner[0]) is None or shutil.which("cc") is None:
         pytest.skip(f"built; needs {target.runner[0]} and cc to be run")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    expected = CBackend(artifact("c", "float32")).run(images)
-    np.testing.assert_allclose(cross.run(target, folder, images), expected, atol=2e-5, rtol=0)
+    expected = CBackend(artifact("c", precision)).run(images)
+    answers = cross.run(target, folder, images)
+    np.testing.assert_allclose(answers, expected, atol=tolerance, rtol=0)
 
 
 def test_a_program_that_answers_too_little_is_no_answer(tmp_path: Path, images: Images) -> None:
@@ -126,8 +142,7 @@ def test_the_report_holds_what_was_built_and_why_the_rest_was_not(
 ) -> None:
     absent = Target(name="Cortex-M4F", compiler=("no-such-gcc",), runner=("no-such-emulator",))
     monkeypatch.setattr(cross, "PACKAGES", dict.fromkeys(absent.compiler + absent.runner, "none"))
-    monkeypatch.setattr(c_targets, "COMPILERS", ("cc",))
-    monkeypatch.setattr(c_targets, "FLAGS", ("-O1", "-O0", "-Werror -Wno-such-flag -fno-such-flag"))
+    monkeypatch.setattr(c_targets, "COMMANDS", ("cc -O1", "cc -O0", "cc -fno-such-flag"))
     here = Target(name="here", compiler=("cc", "-O1"), link=(), runner=("sh", "-c", './"$0"'))
     monkeypatch.setattr(c_targets, "TARGETS", (absent, here))
     subject = c_targets.Subject(recipe="tiny", artifact="c-float32", model=model, images=images)
@@ -140,7 +155,7 @@ def test_the_report_holds_what_was_built_and_why_the_rest_was_not(
     (row,) = report.targets
     assert (row.target, row.digits, row.max_abs_difference) == ("here", len(images), 0)
     assert row.ram_bytes == model.workspace_bytes
-    assert [absence.build for absence in report.absent] == ["cc " + c_targets.FLAGS[2], absent.name]
+    assert [absence.build for absence in report.absent] == ["cc -fno-such-flag", absent.name]
     missing = Absence(
         build=absent.name,
         reason="no-such-gcc is not installed: apt-get install none",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -419,31 +420,24 @@ def test_it_gives_the_same_answers_on_64_bit_arm(source: bytes, tmp_path: Path) 
 
 
 @needs_compiler
-def test_ten_lines_of_c_get_a_digit_out_of_a_picture(
-    source: bytes, images: Images, tmp_path: Path
+def test_the_ten_lines_of_c_in_the_readme_get_a_digit_out_of_a_picture(
+    images: Images, tmp_path: Path
 ) -> None:
     assert CC
-    (tmp_path / "deep_net.c").write_bytes(source)
-    (tmp_path / "deep_net.h").write_bytes(header_of(source))
-    (tmp_path / "main.c").write_text(
-        """\
-#include <stdio.h>
-#include "deep_net.h"
-
-int main(void)
-{
-    static float picture[DEEP_NET_PICTURE], workspace[DEEP_NET_WORKSPACE];
-    if (fread(picture, sizeof picture, 1, stdin) != 1)
-        return 1;
-    printf("%d", deep_net_class(picture, workspace));
-    return 0;
-}
-""",
-        encoding="ascii",
-    )
-    subprocess.run([CC, "-O1", "main.c", "deep_net.c", "-o", "main"], cwd=tmp_path, check=True)
-    expected = CBackend(source).run(images[:1]).argmax()
-    done = subprocess.run(
-        [tmp_path / "main"], input=images[:1].tobytes(), capture_output=True, check=True
-    )
-    assert int(done.stdout) == expected
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (example,) = re.findall(r"^```c\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    assert len(example.splitlines()) <= 10
+    nodes, constants, features = OPERATORS["many channels, pooled, and again"]
+    source = export_c(graph(nodes, constants, features=features), name="quick", golden=None)
+    (tmp_path / "c-float32.c").write_bytes(source)
+    (tmp_path / "c-float32.h").write_bytes(header_of(source))
+    (tmp_path / "main.c").write_text(example)
+    command = [CC, "-O1", "-Wall", "-Wextra", "-Werror", "main.c", "c-float32.c"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    answers = CBackend(source).run(images).argmax(axis=1)
+    assert len(set(answers.tolist())) > 1
+    for image, answer in zip(images, answers, strict=True):
+        done = subprocess.run(
+            [tmp_path / "a.out"], input=image.tobytes(), capture_output=True, check=True
+        )
+        assert int(done.stdout) == answer

@@ -72,7 +72,8 @@ def test_the_figures_and_the_readme_are_those_of_the_benchmarks(
     assert figures.FIGURES.read_text() == tables.figures_text(), "run python benchmarks/tables.py"
     readme = (ROOT / "README.md").read_text()
     assert readme == tables.readme_text(), "run python benchmarks/tables.py"
-    for name in ("recipes", "differences", "costs", "pictures", "seeds", "training"):
+    ours = ("recipes", "differences", "costs", "pictures", "seeds", "training")
+    for name in (*ours, "c-flags", "c-targets"):
         assert f"<!-- table: {name} -->" in readme
 
 

@@ -72,6 +72,16 @@ TARGETS = (
         runner=("qemu-aarch64",),
     ),
     Target(
+        name="64-bit Arm, dot products",
+        compiler=("aarch64-linux-gnu-gcc", "-O3", "-march=armv8.2-a+dotprod"),
+        runner=("qemu-aarch64",),
+    ),
+    Target(
+        name="64-bit Arm, int8 matrices",
+        compiler=("aarch64-linux-gnu-gcc", "-O3", "-march=armv8.6-a"),
+        runner=("qemu-aarch64",),
+    ),
+    Target(
         # GCC uses NEON for floating point only where it may flush the smallest numbers to zero.
         name="32-bit Arm, NEON",
         compiler=("arm-linux-gnueabihf-gcc", "-O3", "-mfpu=neon", "-funsafe-math-optimizations"),

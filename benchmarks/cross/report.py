@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from mnist_edge import codec
 from mnist_edge.machine import Machine
 from mnist_edge.render import NOTHING, Table, kilobytes, markdown
 from mnist_edge.stats import Interval
 
 MICROCONTROLLER = "Cortex-M4F"
+_HOSTED = ("64-bit Arm", "WebAssembly")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,12 @@ class TargetsReport:
     absent: tuple[Absence, ...]
 
 
+def read_report(folder: Path) -> TargetsReport:
+    """The one report in a folder."""
+    (path,) = folder.glob("c-targets-*.json")
+    return codec.loads(TargetsReport, path.read_text())
+
+
 def times_table(rows: Sequence[FlagRow]) -> Table:
     """Time for a picture relative to the first build, of each recipe; rows of one artifact."""
     return _by_recipe({(row.command, row.recipe): _times(row.times) for row in rows})
@@ -122,32 +131,40 @@ def _times(times: Interval) -> str:
     return f"{same}{times.value:.2f}"
 
 
+def flags_table(report: TargetsReport) -> Table:
+    """Times of the first compiler's builds, all precisions of a recipe in one cell."""
+    compiler = report.flags[0].command.partition(" ")[0]
+    cells: dict[tuple[str, str], str] = {}
+    for row in report.flags:
+        if row.command.startswith(f"{compiler} "):
+            key = (row.command, row.recipe)
+            cells[key] = " / ".join([*filter(None, [cells.get(key)]), _times(row.times)])
+    return _by_recipe(cells)
+
+
 def targets_table(report: TargetsReport) -> Table:
-    """One row an artifact: bytes on each target, and how far its answers are from ours."""
-    names = tuple(dict.fromkeys(row.target for row in report.targets))
-    found = {(row.recipe, row.artifact, row.target): row for row in report.targets}
-    artifacts = dict.fromkeys((row.recipe, row.artifact) for row in report.targets)
+    """One row an artifact: bytes on some targets, and how far the answers of all are from ours."""
+    found: dict[tuple[str, str], dict[str, TargetRow]] = {}
+    for row in report.targets:
+        found.setdefault((row.recipe, row.artifact), {})[row.target] = row
     rows = []
-    for recipe, artifact in artifacts:
-        mine = [
-            found[recipe, artifact, name] for name in names if (recipe, artifact, name) in found
-        ]
-        small = found.get((recipe, artifact, MICROCONTROLLER))
-        compared = [row for row in mine if row.digits]
-        flash = {row.target: kilobytes(row.flash_bytes) for row in mine}
+    for (recipe, artifact), mine in found.items():
+        flash = {name: kilobytes(row.flash_bytes) for name, row in mine.items()}
+        small = mine.get(MICROCONTROLLER)
+        compared = [row for row in mine.values() if row.digits]
         rows.append(
             (
                 f"`{recipe}`",
                 f"`{artifact}`",
-                *(flash.get(name, NOTHING) for name in names),
+                *(flash.get(name, NOTHING) for name in (*_HOSTED, MICROCONTROLLER)),
                 kilobytes(small.ram_bytes + small.stack_bytes) if small else NOTHING,
                 f"{max(row.max_abs_difference for row in compared):.0e}" if compared else NOTHING,
                 str(sum(row.flips for row in compared)) if compared else NOTHING,
             )
         )
     return Table(
-        headers=("recipe", "artifact", *(f"{name}, kB" for name in names),
-                 f"RAM on {MICROCONTROLLER}, kB", "largest difference", "flips"),
+        headers=("recipe", "artifact", *(f"{name}, kB" for name in _HOSTED),
+                 f"{MICROCONTROLLER}: flash kB", "RAM kB", "largest difference", "flips"),
         rows=tuple(rows),
     )  # fmt: skip
 
