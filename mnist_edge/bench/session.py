@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from mnist_edge.bench.apart import run_apart
 from mnist_edge.bench.judge import common_doubts, verdict
@@ -14,11 +15,14 @@ from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement
 from mnist_edge.bench.roofline import UNKNOWN_CEILING, Ceiling
 from mnist_edge.bench.rows import failed_row, measured_row
 from mnist_edge.bench.subject import Subject, choose_subjects
-from mnist_edge.bundle import CHECKPOINT, Bundle
+from mnist_edge.bundle import CHECKPOINT, Artifact, Bundle
 from mnist_edge.errors import DeviceUnavailable
 from mnist_edge.machine import describe_machine, gpu_state, library_versions, load_average
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import BenchRecipe, Device
+
+Outcomes: TypeAlias = dict[str, Failure | tuple[Run, ...]]
+"""By label: the runs of its processes so far, or why there are none."""
 
 
 def discard(_: BenchReport) -> None:
@@ -84,40 +88,68 @@ def measure_subjects(
         DeviceUnavailable: every row asks for a GPU, and there is none.
     """
     rows = {subject.label: (bundle.artifact(subject.artifact), subject) for subject in subjects}
-    report = _empty_report(bundle, recipe, plan(tuple(rows), recipe.processes, recipe.seed))
-    report = replace(report, ceiling=ceiling)
-    runs: dict[str, list[Run]] = {}
+    order = plan(tuple(rows), recipe.processes, recipe.seed)
+    report = replace(empty_report(bundle, recipe, order), ceiling=ceiling)
     failures = _without_device(subjects, report)
     if rows.keys() <= failures.keys():  # nothing at all could be measured
         raise DeviceUnavailable(_NO_GPU, fix="choose --device cpu")
-    for done, label in enumerate(report.order, start=1):
-        progress(done - 1, len(report.order), label)
-        # What failed once is not tried again: a time-out alone may take minutes.
-        if label not in failures:
-            job = Job(
-                bundle=str(bundle.path),
-                subject=rows[label][1],
-                recipe=recipe,
-                started_ns=time.monotonic_ns(),
-            )
-            outcome = measure(job)
-            if isinstance(outcome, Failure):
-                failures[label] = outcome
-            else:
-                runs.setdefault(label, []).append(outcome)
+    jobs = {label: job_of(bundle, subject, recipe) for label, (_, subject) in rows.items()}
+    steps = interleave(order, jobs, failures=failures, progress=progress, measure=measure)
+    for done, outcomes in enumerate(steps, start=1):
         measured = tuple(
-            failed_row(*rows[known], failures[known])
-            if known in failures
-            else measured_row(*rows[known], runs[known], machine_doubted=bool(report.doubts))
-            for known in rows
-            if known in runs or known in failures
+            row_of(*rows[label], outcomes[label], report) for label in rows if label in outcomes
         )
-        report = _with_rows(report, measured, finished=done == len(report.order))
+        report = _with_rows(report, measured, finished=done == len(order))
         if done % len(rows) == 0:  # a pass over all rows
             report = with_verdicts(report)
         on_row(report)
-    progress(len(report.order), len(report.order))
     return report
+
+
+def job_of(bundle: Bundle, subject: Subject, recipe: BenchRecipe) -> Job:
+    """The work of one process, to be started by `interleave`."""
+    return Job(bundle=str(bundle.path), subject=subject, recipe=recipe, started_ns=0)
+
+
+def interleave(
+    order: Sequence[str],
+    jobs: Mapping[str, Job],
+    *,
+    failures: Mapping[str, Failure],
+    progress: Progress = silent,
+    measure: Callable[[Job], Run | Failure] = run_apart,
+) -> Iterator[Outcomes]:
+    """Carry out jobs, one process after the other.
+
+    Args:
+        order: labels of the jobs, each as often as it has processes.
+        jobs: by label; they need not be of one bundle.
+        failures: of those that need not be tried.
+        progress: told before each process, and at the end.
+        measure: carries out one job; by default in a fresh process.
+
+    Yields:
+        After each process, what is known by then of each label that has had its turn.
+    """
+    outcomes: Outcomes = {}
+    for done, label in enumerate(order):
+        progress(done, len(order), label)
+        known = outcomes.setdefault(label, failures.get(label, ()))
+        # What failed once is not tried again: a time-out alone may take minutes.
+        if not isinstance(known, Failure):
+            found = measure(replace(jobs[label], started_ns=time.monotonic_ns()))
+            outcomes[label] = found if isinstance(found, Failure) else (*known, found)
+        yield outcomes
+    progress(len(order), len(order))
+
+
+def row_of(
+    artifact: Artifact, subject: Subject, outcome: Failure | tuple[Run, ...], report: BenchReport
+) -> Measurement:
+    """The row of a subject in a report, from what its processes gave."""
+    if isinstance(outcome, Failure):
+        return failed_row(artifact, subject, outcome)
+    return measured_row(artifact, subject, outcome, machine_doubted=bool(report.doubts))
 
 
 def plan(labels: Sequence[str], processes: int, seed: int) -> tuple[str, ...]:
@@ -145,7 +177,8 @@ def _without_device(subjects: Sequence[Subject], report: BenchReport) -> dict[st
     return {subject.label: failure for subject in subjects if subject.device == "cuda"}
 
 
-def _empty_report(bundle: Bundle, recipe: BenchRecipe, order: tuple[str, ...]) -> BenchReport:
+def empty_report(bundle: Bundle, recipe: BenchRecipe, order: tuple[str, ...]) -> BenchReport:
+    """What is known before the first process: the machine, its load, and what to doubt."""
     machine, load = describe_machine(), load_average() or ()
     return BenchReport(
         schema=SCHEMA,
