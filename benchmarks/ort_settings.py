@@ -129,9 +129,9 @@ def page(report: BenchReport) -> str:
     )
     return (
         f"# Settings of ONNX Runtime\n\n{claim}.\n\n{context(report)}\n{markdown(table)}\n"
-        f"`time` is relative to `{BARE}`; images/s in batches of {BATCH}. `{OURS}` is what `predict` "
-        "and `bench` run: one thread, no spinning, all optimizations, one picture bound once, and "
-        "every picture and logit checked.\n\n"
+        f"`time` is relative to `{BARE}`; images/s in batches of {BATCH}. `{OURS}` is what "
+        "`predict` and `bench` run: one thread, no spinning, all optimizations, one picture bound "
+        "once, and every picture and logit checked.\n\n"
         f"{listed(doubts(report))}"
     )
 
