@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,3 +83,22 @@ def test_old_lines_get_their_digits_from_kept_bundles(
     monkeypatch.setattr(accuracy, "read_runs", lambda: read_runs(lines))
     accuracy.fill(tmp_path / "kept")
     assert read_runs(lines) == [run, stranger]
+
+
+def test_a_training_that_fails_does_not_take_the_others_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(name: str, seed: int, options: argparse.Namespace) -> TrainingRun:
+        if seed == 0:
+            raise subprocess.CalledProcessError(2, "python")
+        return make_run(name, seed)
+
+    lines = tmp_path / "accuracy.jsonl"
+    monkeypatch.setattr(accuracy, "RUNS", lines)
+    monkeypatch.setattr(accuracy, "read_runs", list)
+    monkeypatch.setattr(accuracy, "_run_apart", run)
+    with pytest.raises(SystemExit) as ended:
+        accuracy.campaign(make_options(recipes=["quick"], seeds=3, jobs=2))
+    assert ended.value.code == 1
+    assert {line.seed for line in read_runs(lines)} == {1, 2}
+    assert "quick seed 0 ended with 2" in capsys.readouterr().err
