@@ -280,6 +280,18 @@ def test_a_row_is_doubted_for_its_samples(
     ("changes", "threads", "load", "doubt"),
     [
         ({"usable_threads": 2}, 3, 0.0, "3 threads where 2 can run"),
+        (
+            {"usable_threads": 1, "quota": 0.5},
+            1,
+            0.0,
+            "0.5 processors throttles 1 thread;",
+        ),
+        (
+            {"usable_threads": 2, "quota": 2.5},
+            3,
+            0.0,
+            "2.5 processors throttles 3 threads;",
+        ),
         ({}, 1, 3.5, "load of 3.5"),
         ({"governor": "powersave"}, 1, 0.0, "powersave"),
     ],
@@ -298,6 +310,11 @@ def test_all_rows_are_doubted_for_their_machine(
     report = bench(bundle, BenchRecipe(threads=threads), measure=FAKE)
     assert doubt in "; ".join(report.doubts)
     assert [(row.validity, row.doubts) for row in report.rows] == [("SUSPECT", ())] * 3
+
+
+def test_a_sweep_over_more_threads_than_can_run_is_doubted(bundle: Bundle) -> None:
+    report = bench(bundle, BenchRecipe(sweep_threads=(5,)), measure=FAKE)
+    assert report.doubts == ("5 threads where 4 can run; lower --threads",)
 
 
 def test_too_few_processes_are_doubted_once_for_all_rows(bundle: Bundle) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from benches import PLAIN_MACHINE, make_report
 from factory import make_bundle
 
 from mnist_edge import cli, codec, recipes
+from mnist_edge.bench.session import with_verdicts
 from mnist_edge.recipes import BenchRecipe
 
 pytestmark = pytest.mark.edge
@@ -21,6 +23,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, median_s in (("old", 1e-4), ("new", 1.2e-4)):
         report = make_report({"onnx-float32": median_s})
         Path(f"{name}.json").write_text(codec.dumps(report), encoding="utf-8")
+    Path("newer.json").write_text('{"schema": 2, "news": true}', encoding="utf-8")
 
 
 def bench(*words: str) -> int:
@@ -81,6 +84,19 @@ def test_a_saved_report_is_shown_again(capsys: pytest.CaptureFixture[str]) -> No
         (("--quick", "--self-test"), "exclude each other"),
         (("--sweep-threads", "0"), "--sweep-threads"),
         (("--rates", "0"), "--rates"),
+        (("--processes", "0"), "--processes is 0, which is outside 1 to 1000; give"),
+        (("--processes", "1000000"), "--processes is 1000000"),
+        (("--min-runs", "0"), "--min-runs is 0"),
+        (("--duration", "0"), "--duration is 0.0"),
+        (("--duration", "nan"), "--duration is nan"),
+        (("--warmup", "-1"), "--warmup is -1.0"),
+        (("--batch-sizes", "0"), "--batch-sizes is 0"),
+        (("--timeout", "0"), "--timeout is 0.0"),
+        (("--threads", "0"), "Invalid value for '--threads'"),
+        (("--threads", "100000"), "Invalid value for '--threads'"),
+        (("--from", "newer.json"), "has schema 2, this version knows 1; update mnist-edge"),
+        (("--compare", "newer.json"), "has schema 2, this version knows 1; update mnist-edge"),
+        (("--bundle", "nowhere"), "no bundle at nowhere; mnist-edge train --bundle nowhere"),
     ],
 )
 def test_bad_words_are_refused_before_anything_is_measured(
@@ -88,6 +104,44 @@ def test_bad_words_are_refused_before_anything_is_measured(
 ) -> None:
     assert bench(*words) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_an_artifact_that_is_not_there_is_named_with_the_command_that_makes_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make_bundle(Path("exports/model"), {})
+    assert bench("--artifact", "onnx-float32") == 2
+    assert "--format onnx --precision float32" in capsys.readouterr().err
+
+
+def test_an_artifact_that_failed_parity_is_told_and_left_out_of_the_ranking(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = make_report({"onnx-float32": 1e-4, "onnx-int8": 5e-5})
+    wrong = replace(
+        report.rows[1], validity="INVALID", doubts=("it failed parity (9 flips); export it again",)
+    )
+    report = with_verdicts(replace(report, rows=(report.rows[0], wrong)))
+    Path("wrong.json").write_text(codec.dumps(report), encoding="utf-8")
+    assert bench("--from", "wrong.json") == 0
+    text = capsys.readouterr().out
+    assert "onnx-float32/cpu is the fastest" in text
+    assert "onnx-int8/cpu is out of the ranking: it failed parity (9 flips); export it" in text
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(**_: object) -> tuple[int, str]:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    make_bundle(Path("exports/model"), {"onnx-float32": b"no graph"})
+    monkeypatch.setattr("mnist_edge.storage.tempfile.mkstemp", refused)
+    recipe = BenchRecipe(processes=1, timeout_s=60.0)
+    monkeypatch.setitem(recipes.BENCH_RECIPES, "quick", recipe)
+    assert bench("--quick", "--artifact", "onnx-float32", "--quiet") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Read-only file system; free some space or choose another folder" in line
 
 
 def test_the_self_test_of_what_cannot_run_is_an_error(

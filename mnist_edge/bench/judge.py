@@ -48,10 +48,14 @@ def common_doubts(
             f"{recipe.processes} of the {_ENOUGH_PROCESSES} processes that show how much processes "
             "differ; raise --processes"
         )
-    if recipe.threads > machine.usable_threads:
+    threads = max(recipe.threads, *recipe.sweep_threads, 1)
+    if machine.quota is not None and machine.quota < threads:
         doubts.append(
-            f"{recipe.threads} threads where {machine.usable_threads} can run; lower --threads"
+            f"a quota of {machine.quota:g} processors throttles {threads} "
+            f"thread{'s' * (threads > 1)}; raise the quota or lower --threads"
         )
+    elif threads > machine.usable_threads:
+        doubts.append(f"{threads} threads where {machine.usable_threads} can run; lower --threads")
     elif load and load[0] + recipe.threads > machine.usable_threads:
         doubts.append(
             f"a load of {load[0]:.1f} leaves too few of {machine.usable_threads} processors free; "
