@@ -106,6 +106,7 @@ def test_two_machines_stand_side_by_side(report: BenchReport) -> None:
     new = replace(new, machine=replace(new.machine, processor="Chip 1"))
     compared = compare_reports(report, new, across_machines=True)
     table = comparison(compared, report, new)
+    assert table.headers[1:3] == ("old µs (Chip 9000)", "new µs (Chip 1)")
     assert table.rows[0][0] == "onnx-float32/cpu"
     assert table.rows[0][-1] == "slower: too slow"
     assert "processor: old Chip 9000; new Chip 1" in table.notes

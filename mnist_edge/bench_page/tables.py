@@ -110,8 +110,14 @@ def resident(report: BenchReport) -> Table:
 def comparison(compared: Comparison, old: BenchReport, new: BenchReport) -> Table:
     """Two reports side by side: the medians, and how they relate."""
     before, after = ({row.label: row for row in report.rows} for report in (old, new))
+    machines = ["", ""]
+    if "processor" in compared.machines:
+        machines = [f" ({processor})" for processor in compared.machines["processor"]]
     return Table(
-        headers=("artifact/device", "old µs", "new µs", "new/old", "99 % interval", "verdict"),
+        headers=(
+            *("artifact/device", f"old µs{machines[0]}", f"new µs{machines[1]}"),
+            *("new/old", "99 % interval", "verdict"),
+        ),
         rows=tuple(
             (
                 verdict.row,
