@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mnist_edge import codec
 from mnist_edge.errors import BadInput, BundleError, DigestMismatch, UsageError
-from mnist_edge.recipes import DataName, Format, Precision, TrainRecipe
+from mnist_edge.recipes import MATRIX, DataName, Format, Precision, TrainRecipe
 from mnist_edge.signature import CLASSES, SIDE, Labels, RawImages
 from mnist_edge.storage import atomic_write_all, seal, unpack_arrays, unseal
 
@@ -208,15 +208,20 @@ class Bundle:
         """The artifact of that name.
 
         Raises:
-            UsageError: there is none; the message lists those that are there.
+            UsageError: there is none; the message lists those that are there, and tells how to
+                export it if it is one that there might be.
         """
         try:
             return self.manifest.artifact(name)
         except KeyError:
             known = ", ".join(artifact.name for artifact in self.manifest.artifacts)
+            fix = "choose one of these"
+            if name in {f"{f}-{p}" for f, there in MATRIX.items() for p in there}:
+                format_, _, precision = name.partition("-")
+                options = f"--bundle {self.path} --format {format_} --precision {precision}"
+                fix += f", or run mnist-edge export {options}"
             raise UsageError(
-                f"{self.path} has no artifact {name!r:.60}, only {known}",
-                fix=f"mnist-edge export --bundle {self.path}",
+                f"{self.path} has no artifact {name!r:.60}, only {known}", fix=fix
             ) from None
 
     def check(self, *, but: Collection[str] = ()) -> None:

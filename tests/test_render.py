@@ -169,3 +169,10 @@ def test_files_are_listed_with_their_sizes(tmp_path: Path) -> None:
     table = render.files_table([tmp_path / "report.json"])
     assert table.rows == ((str(tmp_path / "report.json"), "1.5"),)
     assert "97.00%" in render.training_line(bundle.manifest)
+
+
+def test_a_training_is_told_with_its_time_and_imported_weights_without(tmp_path: Path) -> None:
+    manifest = make_bundle(tmp_path / "model").manifest
+    assert render.training_line(manifest).endswith(", rendered, 1.5 s on cpu")
+    imported = replace(manifest, training=replace(manifest.training, duration_s=0.0))
+    assert render.training_line(imported).endswith(", rendered, trained elsewhere")

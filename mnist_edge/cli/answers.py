@@ -94,7 +94,12 @@ def line(answer: Answer) -> str:
             parts.append(f"then {', '.join(others)}")
     if answer.notes:
         parts.append(f"({'; '.join(answer.notes)})")
-    return f"{answer.picture}: {'  '.join(parts)}"
+    return f"{_printable(answer.picture)}: {'  '.join(parts)}"
+
+
+def _printable(name: str) -> str:
+    """A file's name in one line: it may hold line ends, and what would steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def csv_line(answer: Answer) -> str:

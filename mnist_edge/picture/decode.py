@@ -71,6 +71,11 @@ def read_picture(source: Path | str | bytes | BinaryIO) -> Image.Image:
     if not isinstance(source, (str, Path)):
         return _decode(_read_limited(source, "the stream"), "the stream")
     try:
+        if Path(source).is_dir():
+            raise BadInput(
+                f"cannot read {source}: it is a folder, and no picture was found in it",
+                fix="give a picture, or a folder that holds files such as 7.png or 7.jpg",
+            )
         with Path(source).open("rb") as stream:
             data = _read_limited(stream, str(source))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

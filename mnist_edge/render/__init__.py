@@ -72,10 +72,14 @@ def files_table(paths: Sequence[Path]) -> Table:
 def training_line(manifest: Manifest) -> str:
     """What a training has reached."""
     training = manifest.training
+    # Imported weights come without the time that their training took.
+    course = "trained elsewhere"
+    if training.duration_s:
+        course = f"{training.duration_s:.1f} s on {training.device}"
     return (
         f"test accuracy {training.test_accuracy:.2%}, loss {training.test_loss:.4f}: recipe "
         f"{manifest.recipe.name}, {training.parameters:,} parameters, {manifest.data.name}, "
-        f"{training.duration_s:.1f} s on {training.device}"
+        + course
     )
 
 
