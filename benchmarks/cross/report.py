@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mnist_edge import codec
 from mnist_edge.machine import Machine
-from mnist_edge.render import NOTHING, Table, kilobytes, markdown
+from mnist_edge.render import NOTHING, Table, kilobytes, markdown, microseconds
 from mnist_edge.stats import Interval
 
 MICROCONTROLLER = "Cortex-M4F"
@@ -102,7 +102,7 @@ def read_report(folder: Path) -> TargetsReport:
 
 def times_table(rows: Sequence[FlagRow]) -> Table:
     """Time for a picture relative to the first build, of each recipe; rows of one artifact."""
-    return _by_recipe({(row.command, row.recipe): _times(row.times) for row in rows})
+    return _by_recipe({(row.command, row.recipe): _times(row) for row in rows})
 
 
 def bytes_table(rows: Sequence[FlagRow]) -> Table:
@@ -124,11 +124,12 @@ def _by_recipe(cells: dict[tuple[str, str], str]) -> Table:
     )
 
 
-def _times(times: Interval) -> str:
-    if times.low == times.high:
-        return "1"
-    same = "≈ " if times.low <= 1 <= times.high else ""
-    return f"{same}{times.value:.2f}"
+def _times(row: FlagRow) -> str:
+    """Relative to the first build; of that one itself the duration."""
+    if row.times.low == row.times.high:
+        return f"{microseconds(row.p50_s)} µs"
+    same = "≈ " if row.times.low <= 1 <= row.times.high else ""
+    return f"{same}{row.times.value:.2f}"
 
 
 def flags_table(report: TargetsReport) -> Table:
@@ -138,7 +139,7 @@ def flags_table(report: TargetsReport) -> Table:
     for row in report.flags:
         if row.command.startswith(f"{compiler} "):
             key = (row.command, row.recipe)
-            cells[key] = " / ".join([*filter(None, [cells.get(key)]), _times(row.times)])
+            cells[key] = " / ".join([*filter(None, [cells.get(key)]), _times(row)])
     return _by_recipe(cells)
 
 
