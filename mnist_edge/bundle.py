@@ -247,9 +247,8 @@ class Bundle:
             BundleError: the file is missing or cannot be read.
         """
         path = self.path / record.file
-        fix = f"mnist-edge train --bundle {self.path}"
-        if isinstance(record, Artifact) and record.format != "checkpoint":
-            fix = f"mnist-edge export --bundle {self.path}"
+        exported = isinstance(record, Artifact) and record.format != "checkpoint"
+        fix = _remedy(self.path, "export" if exported else "train")
         try:
             if not path.is_file():
                 raise BundleError(f"{path} is missing or no regular file", fix=fix)
@@ -273,7 +272,7 @@ class Bundle:
         except (BadInput, ValueError) as error:
             raise BundleError(
                 f"the reference of {self.path} is damaged: {error.args[0]}",
-                fix=f"mnist-edge train --bundle {self.path}",
+                fix=_remedy(self.path, "train"),
             ) from None
 
     def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Bundle:
@@ -294,7 +293,7 @@ def open_bundle(path: Path | None = None) -> Bundle:
     """
     folder = default_bundle_path() if path is None else path
     file = folder / MANIFEST
-    fix = f"mnist-edge train --bundle {folder}"
+    fix = _remedy(folder, "train")
     try:
         if not file.is_file():  # to open a pipe would wait for ever
             raise BundleError(f"no bundle at {folder}", fix=fix)
@@ -376,6 +375,13 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
     for file in {known.file for known in old_records} - new_files:
         with contextlib.suppress(OSError):
             (folder / file).unlink()
+
+
+def _remedy(folder: Path, verb: Literal["train", "export"]) -> str:
+    """What makes the files of a bundle whole again."""
+    if folder.resolve() in SHIPPED_BUNDLES:
+        return "install mnist-edge again, or give another --bundle"
+    return f"mnist-edge {verb} --bundle {folder}"
 
 
 def _sha256(data: bytes) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from factory import make_bundle, make_reference, names, read_all
 
+from mnist_edge import bundle as bundling
 from mnist_edge import codec
 from mnist_edge.bundle import (
     CHECKPOINT,
@@ -22,7 +23,7 @@ from mnist_edge.bundle import (
     open_bundle,
     record,
 )
-from mnist_edge.errors import BundleError, UsageError
+from mnist_edge.errors import BundleError, DigestMismatch, UsageError
 from mnist_edge.storage import seal, unseal
 
 pytestmark = pytest.mark.edge
@@ -100,6 +101,19 @@ def test_only_an_artifact_that_can_be_exported_is_told_so(
         make_bundle(tmp_path).artifact(name)
     expected = "choose one of these"
     assert caught.value.fix == (f"{expected}, or run {way.format(tmp_path)}" if way else expected)
+
+
+def test_a_damaged_shipped_bundle_is_not_to_be_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = make_bundle(tmp_path)
+    monkeypatch.setattr(bundling, "SHIPPED_BUNDLES", (tmp_path,))
+    for file in ("reference.npz", "onnx-float32.onnx"):
+        (tmp_path / file).write_bytes(b"damaged")
+    for known in (shipped.manifest.reference, shipped.artifact("onnx-float32")):
+        with pytest.raises(DigestMismatch) as caught:
+            shipped.read(known)
+        assert caught.value.fix.startswith("install mnist-edge again")
 
 
 def test_the_local_bundle_is_preferred_where_there_is_one(
