@@ -142,6 +142,7 @@ def page(reports: dict[str, BenchReport]) -> str:
     parts = [
         f"# Runtimes side by side\n\n{_claim(found, reports)}\n\n{context(every)}",
         f"## The targets of the C files\n\n{markdown(_target_table(found))}",
+        f"## Every row\n\n{listed(_legend(first))}",
         *(_section(net, report) for net, report in reports.items()),
         f"## How each is set\n\n{listed(_settings(every.rows))}",
     ]
@@ -181,7 +182,7 @@ def _target_table(found: Sequence[Target]) -> Table:
 
 def _section(net: str, report: BenchReport) -> str:
     plain = next((row for row in report.rows if row.label == f"{DEFAULT_ARTIFACT}/cpu"), None)
-    cost, peak = report.cost, report.ceiling.multiply_adds_per_s
+    cost = report.cost
     table = Table(
         headers=(
             *("runtime", "version", "p50 µs", "99 % interval", "time", "interval", "p99 µs"),
@@ -192,14 +193,21 @@ def _section(net: str, report: BenchReport) -> str:
     )
     told = doubts(replace(report, doubts=()))
     return (
-        f"## {net}: {cost.multiply_adds:,} multiply-adds, {cost.moved_bytes:,} bytes a picture\n\n"
-        f"{markdown(table)}\n"
-        f"`time` is relative to {DEFAULT_ARTIFACT} of the same net, ≈ where the 99 % interval "
-        f"holds 1; ({BATCH}) is in batches of {BATCH}. G/s are billions of multiply-adds a second, "
-        f"the peak is {peak / 1e9:.0f}. {ABOVE_THE_ROOF}\n"
-        "`error` is the largest of any logit against the checkpoint in double precision.\n"
-        + (f"\n{listed(told)}" if told else "")
+        f"### {net}: {cost.multiply_adds:,} multiply-adds, {cost.moved_bytes:,} bytes a picture\n\n"
+        f"{markdown(table)}" + (f"\n{listed(told)}" if told else "")
     )
+
+
+def _legend(report: BenchReport) -> list[str]:
+    peak = f"{report.ceiling.multiply_adds_per_s / 1e9:.0f}"
+    return [
+        f"`time` is relative to {DEFAULT_ARTIFACT} of the same net, ≈ where its interval holds 1",
+        f"({BATCH}) is in batches of {BATCH}",
+        f"G/s are billions of multiply-adds a second, at most {peak} by a loop in the same run",
+        ABOVE_THE_ROOF.rstrip("."),
+        "`error` is the largest of any logit against the checkpoint in double precision",
+        *doubts(replace(report, rows=())),
+    ]
 
 
 def _cells(row: Measurement, plain: Measurement | None, report: BenchReport) -> tuple[str, ...]:

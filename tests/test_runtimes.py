@@ -86,7 +86,7 @@ def test_a_file_that_is_not_there_has_a_row_and_no_target(
 def test_the_page_shows_losses_as_such(pages: ModuleType, reports: dict[str, BenchReport]) -> None:
     text = pages.page(reports)
     assert "it meets 2 of 6 targets" in text
-    assert "## quick: 1,000,000 multiply-adds" in text
+    assert "### quick: 1,000,000 multiply-adds" in text
     assert "| wide | c-float32 | onnx-float32 | one picture | 1.20× |" in text
 
 
