@@ -159,7 +159,7 @@ def targets_table(report: TargetsReport) -> Table:
                 f"`{artifact}`",
                 *(flash.get(name, NOTHING) for name in (*_HOSTED, MICROCONTROLLER)),
                 kilobytes(small.ram_bytes + small.stack_bytes) if small else NOTHING,
-                f"{max(row.max_abs_difference for row in compared):.0e}" if compared else NOTHING,
+                _difference(compared),
                 str(sum(row.flips for row in compared)) if compared else NOTHING,
             )
         )
@@ -168,6 +168,14 @@ def targets_table(report: TargetsReport) -> Table:
                  f"{MICROCONTROLLER}: flash kB", "RAM kB", "largest difference", "flips"),
         rows=tuple(rows),
     )  # fmt: skip
+
+
+def _difference(rows: Sequence[TargetRow]) -> str:
+    """The largest of some rows; 0 where they agree to the last bit."""
+    if not rows:
+        return NOTHING
+    worst = max(row.max_abs_difference for row in rows)
+    return f"{worst:.0e}" if worst else "0"
 
 
 def details_table(report: TargetsReport) -> Table:
@@ -184,7 +192,7 @@ def details_table(report: TargetsReport) -> Table:
                 kilobytes(row.ram_bytes),
                 kilobytes(row.stack_bytes) if row.stack_bytes else NOTHING,
                 str(row.digits) if row.digits else NOTHING,
-                f"{row.max_abs_difference:.1e}" if row.digits else NOTHING,
+                _difference([row] if row.digits else []),
                 str(row.flips) if row.digits else NOTHING,
             )
             for row in report.targets
@@ -221,7 +229,8 @@ def page(report: TargetsReport) -> str:
     parts.append(
         f"## Other processors\n\n{markdown(details_table(report))}\n"
         "Flash is code, weights and initial values, of WebAssembly the file. RAM is variables and "
-        "a workspace; the stack comes on top. Answers are compared with this machine's.\n"
+        "a workspace; the stack, as the compiler states it, comes on top. Answers are compared with "
+        "this machine's.\n"
     )
     if report.absent:
         table = Table(
