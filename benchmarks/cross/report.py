@@ -229,8 +229,8 @@ def page(report: TargetsReport) -> str:
     parts.append(
         f"## Other processors\n\n{markdown(details_table(report))}\n"
         "Flash is code, weights and initial values, of WebAssembly the file. RAM is variables and "
-        "a workspace; the stack, as the compiler states it, comes on top. Answers are compared with "
-        "this machine's.\n"
+        "a workspace; the stack, as the compiler states it, comes on top. Answers are compared "
+        "with this machine's.\n"
     )
     if report.absent:
         table = Table(
@@ -245,10 +245,11 @@ def claim(report: TargetsReport) -> str:
     """The outcome in one sentence."""
     ran = [row for row in report.targets if row.digits]
     names = tuple(dict.fromkeys(row.target for row in ran))
-    worst = max((row.max_abs_difference for row in (*report.flags, *ran)), default=0.0)
-    flips = sum(row.flips for row in (*report.flags, *ran))
+    differences = [row.max_abs_difference for row in report.flags]
+    differences += [row.max_abs_difference for row in ran]
+    flips = sum(row.flips for row in report.flags) + sum(row.flips for row in ran)
     return (
         f"{len({row.command for row in report.flags})} builds here and {len(names)} other targets "
         f"({'; '.join(names)}) give the same answers: the largest difference of a logit is "
-        f"{worst:.0e}, {flips} digits are named otherwise"
+        f"{max(differences, default=0.0):.0e}, {flips} digits are named otherwise"
     )
