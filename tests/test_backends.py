@@ -34,9 +34,11 @@ BACKENDS = [
     "pt2-float32",
     "pt2-float16",
     "checkpoint-float32",
-    pytest.param(
-        "c-float32",
-        marks=pytest.mark.skipif(which("cc") is None, reason="needs a C compiler"),
+    *(
+        pytest.param(
+            name, marks=pytest.mark.skipif(which("cc") is None, reason="needs a C compiler")
+        )
+        for name in ("c-float32", "c-int8")
     ),
 ]
 

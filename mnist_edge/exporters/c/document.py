@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.exporters.c.layers import PICTURE, Convolution, Linear, sources
-from mnist_edge.exporters.c.plan import GROUP, Plan
-from mnist_edge.exporters.c.text import MOST_DOTS, Code, call, define
+from mnist_edge.exporters.c.plan import Plan
+from mnist_edge.exporters.c.text import Code, call, define
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,21 +38,20 @@ class Program:
         plan: where its results lie.
         steps: its functions.
         kernels: the files of this package that they call.
-        about: what else the title says.
-        number: the type of its results.
         workspace: its size in float32.
-        borders: the statements that fill the borders.
-        answers: the statement that copies row `i` of the logits from `workspace + @last@`.
+        marks: what stands at the `@mark@`s of those files, and at these of the others:
+            about: what else the title says;
+            number: the type of results;
+            cast: from float to that, for a pointer;
+            borders: the statements that fill the borders;
+            answers: the statement that copies row `i` of the logits from `workspace + @last@`.
     """
 
     plan: Plan
     steps: Sequence[Code]
     kernels: Sequence[str]
-    about: str
-    number: str
     workspace: int
-    borders: Sequence[str]
-    answers: str
+    marks: Mapping[str, object]
 
 
 def write_document(program: Program, *, name: str, golden: Golden | None) -> str:
@@ -69,12 +68,11 @@ def write_document(program: Program, *, name: str, golden: Golden | None) -> str
         "NAME": name.upper(),
         "picture": net.picture.size,
         "classes": net.steps[-1].shape.channels,
-        "GROUP": GROUP,
-        "MOST_DOTS": MOST_DOTS,
         **_facts(program),
         **_calls(program),
+        **program.marks,
     }
-    marks["answers"] = _mark(program.answers, marks)
+    marks["answers"] = _mark(str(marks["answers"]), marks)
     parts = [
         _fill("title.c", marks),
         f"/* ---- {name}.h ---- */\n{_fill('header.h', marks)}/* ---- end of {name}.h ---- */\n",
@@ -111,7 +109,6 @@ def _facts(program: Program) -> dict[str, object]:
         "workspace": program.workspace,
         "bytes": f"{4 * program.workspace:,}",
         "sha256": net.sha256,
-        "about": program.about,
     }
 
 
@@ -148,9 +145,6 @@ def _calls(program: Program) -> dict[str, object]:
         "body": "\n".join(body),
         "head": "\n".join(head),
         "last": _pointer(plan, len(steps) - 1, "i").removeprefix("workspace + "),
-        "number": program.number,
-        "cast": "" if program.number == "float" else f"({program.number} *)",
-        "borders": "\n".join(program.borders),
         "group": plan.group,
         "choice": "1" if plan.group == 1 else f"count < {plan.group} ? 1 : {plan.group}",
     }

@@ -23,8 +23,11 @@ from mnist_edge.exporters.c.layers import (
     Step,
     sources,
 )
-from mnist_edge.exporters.c.plan import LANES, Place, Plan, lay_out, padded
-from mnist_edge.exporters.c.text import MOST_DOTS, Code, call, define, padded_rows, size
+from mnist_edge.exporters.c.plan import GROUP, LANES, Place, Plan, lay_out, padded
+from mnist_edge.exporters.c.text import Code, call, define, padded_rows, size
+
+# Columns of a matrix that count as few: so many classes at most.
+MOST_DOTS = 16
 
 _ABOUT = """\
 C99 with GCC's vector types where the compiler has them; MNIST_EDGE_SCALAR does without.
@@ -46,11 +49,16 @@ def write_program(net: Net) -> Program:
         plan=plan,
         steps=steps,
         kernels=tuple(_kernels(steps)),
-        about=_ABOUT,
-        number="float",
         workspace=plan.size + LANES,
-        borders=[f"    memset(workspace, 0, sizeof *workspace * {zeroed});"],
-        answers=_ANSWERS,
+        marks={
+            "about": _ABOUT,
+            "number": "float",
+            "cast": "",
+            "borders": f"    memset(workspace, 0, sizeof *workspace * {zeroed});",
+            "answers": _ANSWERS,
+            "GROUP": GROUP,
+            "MOST_DOTS": MOST_DOTS,
+        },
     )
 
 
@@ -127,7 +135,7 @@ def _linear(name: str, comment: str, step: Linear, plan: Plan, index: int) -> Co
         name=name,
         comment=comment,
         data=f"{weight}\n{define(f'{name}_bias', padded_rows(step.bias, rows.shape[-1]))}",
-        body=product(name, step, plan, index, step.relu),
+        body=product(name, step, plan, index, step.relu, by_dots=step.shape.channels <= MOST_DOTS),
         macs=step.weight.size,
         counted=index >= plan.head,
     )
@@ -139,19 +147,37 @@ def innermost(step: Linear, plan: Plan) -> NDArray[np.float32]:
     return step.weight.reshape(-1, *shape).transpose(2, 3, 1, 0)
 
 
-def product(name: str, step: Linear, plan: Plan, index: int, ending: object) -> str:
-    """The statement that multiplies by a matrix; `ending` is what the kernels call so."""
+def product(
+    name: str, step: Linear, plan: Plan, index: int, ending: object, *, by_dots: bool
+) -> str:
+    """The statement that multiplies by a matrix.
+
+    Args:
+        name: of the function that it is for, and of its arrays.
+        step: the product.
+        plan: where all lies.
+        index: of the step.
+        ending: what the kernels call so.
+        by_dots: in a few sums at once for each column, where the input lies in one piece.
+    """
     shape, outputs = plan.shape(step.source), step.shape.channels
-    row = plan.view(step.source).row
     source = plan.places.get(step.source)
     right = source.stride if source else shape.size
     count = "count" if index >= plan.head else 1
     arrays = (f"{name}_weight", padded(outputs), f"{name}_bias")
     tail = (*arrays, "out", plan.places[index].stride, ending)
-    if outputs <= MOST_DOTS and row == shape.width * shape.channels:
+    whole = in_one_piece(step, plan)
+    if by_dots and whole:
         return call("dots", count, outputs, "in", right, shape.size, *tail)
-    taps = (row, shape.height, shape.width * shape.channels)
+    row = plan.view(step.source).row
+    taps = (0, 1, shape.size) if whole else (row, shape.height, shape.width * shape.channels)
     return call("line", count, outputs, "in", right, *taps, *tail)
+
+
+def in_one_piece(step: Linear, plan: Plan) -> bool:
+    """Whether a row follows the other in what a matrix product reads."""
+    shape = plan.shape(step.source)
+    return plan.view(step.source).row == shape.width * shape.channels
 
 
 def _scale(name: str, comment: str, step: Scale, plan: Plan, place: Place) -> Code:

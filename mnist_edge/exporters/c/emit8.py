@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from mnist_edge.exporters.c.convolve import dense, multiply_adds, slide
 from mnist_edge.exporters.c.document import Program
-from mnist_edge.exporters.c.emit import innermost, product, write_steps
-from mnist_edge.exporters.c.layers import PICTURE, Convolution, Linear, Pool, Scale, Step
-from mnist_edge.exporters.c.plan import LANES, Place, Plan, lay_out, padded
+from mnist_edge.exporters.c.emit import MOST_DOTS, in_one_piece, innermost, product, write_steps
+from mnist_edge.exporters.c.layers import PICTURE, Convolution, Linear, Net, Pool, Scale, Step
+from mnist_edge.exporters.c.plan import LANES, LARGE_BYTES, Place, Plan, lay_out, padded
 from mnist_edge.exporters.c.quantized import Grid, QuantizedNet
 from mnist_edge.exporters.c.text import Code, call, define, either, number, padded_rows
 
@@ -24,30 +24,41 @@ Weights are signed bytes, results unsigned ones, sums whole numbers of 32 bits. 
    (AVX-512 and AVX VNNI, AVX2, SSE2, Arm's dot product); MNIST_EDGE_SCALAR does without. All of
    them give the same answers, to the last bit."""
 
+_ANSWERS = """\
+        for (int c = 0; c < @NAME@_CLASSES; c++)
+            logits[i * @NAME@_CLASSES + c] = (float)(workspace[@last@ + c] - {zero}) * {scale};"""
+
 
 def write_quantized(quantized: QuantizedNet) -> Program:
     """A quantized net in C."""
     plan = lay_out(quantized.net, weight_bytes=1)
     last = quantized.grids[len(quantized.net.steps) - 1]
+    borders = [
+        f"    memset((uint8_t *)workspace + {place.start}, {quantized.grids[index].zero}, "
+        f"{place.end - place.start});"
+        for index, place in plan.places.items()
+        if place.bordered
+    ]
     return Program(
         plan=plan,
         steps=write_steps(plan, partial(_write, quantized)),
         kernels=("lanes8.c", "common.c", "vectors8.c", "kernels.c", "plain8.c"),
-        about=_ABOUT,
-        number="uint8_t",
         workspace=plan.size // 4 + LANES,
-        borders=[
-            f"    memset((uint8_t *)workspace + {place.start}, {quantized.grids[index].zero}, "
-            f"{place.end - place.start});"
-            for index, place in plan.places.items()
-            if place.bordered
-        ],
-        answers=(
-            "        for (int c = 0; c < @NAME@_CLASSES; c++)\n"
-            "            logits[i * @NAME@_CLASSES + c] = "
-            f"(float)(workspace[@last@ + c] - {last.zero}) * {number(float(last.scale))};"
-        ),
+        marks={
+            "about": _ABOUT,
+            "number": "uint8_t",
+            "cast": "(uint8_t *)",
+            "borders": "\n".join(borders),
+            "answers": _ANSWERS.format(zero=last.zero, scale=number(float(last.scale))),
+            "narrow": int(_are_narrow(quantized.net)),
+        },
     )
+
+
+def _are_narrow(net: Net) -> bool:
+    """Whether two products of any byte with weights add up to 16 bits at most."""
+    weights = [step.weight for step in net.steps if isinstance(step, (Convolution, Linear))]
+    return all(255 * 2 * np.abs(weight.astype(np.int64)).max() < 2**15 for weight in weights)
 
 
 def _write(
@@ -118,9 +129,11 @@ def _product(
         body, macs = slide(name, step, plan, plan.places[index], ending), multiply_adds(step)
     else:
         rows = innermost(step, plan)
-        if plan.view(step.source).row == rows.shape[1] * rows.shape[2]:
+        if in_one_piece(step, plan):
             rows = rows.reshape(1, -1, 1, len(step.weight))
-        body, macs = product(name, step, plan, index, ending), step.weight.size
+        by_dots = step.shape.channels <= MOST_DOTS or step.weight.size < LARGE_BYTES
+        body = product(name, step, plan, index, ending, by_dots=by_dots)
+        macs = step.weight.size
     weights = packed(rows.astype(np.int8))
     wide = weights.shape[2]
     return Code(

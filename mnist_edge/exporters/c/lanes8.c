@@ -33,3 +33,6 @@
 #else
 #define SIGNED 0
 #endif
+
+/* Whether all weights lie from -64 to 64: two of them times bytes then make 16 bits. */
+#define NARROW @narrow@

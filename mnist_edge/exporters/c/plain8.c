@@ -15,13 +15,11 @@ INLINE void to_bytes(const int height, const int width, const float *in, int in_
     float shift, float unit, uint8_t *out, int out_row, int zero)
 {
     for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x += LANES) {
-            const size_t count = (size_t)fewer(LANES, width - x);
-            float numbers[LANES] = {0};
-            uint8_t whole[LANES];
-            memcpy(numbers, in + y * in_row + x, sizeof *numbers * count);
-            put_reals(whole, (load_reals(numbers) - shift) / unit, zero, 0);
-            memcpy(out + y * out_row + x, whole, count);
+        for (int v = 0; v < VECTORS(width); v++) {
+            /* the last vector overlaps the one before it */
+            const int x = fewer(v * LANES, width - LANES);
+            const reals numbers = (load_reals(in + y * in_row + x) - shift) / unit;
+            put_reals(out + y * out_row + x, numbers, zero, 0);
         }
 }
 

@@ -22,7 +22,7 @@ LANES = 16
 # Pictures that share one pass over the weights of large matrices, and from how many bytes on one
 # is large: a first-level cache.
 GROUP = 8
-_LARGE_BYTES = 65536
+LARGE_BYTES = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ def lay_out(net: Net, *, weight_bytes: int) -> Plan:
     """Find a place for the result of each step of a net whose weights take so many bytes each."""
     head = _head(net)
     matrices = [step for step in net.steps[head:] if isinstance(step, Linear)]
-    large = any(weight_bytes * step.weight.size >= _LARGE_BYTES for step in matrices)
+    large = any(weight_bytes * step.weight.size >= LARGE_BYTES for step in matrices)
     group = GROUP if large else 1
     shapes = {index: step.shape for index, step in enumerate(net.steps)}
     if _copies_picture(net):

@@ -33,6 +33,7 @@ from mnist_edge.exporters.c.operators import (
     rectify,
     reshape,
 )
+from mnist_edge.exporters.c.plan import LANES
 from mnist_edge.exporters.c.reader import FIX, Node, Reader, Value
 
 
@@ -120,11 +121,13 @@ def _quantize(reader: _Reader, node: Node) -> Value:
         raise node.refuse("it does not give unsigned bytes with one scale")
     value = reader.input(node)
     if value.step == PICTURE:
-        if value.shape.channels > 1:
-            raise node.refuse("the picture has several channels")
+        if value.shape.channels > 1 or value.shape.width < LANES:
+            raise node.refuse(f"the picture has several channels, or not {LANES} columns")
         one, none = np.ones(1, np.float32), np.zeros(1, np.float32)
         picture = Scale(source=PICTURE, shape=value.shape, factor=one, offset=none)
         value = reader.append(picture, flat=value.flat)
+    elif value.shared and value.step not in reader.grids:
+        raise node.refuse("its input is read as it is, too")
     grid = Grid(np.float32(scale.item()), int(zero.item()))
     if reader.grids.setdefault(value.step, grid) != grid:
         raise node.refuse("its input is quantized already, in another way")

@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 T = TypeVar("T", bound=np.generic)
 
-MOST_DOTS = 16
-"""Columns of a matrix that count as few: so many classes at most."""
-
 _WIDTH = 100
 _TYPES = {"float32": "float", "int32": "int32_t", "int8": "int8_t"}
 

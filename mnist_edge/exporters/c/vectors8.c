@@ -16,16 +16,10 @@ typedef int32_t vec __attribute__((vector_size(LANES * 4)));
 typedef int32_t loose __attribute__((vector_size(LANES * 4), aligned(1), may_alias));
 typedef float reals __attribute__((vector_size(LANES * 4)));
 typedef float loose_reals __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef uint8_t bytes __attribute__((vector_size(LANES)));
 INLINE vec load(const int32_t *from) { return *(const loose *)from; }
 INLINE reals load_reals(const float *from) { return *(const loose_reals *)from; }
 INLINE reals to_reals(vec x) { return __builtin_convertvector(x, reals); }
 INLINE vec bits(reals x) { return (vec)x; }
-INLINE void store(uint8_t *to, vec x)
-{
-    const bytes low = __builtin_convertvector(x, bytes);
-    memcpy(to, &low, sizeof low);
-}
 #else
 typedef int32_t vec;
 typedef float reals;
@@ -38,8 +32,34 @@ INLINE vec bits(reals x)
     memcpy(&same, &x, sizeof same);
     return same;
 }
-INLINE void store(uint8_t *to, vec x) { *to = (uint8_t)x; }
 #endif
+
+/* Write numbers from 0 to 255 as bytes. */
+INLINE void store(uint8_t *to, vec x)
+{
+#if LANES == 16
+    const __m128i narrow = _mm512_cvtepi32_epi8((__m512i)x);
+    memcpy(to, &narrow, LANES);
+#elif LANES == 8
+    const __m128i low = _mm256_castsi256_si128((__m256i)x);
+    const __m128i words = _mm_packs_epi32(low, _mm256_extracti128_si256((__m256i)x, 1));
+    const __m128i narrow = _mm_packus_epi16(words, words);
+    memcpy(to, &narrow, LANES);
+#elif LANES == 4 && defined(__SSE2__)
+    const __m128i words = _mm_packs_epi32((__m128i)x, (__m128i)x);
+    const __m128i narrow = _mm_packus_epi16(words, words);
+    memcpy(to, &narrow, LANES);
+#elif LANES == 4 && defined(__ARM_NEON)
+    const int16x4_t words = vmovn_s32((int32x4_t)x);
+    const int8x8_t narrow = vmovn_s16(vcombine_s16(words, words));
+    memcpy(to, &narrow, LANES);
+#elif LANES > 1
+    for (int i = 0; i < LANES; i++)
+        to[i] = (uint8_t)x[i];
+#else
+    *to = (uint8_t)x;
+#endif
+}
 
 /* The larger of two, and the nearest to x from low to high, number by number. */
 #if LANES == 16
@@ -108,11 +128,10 @@ INLINE vec step(vec sum, inputs x, weights w)
     return (vec)vusdotq_s32((int32x4_t)sum, (uint8x16_t)x, (int8x16_t)w);
 }
 #elif LANES >= 8 || (LANES == 4 && defined(__SSE2__))
-/* In 16 bits, the even bytes and then the odd ones. The instruction that multiplies bytes as they
-   are (pmaddubsw) cuts off what passes 16 bits. */
+/* In 16 bits: products of neighbours, added in pairs. */
 typedef int16_t halves __attribute__((vector_size(LANES * 4)));
 typedef uint16_t wholes __attribute__((vector_size(LANES * 4)));
-INLINE vec products(halves a, halves b)
+INLINE vec pairs(halves a, halves b)
 {
 #if LANES == 16
     return (vec)_mm512_madd_epi16((__m512i)a, (__m512i)b);
@@ -122,11 +141,24 @@ INLINE vec products(halves a, halves b)
     return (vec)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #endif
 }
+#if NARROW && LANES >= 8
+/* The instruction for products of bytes cuts off at 16 bits, which these do not reach. */
+INLINE vec step(vec sum, inputs x, weights w)
+{
+    const halves ones = (halves){0} + 1;
+#if LANES == 16
+    return sum + pairs((halves)_mm512_maddubs_epi16((__m512i)x, (__m512i)w), ones);
+#else
+    return sum + pairs((halves)_mm256_maddubs_epi16((__m256i)x, (__m256i)w), ones);
+#endif
+}
+#else
 INLINE vec step(vec sum, inputs x, weights w)
 {
     const halves even = (halves)((wholes)w << 8) >> 8, odd = (halves)w >> 8;
-    return sum + products((halves)x & 255, even) + products((halves)((wholes)x >> 8), odd);
+    return sum + pairs((halves)x & 255, even) + pairs((halves)((wholes)x >> 8), odd);
 }
+#endif
 #else
 /* Byte by byte, as any target can. */
 #if LANES > 1
