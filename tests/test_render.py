@@ -73,6 +73,20 @@ def test_a_table_that_is_a_little_too_wide_is_drawn_in_parts() -> None:
     assert "" in lines
 
 
+def test_each_part_names_its_rows_by_as_many_columns_as_it_takes() -> None:
+    twice = Table(
+        headers=("artifact", "digits", "backend", "flips", "verdict"),
+        rows=(("onnx", "reference", "onnxruntime", "0", "same"), ("onnx", "test", "r", "1", "no")),
+    )
+    lines = render.terminal(twice, width=36).splitlines()
+    assert lines == [
+        *("artifact  digits     backend", "onnx      reference  onnxruntime"),
+        *("onnx      test       r", ""),
+        *("artifact  digits     flips  verdict", "onnx      reference      0  same"),
+        "onnx      test           1  no",
+    ]
+
+
 def test_a_table_that_is_far_too_wide_becomes_a_list_of_its_rows() -> None:
     lines = render.terminal(WIDE, width=40).splitlines()
     assert lines[0] == "torchscript-float32"

@@ -176,8 +176,8 @@ def verify_table(report: VerifyReport) -> Table:
     rows = [
         (
             row.artifact,
-            row.backend or NOTHING,
             row.source,
+            row.backend or NOTHING,
             *(_parity_cells(row.parity) if row.parity else (NOTHING,) * 3),
             row.status,
         )
@@ -192,7 +192,7 @@ def verify_table(report: VerifyReport) -> Table:
     )
     data = report.data.partition(" ")[0] or "the bundle's reference alone"
     return Table(
-        headers=("artifact", "backend", "digits", *_PARITY_HEADERS),
+        headers=("artifact", "digits", "backend", *_PARITY_HEADERS),
         rows=tuple(rows),
         notes=(*notes, _context(report.machine, data)),
     )

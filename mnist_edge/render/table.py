@@ -39,6 +39,12 @@ class Table:
         cells = [row[column] for row in self.rows if row[column] != NOTHING]
         return bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
 
+    def keys(self) -> int:
+        """How many columns, from the first on, tell every row from all others; 1 if none do."""
+        counts = range(1, len(self.headers) + 1)
+        names = (count for count in counts if len({r[:count] for r in self.rows}) == len(self.rows))
+        return next(names, 1)
+
     def least_widths(self) -> list[int]:
         """What each column takes at least, if only texts are folded, and only between words."""
         columns = zip(self.headers, *self.rows, strict=True)
@@ -48,8 +54,8 @@ class Table:
 def terminal(table: Table, *, width: int | None = None, colour: bool = False) -> str:
     """The table as lines of text.
 
-    One that is too wide is drawn in parts, each with the first column; where there would be many,
-    as a list of its rows. Nothing is left out, and no figure is folded.
+    One that is too wide is drawn in parts, each with the columns that name the rows; where there
+    would be many, as a list of its rows. Nothing is left out, and no figure is folded.
 
     Args:
         table: what to draw.
@@ -67,7 +73,7 @@ def terminal(table: Table, *, width: int | None = None, colour: bool = False) ->
         color_system="standard" if colour else None,
         legacy_windows=False,
     )
-    parts = _parts(table.least_widths(), console.width)
+    parts = _parts(table.least_widths(), table.keys(), console.width)
     for index, part in enumerate(parts):
         console.print(*[""] * bool(index), _drawing(table, part), sep="\n")
     if not parts:
@@ -93,19 +99,20 @@ def _least_width(cell: str) -> int:
     return width if width <= _LONGEST_FIGURE else max(map(cell_len, cell.split()))
 
 
-def _parts(widths: list[int], width: int) -> list[list[int]]:
-    """The columns of each part, the first one always among them; empty if that gives no table."""
-    first, *others = widths
-    parts, room = [[0]], width - first
-    for column, needed in enumerate(others, start=1):
-        if room < _GAP + needed and len(parts[-1]) > 1:
-            parts.append([0])
-            room = width - first
-        parts[-1].append(column)
+def _parts(widths: list[int], keys: int, width: int) -> list[list[int]]:
+    """The columns of each part, those that name the rows first; empty if that gives no table."""
+    names = list(range(keys))
+    parts, room = [names], width - sum(widths[:keys]) - _GAP * (keys - 1)
+    start = room
+    for column, needed in enumerate(widths[keys:], start=keys):
+        if room < _GAP + needed and len(parts[-1]) > keys:
+            parts.append(names)
+            room = start
+        parts[-1] = [*parts[-1], column]
         room -= _GAP + needed
         if room < 0:
             return []
-    return parts if len(parts) <= _MOST_PARTS else []
+    return parts if room >= 0 and len(parts) <= _MOST_PARTS else []
 
 
 def _drawing(table: Table, columns: list[int]) -> Drawing:
