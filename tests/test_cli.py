@@ -327,7 +327,7 @@ def test_a_terminal_of_20_columns_without_colour_gets_tables_and_bars() -> None:
     os.close(main)
     assert done.returncode == 0, said
     assert b"train" in said
-    assert b"artifact" in said
+    assert b"kB" in said
     assert b"\x1b[3" not in said, "a colour in spite of NO_COLOR"
 
 
