@@ -79,6 +79,8 @@ def terminal(table: Table, *, width: int | None = None, colour: bool = False) ->
     if not parts:
         for line in _records(table, console.width):
             console.print(line)
+    if len(parts) != 1 and table.notes:
+        console.print()
     for note in table.notes:
         console.print(Text(note))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
