@@ -31,10 +31,9 @@ from mnist_edge.storage import LOCK, pack_arrays
 from mnist_edge.strokes import stroke_digits
 from mnist_edge.workflow import export_verified
 
-# What runs on a device without torch, in the precisions that pay there, as far as it is small: the
-# weights of a C file are text, and stand there once for each way of computing a layer.
-_EXPORTS = ExportRecipe(formats=("onnx", "c"), precisions=("float32", "int8"))
-_MAX_ARTIFACT_BYTES = 500_000
+# What runs on a device without torch, in the precisions that pay there. No C file: to check one, a
+# compiler's output has to be kept in the user's cache folder, and this bundle writes nowhere.
+_EXPORTS = ExportRecipe(formats=("onnx",), precisions=("float32", "int8"))
 _SEED = 6  # other digits than those that a recipe with `strokes` trains on, whose seed is its own
 _KEPT = ("history", CALIBRATION_STEM)
 
@@ -59,7 +58,7 @@ def ship(source: Bundle, folder: Path, *, progress: Progress = silent) -> Bundle
         fresh = Path(scratch, "new")
         _write_bare(source, fresh)
         exported, _ = export_verified(open_bundle(fresh), _EXPORTS, progress=progress)
-        _lighten(exported)
+        _drop_calibration(exported)
         (fresh / LOCK).unlink(missing_ok=True)
         if folder.exists():
             folder.rename(Path(scratch, "old"))
@@ -107,15 +106,10 @@ def _drawn_reference(source: Bundle, weights: bytes) -> Reference:
     return Reference(images=images, labels=labels, logits=logits)
 
 
-def _lighten(bundle: Bundle) -> None:
-    """Drop what is too large, and the training digits, now that int8 has its ranges from them."""
-    manifest = bundle.manifest
-    large = tuple(a.name for a in manifest.artifacts if a.size_bytes > _MAX_ARTIFACT_BYTES)
-    dropped = (CALIBRATION_STEM, *(f"{name}." for name in large))  # a C file has a header
-    manifest = replace(
-        manifest,
-        artifacts=tuple(a for a in manifest.artifacts if a.name not in large),
-        extras=tuple(e for e in manifest.extras if not e.file.startswith(dropped)),
+def _drop_calibration(bundle: Bundle) -> None:
+    """Let go of the training digits, now that static int8 has its ranges from them."""
+    kept = tuple(
+        extra for extra in bundle.manifest.extras if not extra.file.startswith(CALIBRATION_STEM)
     )
-    bundle, card = with_model_card(replace(bundle, manifest=manifest))
+    bundle, card = with_model_card(replace(bundle, manifest=replace(bundle.manifest, extras=kept)))
     save_bundle(bundle, card)

@@ -13,14 +13,15 @@ from factory import make_bundle, names, read_all
 
 from mnist_edge import shipping
 from mnist_edge.backends import load_backend
-from mnist_edge.backends.compiler import find_compiler
 from mnist_edge.bundle import MANIFEST, Bundle
 from mnist_edge.data import DataSet
-from mnist_edge.errors import BundleError, MissingDependency, NotEquivalent, UsageError
+from mnist_edge.errors import BundleError, NotEquivalent, UsageError
 from mnist_edge.recipes import ExportRecipe, TrainRecipe
 from mnist_edge.shipping import ship
 from mnist_edge.signature import Logits, to_images
 from mnist_edge.workflow import export_verified, train_bundle
+
+pytestmark = pytest.mark.slow
 
 # Good enough at drawn digits that int8 loses none of them.
 RECIPE = TrainRecipe(
@@ -32,14 +33,6 @@ RECIPE = TrainRecipe(
     learning_rate=0.01,
     strokes=1000,
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compiler() -> None:
-    try:
-        find_compiler()
-    except MissingDependency as error:
-        pytest.skip(f"a C file is shipped, too: {error}")
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +56,7 @@ def test_it_is_whole_and_holds_nothing_more(shipped: Bundle) -> None:
     bundle = read_all(shipped.path)
     assert names(shipped.path) == {MANIFEST, *(known.file for known in bundle.manifest.records)}
     there = {artifact.name for artifact in bundle.manifest.artifacts}
-    assert {"checkpoint-float32", "onnx-float32", "onnx-int8", "c-float32"} <= there
-    assert "torchscript-float32" not in there
+    assert there == {"checkpoint-float32", "onnx-float32", "onnx-int8"}
 
 
 def test_what_was_measured_stays(source: Bundle, shipped: Bundle) -> None:
@@ -141,12 +133,3 @@ def test_a_bundle_without_training_digits_cannot_be_shipped(
 ) -> None:
     with pytest.raises(BundleError, match="no calibration digits"):
         ship(shipped, tmp_path / "default")
-
-
-def test_a_large_artifact_is_left_out_with_its_header(
-    source: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shipping, "_MAX_ARTIFACT_BYTES", 50_000)
-    bundle = read_all(ship(source, tmp_path / "default").path)
-    assert "onnx-float32" in {artifact.name for artifact in bundle.manifest.artifacts}
-    assert not [name for name in names(bundle.path) if name.startswith("c-")]
