@@ -6,7 +6,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,7 +19,17 @@ pytest.importorskip("onnx")
 
 import onnx
 from onnx import NodeProto, helper, numpy_helper
-from test_exporters_c import CC, build, conv, graph, needs_compiler, node, weights
+from test_exporters_c import (
+    CC,
+    build,
+    conv,
+    graph,
+    needs_compiler,
+    node,
+    weights,
+)
+from test_exporters_c import cache as cache  # the fixtures
+from test_exporters_c import images as images
 
 from mnist_edge.backends.c import CBackend
 from mnist_edge.backends.ort import OrtBackend
@@ -32,19 +42,6 @@ Constants: TypeAlias = Mapping[str, NDArray[np.generic]]
 
 SMALL = helper.make_node("Conv", ["x", "s"], ["small"], strides=[2, 2])
 """Most graphs begin with it, so that there is less to calculate."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Built libraries go where the tests end, not into the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def images() -> Images:
-    return np.random.default_rng(1).random((19, 1, 28, 28), dtype=np.float32)
 
 
 def quantized(float32: bytes) -> bytes:
@@ -275,16 +272,18 @@ FEWER = {
 
 
 @needs_compiler
-@pytest.mark.parametrize("narrow", [True, False], ids=["7 bits", "8 bits"])
-@pytest.mark.parametrize("fewer", FEWER)
+@pytest.mark.parametrize(
+    ("fewer", "bits"),
+    [*((fewer, 7) for fewer in FEWER), ("no AVX-512 VNNI", 8), ("no VNNI", 8)],
+)
 def test_every_instruction_set_gives_the_same_answers(
-    deep: bytes, images: Images, source: bytes, tmp_path: Path, fewer: str, narrow: bool
+    source: bytes, tmp_path: Path, fewer: str, bits: int
 ) -> None:
     assert CC
     flags = [*NATIVE, *FEWER[fewer]]
     if not takes(CC, flags, tmp_path):
         pytest.skip(f"the compiler does not know {' '.join(flags)}")
-    if not narrow:
+    if bits == 8:
         source = source.replace(b"#define NARROW 1", b"#define NARROW 0")
     self_test([build(source, tmp_path, CC, "-std=c99", "-O1", *flags)])
 
@@ -299,17 +298,24 @@ def test_sanitizers_find_nothing(source: bytes, tmp_path: Path, scalar: list[str
     self_test([build(source, tmp_path, CC, *flags)])
 
 
-@pytest.mark.skipif(
-    not (shutil.which("aarch64-linux-gnu-gcc") and shutil.which("qemu-aarch64")),
-    reason="needs aarch64-linux-gnu-gcc and qemu-aarch64",
+@pytest.mark.parametrize(
+    ("compiler", "march"),
+    [
+        ("aarch64-linux-gnu-gcc", "armv8.2-a"),
+        ("aarch64-linux-gnu-gcc", "armv8.2-a+dotprod"),
+        ("aarch64-linux-gnu-gcc", "armv8.2-a+i8mm"),
+        ("arm-linux-gnueabihf-gcc", "armv7-a+simd"),
+        ("arm-linux-gnueabihf-gcc", "armv7-a+fp"),
+    ],
 )
-@pytest.mark.parametrize("features", ["", "+dotprod", "+i8mm"])
-def test_it_gives_the_same_answers_on_64_bit_arm(
-    source: bytes, tmp_path: Path, features: str
+def test_it_gives_the_same_answers_on_arm(
+    source: bytes, tmp_path: Path, compiler: str, march: str
 ) -> None:
-    flags = ["-O2", "-static", f"-march=armv8.2-a{features}"]
-    program = build(source, tmp_path, "aarch64-linux-gnu-gcc", *flags)
-    self_test(["qemu-aarch64", "-cpu", "max", program])
+    emulator = f"qemu-{compiler.partition('-')[0]}"
+    if not (shutil.which(compiler) and shutil.which(emulator)):
+        pytest.skip(f"needs {compiler} and {emulator}")
+    program = build(source, tmp_path, compiler, "-O1", "-static", f"-march={march}")
+    self_test([emulator, "-cpu", "max", program])
 
 
 def test_it_is_smaller_than_the_float32_file_and_needs_less_memory(source: bytes) -> None:

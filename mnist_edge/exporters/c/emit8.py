@@ -21,7 +21,7 @@ _TOGETHER = 4
 _ABOUT = """\
 Weights are signed bytes, results unsigned ones, sums whole numbers of 32 bits. C99 with the
    compiler's vector types and the target's instructions for sums of bytes, where there are any
-   (AVX-512 and AVX VNNI, AVX2, SSE2, Arm's dot product); MNIST_EDGE_SCALAR does without. All of
+   (VNNI, AVX2, SSE2; Arm's dot product and DSP); MNIST_EDGE_SCALAR does without. All of
    them give the same answers, to the last bit."""
 
 _ANSWERS = """\

@@ -34,5 +34,12 @@
 #define SIGNED 0
 #endif
 
+/* Small Arm cores have no vectors, but take two products of 16 bits at once. */
+#if LANES == 1 && defined(__ARM_FEATURE_SIMD32) && !defined(MNIST_EDGE_SCALAR)
+#define TWO_AT_ONCE 1
+#else
+#define TWO_AT_ONCE 0
+#endif
+
 /* Whether all weights lie from -64 to 64: two of them times bytes then make 16 bits. */
 #define NARROW @narrow@

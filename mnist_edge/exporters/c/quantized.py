@@ -72,7 +72,7 @@ class QuantizedNet:
 
 
 class _Reader(Reader):
-    """As above, and the quantization so far; `units` are those of constants, by name."""
+    """The steps so far and how their results are quantized; `units` are those of constants."""
 
     types = ("float32", "int8", "int32")
 

@@ -9,6 +9,8 @@ typedef int32_t offset;
 #include <immintrin.h>
 #elif LANES == 4 && defined(__ARM_NEON)
 #include <arm_neon.h>
+#elif TWO_AT_ONCE
+#include <arm_acle.h>
 #endif
 
 #if LANES > 1
@@ -96,10 +98,20 @@ typedef vec inputs, weights;
 INLINE weights weigh(const int8_t *from) { return *(const loose *)from; }
 INLINE inputs take(const uint8_t *from)
 {
-    uint32_t four;
-    memcpy(&four, from, sizeof four);
-    return (vec){0} + (int32_t)(SIGNED ? four ^ 0x80808080u : four);
+    uint32_t bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    return (vec){0} + (int32_t)(SIGNED ? bytes ^ 0x80808080u : bytes);
 }
+#elif TWO_AT_ONCE
+typedef uint32_t inputs, weights;
+INLINE uint32_t four(const void *from)
+{
+    uint32_t bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    return bytes;
+}
+INLINE weights weigh(const int8_t *from) { return four(from); }
+INLINE inputs take(const uint8_t *from) { return four(from); }
 #else
 typedef const uint8_t *inputs;
 typedef const int8_t *weights;
@@ -159,6 +171,12 @@ INLINE vec step(vec sum, inputs x, weights w)
     return sum + pairs((halves)x & 255, even) + pairs((halves)((wholes)x >> 8), odd);
 }
 #endif
+#elif TWO_AT_ONCE
+INLINE vec step(vec sum, inputs x, weights w)
+{
+    sum = __smlad((int16x2_t)__uxtb16(x), __sxtb16((int8x4_t)w), sum);
+    return __smlad((int16x2_t)__uxtb16(x >> 8), __sxtb16((int8x4_t)(w >> 8)), sum);
+}
 #else
 /* Byte by byte, as any target can. */
 #if LANES > 1
