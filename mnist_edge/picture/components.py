@@ -100,8 +100,8 @@ def _connect(upper: NDArray[np.int64], lower: NDArray[np.int64], count: int) -> 
     root = np.arange(count)
     while True:
         one, other = root[upper], root[lower]
-        if np.array_equal(one, other):
+        if (one == other).all():
             return root
         np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
-        while not np.array_equal(root, shorter := root[root]):
+        while (root != (shorter := root[root])).any():
             root = shorter
