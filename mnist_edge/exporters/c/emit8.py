@@ -65,7 +65,7 @@ def _write(
     quantized: QuantizedNet, name: str, comment: str, step: Step, plan: Plan, index: int
 ) -> Code:
     grid = quantized.grids[index]
-    comment += f"; a byte b is (b - {grid.zero}) x {grid.scale:.6g}"
+    comment += f"; in bytes of {grid.scale:.6g}" + (f" around {grid.zero}" if grid.zero else "")
     match step:
         case Scale():
             return _bytes(name, comment, step, plan, grid)
@@ -141,7 +141,7 @@ def _product(
         comment=comment,
         data="\n".join(
             (
-                define(f"{name}_weight", weights, weights.shape),
+                define(f"{name}_weight", weights, weights.shape, "rows, fours, outputs"),
                 _offsets(f"{name}_bias", step, source.zero),
                 define(f"{name}_factor", padded_rows(factor, wide)),
             )
