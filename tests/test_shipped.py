@@ -52,7 +52,9 @@ def test_it_reads_nearly_all_of_its_own_digits(shipped: Bundle, artifact: str) -
     reference = shipped.reference()
     with Predictor.load(FOLDER, artifact=artifact) as predictor:
         answers = predictor.predict_images(to_images(reference.images))
-    right = [p.digit == label for p, label in zip(answers, reference.labels, strict=True)]
+    # The nearest digit, also of what the recipe rejects.
+    nearest = [answer.top(1)[0][0] for answer in answers]
+    right = np.equal(nearest, reference.labels)
     assert np.mean(right) > 0.9
 
 
