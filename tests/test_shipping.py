@@ -32,6 +32,8 @@ RECIPE = TrainRecipe(
     batch_size=32,
     learning_rate=0.01,
     strokes=1000,
+    temperature=1.5,
+    reject_below=0.3,
 )
 
 
