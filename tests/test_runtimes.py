@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from benches import make_report
+from factory import make_artifact
+
+pytest.importorskip("runtimes_page", reason="needs the benchmarks of a checkout")
+
+import runtimes_page as pages
+from peers.install import run_python
 
 from mnist_edge import codec
-from mnist_edge.bench import BenchReport
+from mnist_edge.bench import BenchReport, Subject
+from mnist_edge.bench.measure import Failure
 from mnist_edge.bench.rows import failed_row
 from mnist_edge.stats import Interval
 
 pytestmark = pytest.mark.edge
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture
-def pages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    if not BENCHMARKS.exists():
-        pytest.skip("needs the benchmarks of a checkout")
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import runtimes_page
-
-    return runtimes_page
 
 
 @pytest.fixture
@@ -37,7 +33,7 @@ def reports() -> dict[str, BenchReport]:
     return {"quick": replace(quick, rows=(*quick.rows[:2], peer)), "wide": wide}
 
 
-def test_each_target_is_met_or_missed(pages: ModuleType, reports: dict[str, BenchReport]) -> None:
+def test_each_target_is_met_or_missed(reports: dict[str, BenchReport]) -> None:
     found = {
         (target.net, target.against, target.scenario): (target.most, target.word)
         for target in pages.targets(reports)
@@ -62,19 +58,14 @@ def test_each_target_is_met_or_missed(pages: ModuleType, reports: dict[str, Benc
     ],
 )
 def test_the_interval_says_whether_it_is_sure(
-    pages: ModuleType, low: float, value: float, high: float, word: str
+    low: float, value: float, high: float, word: str
 ) -> None:
     assert pages._word(Interval(value=value, low=low, high=high), 0.5) == word
 
 
 def test_a_file_that_is_not_there_has_a_row_and_no_target(
-    pages: ModuleType, reports: dict[str, BenchReport]
+    reports: dict[str, BenchReport],
 ) -> None:
-    from factory import make_artifact
-
-    from mnist_edge.bench.measure import Failure
-    from mnist_edge.bench.subject import Subject
-
     artifact = make_artifact("onnx-int8", b"1", "0" * 64)
     failure = Failure(absent=True, reason="no compiler is here")
     row = failed_row(artifact, Subject(artifact="c-int8", device="cpu"), failure)
@@ -83,15 +74,15 @@ def test_a_file_that_is_not_there_has_a_row_and_no_target(
     assert {target.row for target in pages.targets({"wide": wide})} == {"c-float32"}
 
 
-def test_the_page_shows_losses_as_such(pages: ModuleType, reports: dict[str, BenchReport]) -> None:
+def test_the_page_shows_losses_as_such(reports: dict[str, BenchReport]) -> None:
     text = pages.page(reports)
-    assert "it meets 2 of 6 targets" in text
+    assert "it surely meets 2 of 6 targets and surely misses 4" in text
     assert "### quick: 1,000,000 multiply-adds" in text
     assert "| wide | c-float32 | onnx-float32 | one picture | 1.20× |" in text
 
 
 def test_the_json_is_thinned_and_says_so(
-    pages: ModuleType, reports: dict[str, BenchReport]
+    reports: dict[str, BenchReport],
 ) -> None:
     compared = pages.compared(reports)
     text = codec.join_numbers(codec.dumps(compared))
@@ -103,3 +94,17 @@ def test_the_json_is_thinned_and_says_so(
     (middle, *_) = compared.processes["quick/c-float32/cpu/one picture"]
     full = reports["quick"].rows[1].runs[0].single.samples_s
     assert middle.value == sorted(full)[349]
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("pass", ""),
+        ("raise SystemExit(3)", "-c raise SystemExit(3) failed: exit code 3"),
+        ("raise SystemExit('no\\nwheel')", "-c raise SystemExit('no\\nwheel') failed: wheel"),
+        ("import time; time.sleep(60)", "-c import time; time.sleep(60) took more than 1 s"),
+    ],
+)
+def test_a_peer_that_fails_gives_its_reason_in_one_line(program: str, reason: str) -> None:
+    timeout_s = 1.0 if "sleep" in program else 60.0
+    assert run_python(Path(sys.executable), ["-c", program], timeout_s=timeout_s) == reason

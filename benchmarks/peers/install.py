@@ -27,7 +27,7 @@ def install(peer: str, cache: Path) -> str:
     venv.create(cache / f"{peer}-venv", clear=True, with_pip=True)
     for requirement in ("numpy", *requirements):
         pip = ["-m", "pip", "install", "--quiet", *requirement.split()]
-        if reason := _run([str(python_of(peer, cache)), *pip], timeout_s=_INSTALL_TIMEOUT_S):
+        if reason := run_python(python_of(peer, cache), pip, timeout_s=_INSTALL_TIMEOUT_S):
             return reason
     done.write_text("\n".join(requirements))
     return ""
@@ -44,7 +44,7 @@ def convert(peer: str, bundle: Bundle, cache: Path) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     worker = ["-P", "-m", "peers.worker", "convert", peer, str(bundle.path), str(folder)]
-    reason = _run([str(python_of(peer, cache)), *worker], timeout_s=_CONVERT_TIMEOUT_S)
+    reason = run_python(python_of(peer, cache), worker, timeout_s=_CONVERT_TIMEOUT_S)
     if not reason:
         done.write_text(digest)
     return reason
@@ -61,22 +61,24 @@ def network_of(peer: str, bundle: Path, cache: Path) -> Path:
     return cache / peer / bundle.name
 
 
-def _run(command: list[str], *, timeout_s: float) -> str:
-    """Run a Python program; the reason if it fails, else nothing."""
+def run_python(python: Path, arguments: list[str], *, timeout_s: float) -> str:
+    """Run Python with this package and the benchmarks; the reason if it fails, else nothing."""
+    paths = os.pathsep.join(map(str, (HERE.parents[1], HERE.parent)))
+    what = " ".join(arguments[:5])
     try:
         subprocess.run(
-            command,
+            [str(python), *arguments],
             check=True,
             capture_output=True,
             text=True,
             errors="replace",
             timeout=timeout_s,
-            env=os.environ
-            | {"PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE.parent)))},
+            env=os.environ | {"PYTHONPATH": paths},
         )
     except subprocess.TimeoutExpired:
-        return f"{' '.join(command[2:5])} took more than {timeout_s:g} s"
+        return f"{what} took more than {timeout_s:g} s"
     except subprocess.CalledProcessError as error:
-        lines = [line for line in str(error.stderr).splitlines() if line.strip()]
-        return f"{' '.join(command[2:6])} failed: {lines[-1] if lines else error.returncode:.200}"
+        lines = [line for line in error.stderr.splitlines() if line.strip()]
+        last = lines[-1] if lines else f"exit code {error.returncode}"
+        return f"{what} failed: {last:.200}"
     return ""
