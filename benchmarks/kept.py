@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from mnist_edge.bundle import Bundle, open_bundle
@@ -14,10 +15,11 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 def kept_bundles(folder: Path, *formats: Format) -> list[Bundle]:
     """Every bundle of a folder, by name; what it lacks of float32 and int8 is exported into it.
 
-    An artifact that its gate refuses is exported all the same: that is what is to be shown.
+    An artifact that its gate refuses is exported all the same: that is what is to be shown. Without
+    any bundle the program ends.
     """
     bundles = []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(file.parent for file in folder.glob("*/manifest.json")):
         bundle = open_bundle(path)
         for format_ in formats:
             known = {artifact.name for artifact in bundle.manifest.artifacts}
@@ -31,4 +33,6 @@ def kept_bundles(folder: Path, *formats: Format) -> list[Bundle]:
                 recipe = ExportRecipe(formats=(format_,), precisions=missing, allow_mismatch=True)
                 bundle, _ = export_verified(bundle, recipe)
         bundles.append(bundle)
+    if not bundles:
+        sys.exit(f"no bundle in {folder}; accuracy.py --keep {folder} leaves them")
     return bundles

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from counter import count_processes
 from kept import PRECISIONS, kept_bundles
 
 from mnist_edge import codec
@@ -25,7 +25,8 @@ from mnist_edge.bench import Measurement, Subject, plan
 from mnist_edge.bench.apart import run_apart
 from mnist_edge.bench.judge import common_doubts
 from mnist_edge.bench.measure import Failure, Job, Run
-from mnist_edge.bench.rows import failed_row, measured_row
+from mnist_edge.bench.rows import row_of
+from mnist_edge.bench.session import interleave, job_of
 from mnist_edge.bundle import Bundle
 from mnist_edge.figures import Latency, Timed, recipe_digest
 from mnist_edge.machine import describe_machine, load_average
@@ -43,15 +44,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--processes", type=int, default=RECIPE.processes, help="a row")
     options = parser.parse_args()
+    recipe = replace(RECIPE, processes=options.processes)
     bundles = one_a_recipe(kept_bundles(options.folder, *FORMATS))
     machine = describe_machine()
-    for doubt in common_doubts(machine, RECIPE, load_average() or ()):
+    for doubt in common_doubts(machine, recipe, load_average() or ()):
         print(f"not to be published: {doubt}", file=sys.stderr)
-    rows = measure(bundles, replace(RECIPE, processes=options.processes))
     report = {
-        digest: latency(measured, machine.processor)
-        for digest, measured in rows.items()
-        if measured
+        digest: latency(rows, machine.processor)
+        for digest, rows in measure(bundles, recipe).items()
+        if DEFAULT_ARTIFACT in rows
     }
     atomic_write(REPORT, codec.dumps(report).encode())
 
@@ -68,48 +69,33 @@ def measure(
     bundles: Mapping[str, Bundle],
     recipe: BenchRecipe,
     run: Callable[[Job], Run | Failure] = run_apart,
-) -> dict[str, list[Measurement]]:
-    """The artifacts of every bundle, interleaved; those that failed are told of and left out."""
+) -> dict[str, dict[str, Measurement]]:
+    """The artifacts of every bundle, interleaved: their rows by digest and name.
+
+    Those that failed, or whose answers are not to be relied on, are told of and left out.
+    """
     subjects = {
-        (digest, artifact.name): Subject(artifact=artifact.name, device="cpu")
+        f"{digest} {artifact.name}": (digest, Subject(artifact=artifact.name, device="cpu"))
         for digest, bundle in bundles.items()
         for artifact in bundle.manifest.artifacts
         if artifact.format in FORMATS and artifact.precision in PRECISIONS
     }
-    labels = {f"{digest} {name}": (digest, name) for digest, name in subjects}
-    outcomes: dict[tuple[str, str], list[Run | Failure]] = {key: [] for key in subjects}
-    order = plan(tuple(labels), recipe.processes, recipe.seed)
-    for done, label in enumerate(order, start=1):
-        key = labels[label]
-        bundle = bundles[key[0]]
-        outcomes[key].append(
-            run(
-                Job(
-                    bundle=str(bundle.path),
-                    subject=subjects[key],
-                    recipe=recipe,
-                    started_ns=time.monotonic_ns(),
-                )
-            )
-        )
-        print(f"\r{done}/{len(order)} processes", end="", file=sys.stderr, flush=True)
+    *_, outcomes = interleave(
+        plan(tuple(subjects), recipe.processes, recipe.seed),
+        {label: job_of(bundles[at], subject, recipe) for label, (at, subject) in subjects.items()},
+        failures={},
+        progress=count_processes,
+        measure=run,
+    )
     print(file=sys.stderr)
-    rows: dict[str, list[Measurement]] = {digest: [] for digest in bundles}
-    for (digest, name), found in outcomes.items():
-        row = _row(bundles[digest], subjects[digest, name], found)
+    rows: dict[str, dict[str, Measurement]] = {digest: {} for digest in bundles}
+    for label, (digest, subject) in subjects.items():
+        artifact = bundles[digest].artifact(subject.artifact)
+        row = row_of(artifact, subject, outcomes[label], machine_doubted=False)
         _tell(bundles[digest].manifest.recipe.name, row)
-        if row.p50_s is not None:
-            rows[digest].append(row)
+        if row.usable:
+            rows[digest][row.artifact] = row
     return rows
-
-
-def _row(bundle: Bundle, subject: Subject, outcomes: Sequence[Run | Failure]) -> Measurement:
-    artifact = bundle.artifact(subject.artifact)
-    runs = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
-    for outcome in outcomes:
-        if isinstance(outcome, Failure):
-            return failed_row(artifact, subject, outcome)
-    return measured_row(artifact, subject, runs, machine_doubted=False)
 
 
 def _tell(recipe: str, row: Measurement) -> None:
@@ -118,15 +104,15 @@ def _tell(recipe: str, row: Measurement) -> None:
     print(f"{recipe} {row.artifact}: {p50}, {row.size_bytes:,} bytes{doubts}")
 
 
-def latency(rows: Sequence[Measurement], processor: str) -> Latency:
-    """The figures of one recipe, from the rows of its artifacts."""
+def latency(rows: Mapping[str, Measurement], processor: str) -> Latency:
+    """The figures of one recipe, from the rows of its artifacts, ONNX in float32 among them."""
     timed = {
-        row.artifact: Timed(p50_s=row.percentiles_s["p50"].value, size_bytes=row.size_bytes)
-        for row in rows
+        name: Timed(p50_s=row.percentiles_s["p50"].value, size_bytes=row.size_bytes)
+        for name, row in rows.items()
     }
-    main_ = timed.pop(DEFAULT_ARTIFACT)
+    plain = timed.pop(DEFAULT_ARTIFACT)
     return Latency(
-        p50_s=main_.p50_s, size_bytes=main_.size_bytes, processor=processor, others=timed
+        p50_s=plain.p50_s, size_bytes=plain.size_bytes, processor=processor, others=timed
     )
 
 

@@ -22,6 +22,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import onnxruntime as ort
+from counter import count_processes
 from peers.worker import measure_function, result_on_stdout
 from thinned import NOTE, process_medians, thinned
 
@@ -99,7 +100,7 @@ def main() -> None:
         Subject(artifact=DEFAULT_ARTIFACT, device="cpu", variant=name) for name in (OURS, *SETTINGS)
     ]
     recipe = replace(RECIPE, processes=options.processes, duration_s=options.duration)
-    report = measure_subjects(bundle, recipe, subjects, measure=_measure, progress=_progress)
+    report = measure_subjects(bundle, recipe, subjects, measure=_measure, progress=count_processes)
     print(file=sys.stderr)
     name = report_path(None, bundle="ort", verb="settings", processor=report.machine.processor).name
     path = options.out or HERE / name
@@ -242,10 +243,6 @@ def _bound(session: ort.InferenceSession) -> Callable[[Images], Logits]:
         return logits.copy()
 
     return run
-
-
-def _progress(done: int, total: int, note: str = "") -> None:
-    print(f"\r{done}/{total} processes {note:50.50}", end="", file=sys.stderr, flush=True)
 
 
 def _options() -> argparse.Namespace:

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from counter import count_processes
 from peers.install import convert, install, network_of, python_of
 from prepared import prepare
 from runtimes_page import BATCH, compared, page
@@ -29,7 +30,8 @@ from mnist_edge import codec
 from mnist_edge.bench import BenchReport, Ceiling, Measurement, Subject, measure_ceiling, plan
 from mnist_edge.bench.apart import run_apart, run_worker
 from mnist_edge.bench.measure import Failure, Job, Run
-from mnist_edge.bench.session import Outcomes, empty_report, interleave, job_of, row_of
+from mnist_edge.bench.rows import row_of
+from mnist_edge.bench.session import Outcomes, empty_report, interleave, job_of
 from mnist_edge.bundle import Bundle
 from mnist_edge.catalogue import RECIPES
 from mnist_edge.cli.reports import report_path
@@ -67,7 +69,9 @@ def main() -> None:
         f"{_recipe(row.bundle)}/{row.subject.label}": row for row in _rows(options.folder, options)
     }
     recipe = replace(RECIPE, processes=options.processes, duration_s=options.duration)
-    first = next(iter(rows.values()))
+    first = next(iter(rows.values()), None)
+    if first is None:
+        sys.exit(f"no bundle of a recipe in {options.folder}; accuracy.py --keep leaves them")
     order = plan(tuple(rows), recipe.processes, recipe.seed)
     report = replace(empty_report(first.bundle, recipe, order), ceiling=measure_ceiling())
 
@@ -83,7 +87,7 @@ def main() -> None:
         order,
         {label: job_of(row.bundle, row.subject, recipe) for label, row in rows.items()},
         failures={label: row.failure for label, row in rows.items() if row.failure},
-        progress=_progress,
+        progress=count_processes,
         measure=measure,
     )
     print(file=sys.stderr)
@@ -132,7 +136,7 @@ def _measured(row: Row, outcome: Failure | tuple[Run, ...], report: BenchReport)
     names = {artifact.name for artifact in row.bundle.manifest.artifacts}
     if row.subject.artifact in names:
         artifact = row.bundle.artifact(row.subject.artifact)
-        return row_of(artifact, row.subject, outcome, report)
+        return row_of(artifact, row.subject, outcome, machine_doubted=bool(report.doubts))
     assert isinstance(outcome, Failure)
     return Measurement(
         **asdict(row.subject),
@@ -169,10 +173,6 @@ def _peak(ceiling: Ceiling) -> float:
 
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _progress(done: int, total: int, note: str = "") -> None:
-    print(f"\r{done}/{total} processes {note:50.50}", end="", file=sys.stderr, flush=True)
 
 
 def _options() -> argparse.Namespace:

@@ -15,6 +15,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from counter import count_processes
+
 from mnist_edge import codec
 from mnist_edge.bench import SelfTest, self_test
 from mnist_edge.bench_page.sentences import self_test_lines
@@ -34,7 +36,7 @@ def main() -> None:
         options.artifact,
         recipe,
         rounds=options.rounds,
-        progress=_progress,
+        progress=count_processes,
     )
     print(file=sys.stderr)
     path = options.out or Path(__file__).parent / _name(tested)
@@ -77,10 +79,6 @@ def page(tested: SelfTest) -> str:
         + "".join(f"* {fact}\n" for fact in facts)
         + f"\n{markdown(rounds)}"
     )
-
-
-def _progress(done: int, total: int, note: str = "") -> None:
-    print(f"\r{done}/{total} processes {note:40.40}", end="", file=sys.stderr, flush=True)
 
 
 def _ratio(ratio: Interval) -> tuple[str, str]:

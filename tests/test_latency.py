@@ -13,6 +13,7 @@ from factory import make_bundle
 pytest.importorskip("latency", reason="needs the benchmarks of a checkout")
 
 import latency
+from kept import kept_bundles
 from latency import RECIPE, measure, one_a_recipe
 
 from mnist_edge.bench.measure import Failure, Job, Run
@@ -70,7 +71,28 @@ def test_what_failed_is_told_of_and_left_out(
         return make_run((20e-6,) * 700)
 
     rows = measure({"one": make_one(tmp_path / "one")}, RECIPE, run)
-    assert [row.artifact for row in rows["one"]] == ["onnx-float32", "onnx-int8"]
+    assert list(rows["one"]) == ["onnx-float32", "onnx-int8"]
     assert (
         "c-float32: not measured, 9 bytes INVALID: no compiler is here" in capsys.readouterr().out
     )
+
+
+def test_an_artifact_that_failed_parity_is_told_of_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_one(tmp_path / "one")
+    wrong = replace(bundle.artifact("onnx-int8").parity, passed=False, reason="9 flips")
+    artifacts = tuple(
+        replace(known, parity=wrong) if known.name == "onnx-int8" else known
+        for known in bundle.manifest.artifacts
+    )
+    bundle = replace(bundle, manifest=replace(bundle.manifest, artifacts=artifacts))
+    rows = measure({"one": bundle}, RECIPE, lambda _: make_run((20e-6,) * 700))
+    assert list(rows["one"]) == ["onnx-float32", "c-float32"]
+    assert "INVALID: it failed parity (9 flips)" in capsys.readouterr().out
+
+
+def test_a_folder_without_bundles_ends_the_program_with_a_reason(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no bundle")
+    with pytest.raises(SystemExit, match=r"no bundle in .*; accuracy\.py --keep .* leaves them"):
+        kept_bundles(tmp_path, "onnx")

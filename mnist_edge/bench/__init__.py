@@ -4,10 +4,9 @@ Every row is measured in fresh processes of its own, interleaved in an order tha
 balanced. What comes out is data; tables and sentences are made of it elsewhere.
 
 `subject` says what a row is, `timing` and `measure` what happens in one process, `apart` and
-`worker` are the two ends of that process, `session` runs them
-all, `rows` and `report` are what comes out, `judge` whether to
-believe it, `roofline` what the machine could do at most, `compare` two reports side by side, and
-`selftest` the benchmark of the benchmark.
+`worker` are the two ends of that process, `session` runs them all, `rows` and `report` are what
+comes out, `judge` whether to believe it, `roofline` what the machine could do at most, `compare`
+two reports side by side, and `selftest` the benchmark of the benchmark.
 """
 
 from mnist_edge.bench.compare import Comparison, compare_reports, read_report

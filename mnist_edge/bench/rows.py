@@ -16,6 +16,19 @@ from mnist_edge.stats import Interval, estimate_quantile
 _MOST_BACKLOG = 0.1
 
 
+def row_of(
+    artifact: Artifact,
+    subject: Subject,
+    outcome: Failure | Sequence[Run],
+    *,
+    machine_doubted: bool,
+) -> Measurement:
+    """The row of what its processes gave: their runs, at least one, or why there are none."""
+    if isinstance(outcome, Failure):
+        return failed_row(artifact, subject, outcome)
+    return measured_row(artifact, subject, outcome, machine_doubted=machine_doubted)
+
+
 def failed_row(artifact: Artifact, subject: Subject, failure: Failure) -> Measurement:
     """The row of what could not be measured, with the reason."""
     status: Status = "absent" if failure.absent else "failed"

@@ -13,9 +13,9 @@ from mnist_edge.bench.judge import common_doubts, verdict
 from mnist_edge.bench.measure import Failure, Job, Run
 from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement
 from mnist_edge.bench.roofline import UNKNOWN_CEILING, Ceiling
-from mnist_edge.bench.rows import failed_row, measured_row
+from mnist_edge.bench.rows import row_of
 from mnist_edge.bench.subject import Subject, choose_subjects
-from mnist_edge.bundle import CHECKPOINT, Artifact, Bundle
+from mnist_edge.bundle import CHECKPOINT, Bundle
 from mnist_edge.errors import DeviceUnavailable
 from mnist_edge.machine import describe_machine, gpu_state, library_versions, load_average
 from mnist_edge.progress import Progress, silent
@@ -97,7 +97,9 @@ def measure_subjects(
     steps = interleave(order, jobs, failures=failures, progress=progress, measure=measure)
     for done, outcomes in enumerate(steps, start=1):
         measured = tuple(
-            row_of(*rows[label], outcomes[label], report) for label in rows if label in outcomes
+            row_of(*rows[label], outcomes[label], machine_doubted=bool(report.doubts))
+            for label in rows
+            if label in outcomes
         )
         report = _with_rows(report, measured, finished=done == len(order))
         if done % len(rows) == 0:  # a pass over all rows
@@ -141,15 +143,6 @@ def interleave(
             outcomes[label] = found if isinstance(found, Failure) else (*known, found)
         yield outcomes
     progress(len(order), len(order))
-
-
-def row_of(
-    artifact: Artifact, subject: Subject, outcome: Failure | tuple[Run, ...], report: BenchReport
-) -> Measurement:
-    """The row of a subject in a report, from what its processes gave."""
-    if isinstance(outcome, Failure):
-        return failed_row(artifact, subject, outcome)
-    return measured_row(artifact, subject, outcome, machine_doubted=bool(report.doubts))
 
 
 def plan(labels: Sequence[str], processes: int, seed: int) -> tuple[str, ...]:
