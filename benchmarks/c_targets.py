@@ -8,7 +8,8 @@ C artifacts that they lack are exported into them first.
 * Flags: each artifact is built by several compilers with several flags, and all its builds are
   timed in one process: every round each build answers digits of the bundle's reference one by one,
   in a random order that every second round repeats backwards. A ratio is the median over the rounds
-  of a build's time over the first build's in the same round, with its 99 % interval.
+  of a build's time over the first build's in the same round, with its 99 % interval over the
+  rounds; what another process would give is not in it.
 * Targets: each artifact is built for other processors and answers the reference digits in an
   emulator. Emulators tell answers, not times.
 

@@ -92,7 +92,7 @@ def readme_text() -> str:
     text = README.read_text()
     found = figures()
     photos = photos_report()
-    elsewhere = read_report(HERE)
+    elsewhere = read_report(HERE / "c-targets-amd-epyc.json")
     for name, table in {
         "recipes": recipes_table(found),
         "costs": costs_table(found, photos),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ pytest.importorskip("torch", reason="mnist_edge.exporters needs it")
 import c_targets
 import cross
 from cross import TARGETS, Model, Target, Unavailable
-from cross.report import Absence, page, targets_table
+from cross.report import Absence, claim, page, targets_table
 from exported import METADATA, artifact
 
 from mnist_edge.backends.c import CBackend
@@ -163,3 +164,7 @@ def test_the_report_holds_what_was_built_and_why_the_rest_was_not(
     assert missing in report.absent
     assert missing.reason in page(report)
     assert targets_table(report).rows[0][:2] == ("`tiny`", "`c-float32`")
+    assert "2 builds here and 1 other targets (here) name the same digits" in claim(report)
+    wrong = replace(report, targets=(replace(row, flips=1),))
+    assert "name some digits otherwise" in claim(wrong)
+    assert "1 answers differ" in claim(wrong)
