@@ -126,7 +126,7 @@ def recipes_table(found: dict[str, Figures]) -> Table:
 
 def _row(name: str, found: Figures | None, tier: Tier | None) -> tuple[str, ...]:
     asked = f"{tier.floor:.2%}, {tier.target:.2%}" if tier else NOTHING
-    published = (tier and tier.published) or NOTHING
+    published = str(tier.published) if tier and tier.published else NOTHING
     if found is None:
         return (f"`{name}`", NOT_YET, NOTHING, NOTHING, asked, NOTHING, published, NOTHING)
     return (

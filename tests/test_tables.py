@@ -13,7 +13,7 @@ import tables
 from paired import Record, compare_all
 from photos import PhotosReport, Row, pictures_table
 from runs import TrainingRun, latest, parse, read_runs
-from tiers import TIERS, Tier
+from tiers import Published, Tier
 
 from mnist_edge import codec
 from mnist_edge.catalogue import RECIPES
@@ -140,8 +140,13 @@ def test_a_recipe_without_runs_is_not_measured_yet_in_any_table(campaign: Path) 
 def test_the_published_figure_stands_beside_ours(campaign: Path) -> None:
     write_runs(campaign, make_run(NANO, accuracy=0.994))
     row = next(r for r in tables.recipes_table(tables.figures()).rows if r[0] == "`nano`")
-    assert TIERS["nano"].published in row
+    assert "99.10% (1,936 parameters, one run)" in row
     assert "target, by 0.050" in row[5]
+
+
+def test_a_published_figure_leads_to_its_source() -> None:
+    found = Published(accuracy=0.995, parameters=8_000, how="best epoch", source="https://a.b/c")
+    assert str(found) == "99.50% ([8,000 parameters](https://a.b/c), best epoch)"
 
 
 def make_row(artifact: str, change: float, recipe: TrainRecipe = SMALL) -> Row:
