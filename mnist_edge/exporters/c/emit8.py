@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -33,12 +34,6 @@ def write_quantized(quantized: QuantizedNet) -> Program:
     """A quantized net in C."""
     plan = lay_out(quantized.net, weight_bytes=1)
     last = quantized.grids[len(quantized.net.steps) - 1]
-    borders = [
-        f"    memset((uint8_t *)workspace + {place.start}, {quantized.grids[index].zero}, "
-        f"{place.end - place.start});"
-        for index, place in plan.places.items()
-        if place.bordered
-    ]
     return Program(
         plan=plan,
         steps=write_steps(plan, partial(_write, quantized)),
@@ -48,11 +43,25 @@ def write_quantized(quantized: QuantizedNet) -> Program:
             "about": _ABOUT,
             "number": "uint8_t",
             "cast": "(uint8_t *)",
-            "borders": "\n".join(borders),
+            "borders": "\n".join(_borders(plan, quantized)),
             "answers": _ANSWERS.format(zero=last.zero, scale=number(float(last.scale))),
             "narrow": int(_are_narrow(quantized.net)),
         },
     )
+
+
+def _borders(plan: Plan, quantized: QuantizedNet) -> Iterator[str]:
+    """The statements that write what is read beside results."""
+    yield "    /* Borders, and what is read behind a result but multiplied by zero. */"
+    for index, place in plan.places.items():
+        size = place.end - place.start
+        if place.bordered:
+            zero = quantized.grids[index].zero
+            yield f"    memset((uint8_t *)workspace + {place.start}, {zero}, {size});"
+        elif place.shape.channels % _TOGETHER and index != len(plan.net.steps) - 1:
+            for start in range(place.start, place.end, place.stride):
+                behind = start + place.shape.size
+                yield f"    memset((uint8_t *)workspace + {behind}, 0, {_TOGETHER});"
 
 
 def _are_narrow(net: Net) -> bool:
