@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of the bundles")
     parser.add_argument("--photos", type=Path, help=f"by default ${DATA_VARIABLE}/photos")
     options = parser.parse_args()
-    pictures = read_pictures(options.photos or Path(os.environ[DATA_VARIABLE], "photos"))
+    folder = options.photos or Path(os.environ.get(DATA_VARIABLE, ""), "photos")
+    if not folder.is_dir():
+        sys.exit(f"no photos in {folder}; give --photos, or set {DATA_VARIABLE}")
+    pictures = read_pictures(folder)
     data = load_mnist(None)
     rows: list[Row] = []
     for bundle in kept_bundles(options.folder, "onnx"):
@@ -135,7 +139,7 @@ def read_pictures(folder: Path) -> Pictures:
 
 
 def blank_sheets() -> list[NDArray[np.uint8]]:
-    """Sheets without a digit, of many sizes: even, grained, and four kinds of noise, some blurred.
+    """Sheets without a digit, of many sizes: even, grained, and three kinds of noise, some blurred.
 
     Drawn from a fixed seed, so they are the same everywhere.
     """

@@ -14,6 +14,9 @@ from mnist_edge.recipes import Augmentation, TrainRecipe
 
 FIGURES = Path(__file__).with_name("figures.json")
 
+# The distortions of the first digests, which told them at their defaults, too.
+_ALWAYS_TOLD = ("shift_px", "rotation_deg", "scale", "shear", "thickness", "anneal")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
@@ -72,10 +75,6 @@ def recipe_digest(recipe: TrainRecipe) -> str:
     named = replace(recipe, seed=0, claim=None)
     told = {**_told(named, ()), "augmentation": _told(named.augmentation, _ALWAYS_TOLD)}
     return hashlib.sha256(codec.dumps(told).encode()).hexdigest()[:16]
-
-
-# The distortions of the first digests, which told them at their defaults, too.
-_ALWAYS_TOLD = ("shift_px", "rotation_deg", "scale", "shear", "thickness", "anneal")
 
 
 def _told(asked: TrainRecipe | Augmentation, always: tuple[str, ...]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mnist_edge.bench import BenchReport, Measurement
 from mnist_edge.bench.measure import Run
 from mnist_edge.bench_page.tables import ranked, relation
-from mnist_edge.render import microseconds
+from mnist_edge.render import NOTHING, microseconds
 from mnist_edge.stats import Interval
 
 if TYPE_CHECKING:
@@ -29,11 +29,7 @@ def bench_figures(report: BenchReport) -> dict[str, bytes]:
             warmups_s=tuple(run.single.warmup_s for run in row.runs),
             samples_s=tuple(run.single.samples_s for run in row.runs),
             lasted_s=tuple(_lasted_s(run, report.recipe.warmup_s) for run in row.runs),
-            told=(
-                microseconds(row.p50_s),
-                relation(row, report),
-                f"{row.first_answer_s * 1e3:,.0f}",
-            ),
+            told=_told(row, report),
             images_per_s={rate.batch_size: _limits(rate.images_per_s) for rate in row.throughput},
         )
         for row in rows
@@ -54,6 +50,14 @@ def bench_figures(report: BenchReport) -> dict[str, bytes]:
         batched = [row for row in series if row.images_per_s]
         figures["Throughput"] = plots.throughput_by_batch(batched)
     return figures
+
+
+def _told(row: Measurement, report: BenchReport) -> tuple[str, str, str]:
+    """What stands beside a row: µs, times as long as the fastest, ms until the first answer."""
+    times, interval = relation(row, report)
+    if interval != NOTHING:
+        times = f"{times} ({interval})"
+    return microseconds(row.p50_s), times, f"{row.first_answer_s * 1e3:,.0f}"
 
 
 def _lasted_s(run: Run, warmup_s: float) -> tuple[float, float]:

@@ -22,7 +22,7 @@ def ranking(report: BenchReport) -> Table:
                 row.label,
                 microseconds(row.p50_s),
                 span(row.percentiles_s.get("p50"), microseconds),
-                relation(row, report).partition(" (")[0],
+                relation(row, report)[0],
                 microseconds(row.p99_s),
                 _rate(row, batch_size),
                 f"{row.first_answer_s * 1e3:,.0f}",
@@ -141,18 +141,18 @@ def ranked(report: BenchReport) -> list[Measurement]:
     return sorted(measured, key=lambda row: (not row.usable, row.p50_s or 0.0))
 
 
-def relation(row: Measurement, report: BenchReport) -> str:
-    """How many times as long as the fastest, with its interval; ≈ where they cannot be told apart.
+def relation(row: Measurement, report: BenchReport) -> tuple[str, str]:
+    """How many times as long as the fastest, and the interval; ≈ where they cannot be told apart.
 
     The validity, where there is no such figure.
     """
     if row.label == report.fastest:
-        return "1.00×"
+        return "1.00×", NOTHING
     for verdict in report.verdicts:
         if (verdict.row, verdict.against) == (row.label, report.fastest):
             same = "≈ " if verdict.word == "indistinguishable" else ""
-            return f"{same}{verdict.ratio.value:.2f}× ({span(verdict.ratio, two_digits)})"
-    return row.validity
+            return f"{same}{verdict.ratio.value:.2f}×", span(verdict.ratio, two_digits)
+    return row.validity, NOTHING
 
 
 def span(interval: Interval | None, written: Callable[[float], str]) -> str:

@@ -75,7 +75,9 @@ def terminal(table: Table, *, width: int | None = None, colour: bool = False) ->
     )
     parts = _parts(table.least_widths(), table.keys(), console.width)
     for index, part in enumerate(parts):
-        console.print(*[""] * bool(index), _drawing(table, part), sep="\n")
+        if index:
+            console.print()
+        console.print(_drawing(table, part))
     if not parts:
         for line in _records(table, console.width):
             console.print(line)
