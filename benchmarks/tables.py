@@ -231,12 +231,15 @@ def paired_report() -> PairedReport | None:
 
 def differences_table(report: PairedReport | None) -> Table:
     """What each recipe is really better and worse than, and what it cannot be told apart from."""
-    headers = ("recipe", "better than", "cannot be told apart from", "worse than")
+    headers = ("recipe (n)", "better than", "cannot be told apart from", "worse than")
     if report is None:
         return Table(headers=headers, rows=((NOT_YET, *[NOTHING] * 3),))
     return Table(
         headers=headers,
-        rows=tuple((f"`{name}`", *_sides(name, report.differences)) for name in report.seeds),
+        rows=tuple(
+            (f"`{name}` ({count})", *_sides(name, report.differences))
+            for name, count in report.seeds.items()
+        ),
     )
 
 

@@ -205,7 +205,7 @@ def test_differences_name_what_is_better_worse_and_neither() -> None:
     ]
     table = tables.differences_table(compare_all(records, draws=500))
     assert table.rows == (
-        ("`good`", "`bad` +1.50", "`like` +0.02", "–"),
-        ("`like`", "`bad` +1.48", "`good` -0.02", "–"),
-        ("`bad`", "–", "–", "`good` -1.50, `like` -1.48"),
+        ("`good` (5)", "`bad` +1.50", "`like` +0.02", "–"),
+        ("`like` (5)", "`bad` +1.48", "`good` -0.02", "–"),
+        ("`bad` (5)", "–", "–", "`good` -1.50, `like` -1.48"),
     )
