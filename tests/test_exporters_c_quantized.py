@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import platform
 import re
 import shutil
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 pytest.importorskip("torch", reason="mnist_edge.exporters needs it")
 pytest.importorskip("onnx")
 
+import exported
 import onnx
 from onnx import NodeProto, helper, numpy_helper
 from test_exporters_c import (
@@ -35,8 +37,11 @@ from test_exporters_c import images as images
 from mnist_edge.backends.c import CBackend
 from mnist_edge.backends.ort import OrtBackend
 from mnist_edge.errors import BadInput
+from mnist_edge.exporters import export_artifact
 from mnist_edge.exporters.c import Golden, export_c
 from mnist_edge.exporters.static import quantize_statically
+from mnist_edge.golden import KEY, pack_golden
+from mnist_edge.recipes import DEFAULT_OPSET, Format
 from mnist_edge.signature import Images
 
 Constants: TypeAlias = Mapping[str, NDArray[np.generic]]
@@ -336,3 +341,26 @@ def workspace(source: bytes) -> int:
 def test_the_same_graph_gives_the_same_bytes(deep: bytes) -> None:
     first, second = (export_c(deep, name="a", golden=None, quantized=True) for _ in range(2))
     assert first == second
+
+
+@needs_compiler
+def test_an_artifact_names_its_graph_and_carries_the_graphs_answers(tmp_path: Path) -> None:
+    assert CC
+    pixels = np.random.default_rng(5).integers(0, 256, (19, 28, 28), np.uint8)
+    # Not the checkpoint's answers, which are all zero here: int8 is not that near to them.
+    text = pack_golden(pixels, np.zeros((19, 10)))
+    metadata = exported.METADATA | {"recipe": "deep-net", KEY: text}
+    formats: tuple[Format, ...] = ("c", "onnx")
+    source, graph_bytes = (
+        export_artifact(
+            exported.model(),
+            format_=format_,
+            precision="int8",
+            opset=DEFAULT_OPSET,
+            calibration=exported.CALIBRATION,
+            metadata=metadata,
+        )
+        for format_ in formats
+    )
+    assert hashlib.sha256(graph_bytes).hexdigest().encode() in source
+    self_test([build(source, tmp_path, CC, "-O1")])
