@@ -19,6 +19,7 @@ from runtimes import Row
 
 from mnist_edge.bench import Subject
 from mnist_edge.bench.measure import Failure
+from mnist_edge.bench.session import Outcomes
 from mnist_edge.bundle import Artifact, Bundle
 from mnist_edge.errors import NotEquivalent
 from mnist_edge.recipes import ExportRecipe
@@ -80,7 +81,7 @@ def test_each_recipe_has_a_report_of_its_own_rows(tmp_path: Path) -> None:
     }
     runs = (make_run((2e-5,) * 700),)
     failure = Failure(absent=True, reason="no compiler is here")
-    outcomes = {"a/onnx": runs, "b/onnx": runs, "b/c": failure}
+    outcomes: Outcomes = {"a/onnx": runs, "b/onnx": runs, "b/c": failure}
     reports = runtimes._by_recipe(replace(make_report({}), rows=()), rows, outcomes)
     assert {name: [row.label for row in report.rows] for name, report in reports.items()} == {
         "a": ["onnx-float32/cpu"],
