@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from peers import BATCH_SIZES
 from thinned import NOTE, SCENARIOS, Scenario, process_medians, samples_s, thinned
 
+from mnist_edge import codec
 from mnist_edge.bench import BenchReport, Measurement
 from mnist_edge.bench_page import ABOVE_THE_ROOF, context, listed
 from mnist_edge.bench_page.sentences import doubts
@@ -78,6 +81,41 @@ def compared(reports: dict[str, BenchReport]) -> Comparison:
     )
 
 
+def read_comparison(folder: Path) -> Comparison | None:
+    """What `runtimes.py` wrote on the machine that the README speaks of; None where it has not."""
+    path = folder / "peers-runtimes-amd-epyc.json"
+    return codec.loads(Comparison, path.read_text()) if path.exists() else None
+
+
+def summary_table(comparison: Comparison) -> Table:
+    """Microseconds a picture, alone and in batches, of all runtimes on the nets that have peers."""
+    nets = {
+        net: {row.variant or row.artifact: row for row in report.rows}
+        for net, report in comparison.reports.items()
+        if any(row.variant for row in report.rows)
+    }
+    names = dict.fromkeys(name for rows in nets.values() for name in rows)
+
+    def fastest(name: str) -> float:
+        found = (rows[name] for rows in nets.values() if name in rows)
+        return min(_median_s(row, "one picture") if row.usable else math.inf for row in found)
+
+    return Table(
+        headers=("runtime", *(f"`{net}` µs{of}" for net in nets for of in ("", f" ({BATCH})"))),
+        rows=tuple(
+            (name, *(cell for rows in nets.values() for cell in _summary(rows.get(name))))
+            for name in sorted(names, key=fastest)
+        ),
+    )
+
+
+def _summary(row: Measurement | None) -> tuple[str, str]:
+    if row is None or not row.usable:
+        return row.validity if row and row.status == "ok" else NOTHING, NOTHING
+    batch = microseconds(_median_s(row, "batch")) if row.throughput else NOTHING
+    return microseconds(row.p50_s), batch
+
+
 def ratio(row: Measurement, against: Measurement, scenario: Scenario, seed: int) -> Interval:
     """How many times as long a row takes, as `bench` compares: by processes, then samples."""
     both = ([samples_s(run, scenario) for run in side.runs] for side in (row, against))
@@ -131,7 +169,7 @@ def _median_s(row: Measurement, scenario: Scenario) -> float:
     """Seconds a picture."""
     if scenario == "one picture":
         return row.percentiles_s["p50"].value
-    return 1 / row.throughput[0].images_per_s.value if row.throughput else float("inf")
+    return 1 / row.throughput[0].images_per_s.value if row.throughput else math.inf
 
 
 def page(reports: dict[str, BenchReport]) -> str:
@@ -222,7 +260,7 @@ def _cells(row: Measurement, plain: Measurement | None, report: BenchReport) -> 
         microseconds(row.p99_s),
         microseconds(middle_s) if row.throughput else NOTHING,
         *_relation(row, plain, report, "batch"),
-        *_roofline(row.p50_s or float("inf"), report),
+        *_roofline(row.p50_s or math.inf, report),
         *_roofline(middle_s, report),
         f"{row.first_answer_s * 1e3:,.0f}",
         megabytes(row.peak_resident_bytes),

@@ -18,6 +18,7 @@ from cross.report import flags_table, read_report, targets_table
 from paired import Difference, PairedReport
 from photos import PhotosReport, pictures_table
 from runs import TrainingRun, latest, read_runs
+from runtimes_page import read_comparison, summary_table
 from tiers import TIERS, Tier
 
 from mnist_edge import codec
@@ -93,7 +94,7 @@ def readme_text() -> str:
     found = figures()
     photos = photos_report()
     elsewhere = read_report(HERE / "c-targets-amd-epyc.json")
-    for name, table in {
+    tables = {
         "recipes": recipes_table(found),
         "costs": costs_table(found, photos),
         "pictures": pictures_table(photos, our_recipes()),
@@ -102,7 +103,10 @@ def readme_text() -> str:
         "training": training_table(),
         "c-flags": flags_table(elsewhere),
         "c-targets": targets_table(elsewhere),
-    }.items():
+    }
+    if comparison := read_comparison(HERE):
+        tables["runtimes"] = summary_table(comparison)
+    for name, table in tables.items():
         before, start, rest = text.partition(f"<!-- table: {name} -->\n")
         if start:
             _, end, after = rest.partition("<!-- end -->")

@@ -81,6 +81,27 @@ def test_the_page_shows_losses_as_such(reports: dict[str, BenchReport]) -> None:
     assert "| wide | c-float32 | onnx-float32 | one picture | 1.20× |" in text
 
 
+def test_the_readme_has_each_runtime_on_the_nets_with_peers(
+    reports: dict[str, BenchReport], tmp_path: Path
+) -> None:
+    assert pages.read_comparison(tmp_path) is None
+    quick = reports["quick"]
+    wrong = replace(quick.rows[0], artifact="onnx-int8", validity="INVALID")
+    reports["quick"] = replace(quick, rows=(*quick.rows, wrong))
+    path = tmp_path / "peers-runtimes-amd-epyc.json"
+    path.write_text(codec.dumps(pages.compared(reports)))
+    comparison = pages.read_comparison(tmp_path)
+    assert comparison is not None
+    table = pages.summary_table(comparison)
+    assert table.headers == ("runtime", "`quick` µs", "`quick` µs (64)")
+    assert [row[:2] for row in table.rows] == [
+        ("c-float32", "9.0"),
+        ("mnn", "10.0"),
+        ("onnx-float32", "20.0"),
+        ("onnx-int8", "INVALID"),
+    ]
+
+
 def test_the_json_is_thinned_and_says_so(
     reports: dict[str, BenchReport],
 ) -> None:
