@@ -7,7 +7,6 @@ python benchmarks/tables.py --check    says whether they are stale, and exits 1 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from photos import PhotosReport, pictures_table
 from runs import TrainingRun, latest, read_runs
 from runtimes_page import read_comparison, summary_table
 from tiers import TIERS, Tier
+from training import training_table
 
 from mnist_edge import codec
 from mnist_edge.catalogue import RECIPES
@@ -100,7 +100,7 @@ def readme_text() -> str:
         "pictures": pictures_table(photos, our_recipes()),
         "differences": differences_table(paired_report()),
         "seeds": seeds_table(found),
-        "training": training_table(),
+        "training": training_table(HERE / "training.json"),
         "c-flags": flags_table(elsewhere),
         "c-targets": targets_table(elsewhere),
     }
@@ -287,47 +287,6 @@ def seeds_table(measured: dict[str, Figures]) -> Table:
         headers=("recipe", "project", "its claim", "measured here", "verdict", "training"),
         rows=tuple(rows),
     )
-
-
-def training_table() -> Table:
-    """Seconds to two lines of accuracy, ours beside theirs, from one run."""
-    report = json.loads((HERE / "training.json").read_text())
-    names = {
-        "sprint": "`sprint`",
-        "quick": "`quick`",
-        "lenet-dataloader": "the LeNet-like project's way",
-        "pytorch-example": "PyTorch's MNIST example",
-    }
-    rows = []
-    for name, shown in names.items():
-        runs = [row for row in report["rows"] if row["name"] == name]
-        rows.append(
-            (
-                shown,
-                str(len(runs)),
-                seconds_to(0.990, runs),
-                seconds_to(0.994, runs),
-                f"{statistics.mean(run['accuracy'] for run in runs):.2%}",
-                f"{statistics.mean(run['seconds'] for run in runs):.1f} s",
-            )
-        )
-    return Table(
-        headers=("training", "runs", "to 99.0 %", "to 99.4 %", "accuracy at its end", "its end"),
-        rows=tuple(rows),
-    )
-
-
-def seconds_to(line: float, runs: list[dict[str, list[dict[str, float]]]]) -> str:
-    """Mean seconds to the first measured accuracy at or over a line, and in how many runs."""
-    reached = [
-        min(epoch["seconds"] for epoch in run["epochs"] if epoch["accuracy"] >= line)
-        for run in runs
-        if any(epoch["accuracy"] >= line for epoch in run["epochs"])
-    ]
-    if not reached:
-        return "not reached"
-    part = "" if len(reached) == len(runs) else f" ({len(reached)} of {len(runs)} runs)"
-    return f"{statistics.mean(reached):.1f} s{part}"
 
 
 def claim_text(claim: Claim) -> str:
