@@ -183,7 +183,7 @@ def test_every_artifact_of_the_run_has_its_column(campaign: Path) -> None:
     table = tables.costs_table(tables.figures(), tables.photos_report())
     row = next(row for row in table.rows if row[0] == "`small`")
     assert row[2:7] == ("110.0", "15.0", "21.0", "8.0", "6.0")
-    assert row[7] == "-0.060 (n = 1), over -0.05"
+    assert row[7] == "-0.060, -0.11 to -0.01 (n = 1), over -0.05"
 
 
 def test_pictures_are_marked_where_they_fall_short(campaign: Path) -> None:

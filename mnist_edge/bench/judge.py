@@ -48,7 +48,7 @@ def common_doubts(
             f"{recipe.processes} of the {_ENOUGH_PROCESSES} processes that show how much processes "
             "differ; raise --processes"
         )
-    threads = max(recipe.threads, *recipe.sweep_threads, 1)
+    threads = max((recipe.threads, *recipe.sweep_threads))
     if machine.quota is not None and machine.quota < threads:
         doubts.append(
             f"a quota of {machine.quota:g} processors throttles {threads} "
