@@ -9,7 +9,7 @@ from benches import make_report
 
 from mnist_edge.bench import BenchReport, compare_reports
 from mnist_edge.bench_page import bench_markdown, bench_table
-from mnist_edge.bench_page.figures import bench_figures
+from mnist_edge.bench_page.figures import bench_figures, lasted_s
 from mnist_edge.bench_page.tables import comparison, ranked, relation, roofline
 from mnist_edge.render import terminal
 
@@ -64,6 +64,16 @@ def test_each_row_relates_to_the_fastest_with_an_interval(report: BenchReport) -
     told = [relation(row, report) for row in ranked(report)]
     assert told[0] == ("1.00×", "–")
     assert re.fullmatch(r"2\.\d\d× 2\.\d\d–\d\.\d\d", " ".join(told[1]))
+
+
+def test_the_time_of_runs_whose_samples_are_not_kept_counts(report: BenchReport) -> None:
+    run = report.rows[0].runs[0]
+    kept = replace(run, single=replace(run.single, runs=10 * len(run.single.samples_s)))
+    _, before_s = lasted_s(run, warmup_s=0.0)
+    warmup_s, after_s = lasted_s(kept, warmup_s=2.0)
+    assert before_s == pytest.approx(sum(run.single.samples_s))
+    assert after_s == pytest.approx(10 * before_s)
+    assert warmup_s == 2.0
 
 
 def test_rows_that_are_absent_for_one_reason_share_a_line(report: BenchReport) -> None:

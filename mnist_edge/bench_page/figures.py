@@ -28,7 +28,7 @@ def bench_figures(report: BenchReport) -> dict[str, bytes]:
             label=row.label,
             warmups_s=tuple(run.single.warmup_s for run in row.runs),
             samples_s=tuple(run.single.samples_s for run in row.runs),
-            lasted_s=tuple(_lasted_s(run, report.recipe.warmup_s) for run in row.runs),
+            lasted_s=tuple(lasted_s(run, report.recipe.warmup_s) for run in row.runs),
             told=_told(row, report),
             images_per_s={rate.batch_size: _limits(rate.images_per_s) for rate in row.throughput},
         )
@@ -60,8 +60,11 @@ def _told(row: Measurement, report: BenchReport) -> tuple[str, str, str]:
     return microseconds(row.p50_s), times, f"{row.first_answer_s * 1e3:,.0f}"
 
 
-def _lasted_s(run: Run, warmup_s: float) -> tuple[float, float]:
-    """How long warm-up and timed runs took, of which the report may keep only every k-th."""
+def lasted_s(run: Run, warmup_s: float) -> tuple[float, float]:
+    """Seconds that warm-up and timed runs took, of which the report may keep only every k-th.
+
+    Of the warm-up it is not known how many there were, but they took `warmup_s` at least.
+    """
     warmup, timed = run.single.warmup_s, run.single.samples_s
     return max(sum(warmup), warmup_s if warmup else 0.0), sum(timed) / len(timed) * run.single.runs
 
