@@ -3,11 +3,15 @@
     python benchmarks/photos.py FOLDER
 
 FOLDER holds the bundles that `accuracy.py --keep FOLDER --keep-all` leaves; the figures of a
-recipe are means over its seeds. The pictures lie in `photos/` of the data folder: photographed
-digits, a folder a class, and photographed symbols. Only every second picture of a folder is shown
+recipe are means over its seeds. The pictures lie in `photos/` of the data folder, in
+`digits/CLASS/*.png` and `symbols/NAME/*.png`: 200 of each digit and 50 of each symbol from the
+Basic Handwritten Math Symbols Dataset (https://github.com/wblachowski/bhmsds, MIT), which a couple
+of people wrote, and which its authors photographed, cut out and scaled to 28x28. So they tell how
+foreign paper and pens do, not how all hands do. Only every second picture of a folder is shown
 here, the first left out: the other half is for tuning. Each goes through the preprocessing of
 `mnist-edge predict`, and is rejected as there: where there is no ink, or where the largest
-probability is under the recipe's threshold.
+probability is under the recipe's threshold. Symbols that are written as digits are (`slash`, `z`)
+are left out.
 """
 
 from __future__ import annotations
@@ -41,6 +45,7 @@ from mnist_edge.storage import atomic_write
 from mnist_edge.verify import run_in_batches
 
 REPORT = Path(__file__).with_suffix(".json")
+SOURCE = "https://github.com/wblachowski/bhmsds"
 ARTIFACTS = (DEFAULT_ARTIFACT, "onnx-int8")
 SYMBOLS = ("w", "x", "plus")
 _BLANKS, _BLANK_SEED = 200, 7
@@ -222,9 +227,10 @@ def page(report: PhotosReport) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     return f"""# Real pictures
 
-{report.digits:,} photographed digits, {report.symbols} photographed symbols
-({", ".join(SYMBOLS)}) and {report.blanks} sheets of blank or noisy paper, through the
-preprocessing of `mnist-edge predict` ({versions}). Means over the seeds (n). Asked
+{report.digits:,} photographed digits and {report.symbols} photographed symbols
+({", ".join(SYMBOLS)}) of the [Basic Handwritten Math Symbols Dataset]({SOURCE}), of a couple of
+people, and {report.blanks} sheets of blank or noisy paper, through the preprocessing of
+`mnist-edge predict` ({versions}). Means over the seeds (n). Asked
 for: {PHOTOS_RIGHT:.0%} of the photos, and, at {FALSE_REJECTS:.0%} of MNIST's test digits rejected,
 {SYMBOLS_REJECTED:.0%} of the symbols and {BLANKS_REJECTED:.0%} of the sheets rejected;
 * marks what falls short.
