@@ -248,8 +248,9 @@ def claim(report: TargetsReport) -> str:
     """The outcome in one sentence."""
     ran = [row for row in report.targets if row.digits]
     names = tuple(dict.fromkeys(row.target for row in ran))
-    worst = max((row.max_abs_difference for row in (*report.flags, *ran)), default=0.0)
-    flips = sum(row.flips for row in (*report.flags, *ran))
+    rows: list[FlagRow | TargetRow] = [*report.flags, *ran]
+    worst = max((row.max_abs_difference for row in rows), default=0.0)
+    flips = sum(row.flips for row in rows)
     return (
         f"{len({row.command for row in report.flags})} builds here and {len(names)} other targets "
         f"({'; '.join(names)}) name {'some digits otherwise' if flips else 'the same digits'}: the "
