@@ -59,11 +59,9 @@ _RECIPES = st.sampled_from(sorted(WIDTH_COUNTS)).flatmap(
         TrainRecipe,
         name=st.text(),
         architecture=st.just(architecture),
-        widths=st.lists(
-            st.integers(1, 4096),
-            min_size=min(WIDTH_COUNTS[architecture]),
-            max_size=max(WIDTH_COUNTS[architecture]),
-        ).map(tuple),
+        widths=st.sampled_from(WIDTH_COUNTS[architecture]).flatmap(
+            lambda count: st.tuples(*[st.integers(1, 4096)] * count)
+        ),
         epochs=st.integers(1, 10_000),
         batch_size=st.integers(1, 60_000),
         learning_rate=st.floats(1e-9, 100),
