@@ -108,7 +108,12 @@ With ONNX Runtime alone:
 
 It knows digits, each alone, as MNIST has them: tight, centred by mass, 20 pixels in 28. Give it a
 picture as it comes from a camera and it will be wrong; `mnist-edge predict` brings it into that
-form first. Letters, several digits or scribbles get a confident answer all the same."""
+form first."""
+    if recipe.reject_below:
+        yield f"""Take an answer of a probability under {recipe.reject_below:.0%} for no digit, as
+`predict` does. Letters and signs that look like a digit are read as one all the same."""
+    else:
+        yield "Letters, several digits or scribbles get a confident answer all the same."
 
 
 def _artifacts(manifest: Manifest) -> Iterator[str]:

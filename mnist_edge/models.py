@@ -230,17 +230,34 @@ def _compact(recipe: TrainRecipe) -> list[nn.Module]:
     first, second = recipe.widths
     return [
         nn.PixelUnshuffle(2),
-        nn.Conv2d(4, first, 3, bias=False),
-        nn.MaxPool2d(2),
-        _shift_only_norm(first),
-        nn.ReLU(),
-        nn.Conv2d(first, second, 3, padding=1, bias=False),
-        nn.MaxPool2d(2),
-        _shift_only_norm(second),
-        nn.ReLU(),
+        *_block(4, first, padding=0, pool=True),
+        *_block(first, second, padding=1, pool=True),
         nn.Flatten(),
         nn.Linear(second * 3 * 3, _CLASSES),
     ]
+
+
+def _deep(recipe: TrainRecipe) -> list[nn.Module]:
+    """Our own for accuracy: as `_compact`, with several convolutions before each pooling.
+
+    Half as wide and twice as deep costs the same multiply-adds and gives fewer errors; width
+    beyond 16 and 32 channels gives hardly any.
+    """
+    half = len(recipe.widths) // 2
+    layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+    channels = 4
+    for stage in (recipe.widths[:half], recipe.widths[half:]):
+        for number, width in enumerate(stage, 1):
+            padding = int(len(layers) > 1)
+            layers += _block(channels, width, padding=padding, pool=number == len(stage))
+            channels = width
+    return [*layers, nn.Flatten(), nn.Linear(channels * 3 * 3, _CLASSES)]
+
+
+def _block(channels: int, width: int, *, padding: int, pool: bool) -> list[nn.Module]:
+    convolution = nn.Conv2d(channels, width, 3, padding=padding, bias=False)
+    pooling = [nn.MaxPool2d(2)] if pool else []
+    return [convolution, *pooling, _shift_only_norm(width), nn.ReLU()]
 
 
 def _shift_only_norm(channels: int) -> nn.BatchNorm2d:
@@ -257,4 +274,5 @@ ARCHITECTURES: dict[Architecture, Callable[[TrainRecipe], list[nn.Module]]] = {
     "batchnorm": _batchnorm,
     "wide": _wide,
     "compact": _compact,
+    "deep": _deep,
 }

@@ -115,3 +115,11 @@ def test_the_card_is_a_file_of_the_bundle_and_follows_its_artifacts(bundle: Bund
 def test_a_readme_of_somebody_else_is_left_alone(bundle: Bundle) -> None:
     (bundle.path / FILE).write_text("mine")
     assert with_model_card(bundle) == (bundle, {})
+
+
+def test_a_net_that_learned_to_be_unsure_says_from_where_on(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    assert "confident answer all the same" in model_card(manifest)
+    unsure = of(manifest, recipe=replace(manifest.recipe, reject_below=0.8))
+    assert "under 80%" in unsure
+    assert "confident answer all the same" not in unsure
