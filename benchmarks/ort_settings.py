@@ -132,7 +132,9 @@ def page(report: BenchReport) -> str:
         f"# Settings of ONNX Runtime\n\n{claim}.\n\n{context(report)}\n{markdown(table)}\n"
         f"`time` is relative to `{BARE}`; images/s in batches of {BATCH}. `{OURS}` is what "
         "`predict` and `bench` run: one thread, no spinning, all optimizations, one picture bound "
-        "once, and every picture and logit checked.\n\n"
+        "once, and every picture and logit checked. More threads are slower on one picture unless "
+        "they spin, and then each takes a whole core while it waits; for batches `--threads` gives "
+        "them.\n\n"
         f"{listed(doubts(report))}"
     )
 
