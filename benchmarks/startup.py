@@ -26,6 +26,7 @@ from PIL import Image, ImageDraw
 from mnist_edge import codec
 from mnist_edge.bench import plan
 from mnist_edge.bundle import open_bundle
+from mnist_edge.errors import MnistEdgeError
 from mnist_edge.machine import Machine, describe_machine, library_versions, load_average
 from mnist_edge.stats import Interval, estimate_quantile, samples_needed
 from mnist_edge.storage import atomic_write
@@ -84,8 +85,11 @@ def main() -> None:
     options = _options()
     if options.rounds < samples_needed(0.5):
         sys.exit(f"a median needs {samples_needed(0.5)} rounds; raise --rounds")
-    bundle = open_bundle(options.bundle)
-    model = bundle.path / bundle.artifact("torchscript-float32").file
+    try:
+        bundle = open_bundle(options.bundle)
+        model = bundle.path / bundle.artifact("torchscript-float32").file
+    except MnistEdgeError as error:
+        sys.exit(str(error))
     with tempfile.TemporaryDirectory() as scratch:
         picture = options.picture or _draw_seven(Path(scratch, "seven.png"))
         product = [sys.executable, "-m", "mnist_edge"]
