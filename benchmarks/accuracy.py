@@ -27,9 +27,11 @@ import numpy as np
 from runs import RUNS, TrainingRun, latest, parse, read_runs
 
 from mnist_edge.catalogue import RECIPES, train_recipe
+from mnist_edge.data import DataSet
 from mnist_edge.figures import recipe_digest
 from mnist_edge.machine import describe_machine, library_versions, usable_threads
 from mnist_edge.recipes import TrainRecipe
+from mnist_edge.signature import Logits
 from mnist_edge.storage import atomic_write
 
 
@@ -133,7 +135,7 @@ def train(recipe: TrainRecipe, options: argparse.Namespace) -> TrainingRun:
             device=fitted.device,
         )
     logits = evaluate(fitted.model, data.test_images, "cpu")
-    wrong = np.flatnonzero(logits.argmax(axis=1) != data.test_labels)
+    wrong = wrong_digits(logits, data)
     return TrainingRun(
         recipe=recipe.name,
         digest=recipe_digest(recipe),
@@ -152,8 +154,13 @@ def train(recipe: TrainRecipe, options: argparse.Namespace) -> TrainingRun:
         processor=describe_machine().processor,
         torch=library_versions()["torch"],
         jobs=options.jobs,
-        wrong=tuple(wrong.tolist()),
+        wrong=wrong,
     )
+
+
+def wrong_digits(logits: Logits, data: DataSet) -> tuple[int, ...]:
+    """Which test digits logits (N, 10) name wrongly, ascending."""
+    return tuple(np.flatnonzero(logits.argmax(axis=1) != data.test_labels).tolist())
 
 
 def fill(folder: Path) -> None:
@@ -169,11 +176,8 @@ def fill(folder: Path) -> None:
         bundle = open_bundle(path)
         recipe = bundle.manifest.recipe
         model = load_weights(recipe, bundle.read(bundle.artifact(CHECKPOINT)))
-        logits = evaluate(model, data.test_images, "cpu")
-        wrong = np.flatnonzero(logits.argmax(axis=1) != data.test_labels)
-        found[recipe_digest(recipe), recipe.seed, bundle.manifest.training.device] = tuple(
-            wrong.tolist()
-        )
+        key = (recipe_digest(recipe), recipe.seed, bundle.manifest.training.device)
+        found[key] = wrong_digits(evaluate(model, data.test_images, "cpu"), data)
     runs = [_filled(run, found.get(run.key), len(data.test_labels)) for run in read_runs()]
     atomic_write(RUNS, "".join(run.line for run in runs).encode())
 
