@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (its customary name)
@@ -51,22 +52,40 @@ def _move(images: Tensor, augmentation: Augmentation, generator: torch.Generator
             torch.stack([width * sin, height * (shear * sin + cos), shift[1]], dim=1),
         ],
         dim=1,
-    ).to(images.device)
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    )
+    # One product for all digits, a fraction of what F.affine_grid takes.
+    places = matrix.to(images.device) @ _places().to(images.device)
     if augmentation.elastic_px:
-        grid = grid + _bend(len(images), augmentation.elastic_px, generator).to(images.device)
+        places += _bend(len(images), augmentation.elastic_px, generator).to(images.device)
+    grid = places.view(-1, 2, SIDE, SIDE).permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, mode="bilinear", align_corners=False)
 
 
+@cache
+def _places() -> Tensor:
+    """The centre of every pixel in half widths from the middle, (3, 784): x, y, and 1."""
+    centres = (torch.arange(SIDE) * 2 + 1) / SIDE - 1
+    return torch.stack([centres.repeat(SIDE), centres.repeat_interleave(SIDE), torch.ones(SIDE**2)])
+
+
 def _bend(count: int, elastic_px: float, generator: torch.Generator) -> Tensor:
-    """A smooth random displacement of every place, (count, 28, 28, 2) in half widths.
+    """A smooth random displacement of every place, (count, 2, 784) in half widths.
 
     As the elastic distortion of Simard, Steinkraus and Platt (2003), but drawn at a few nodes and
     interpolated between them: a Gaussian filter over 784 draws a digit costs far more.
     """
     nodes = torch.rand(count, 2, _NODES, _NODES, generator=generator) * 2 - 1
-    field = F.interpolate(nodes, size=(SIDE, SIDE), mode="bicubic", align_corners=True)
-    return field.permute(0, 2, 3, 1) * (2 * elastic_px / SIDE)
+    bicubic = _bicubic()
+    field = bicubic.T @ (nodes @ bicubic)
+    return field.flatten(2) * (2 * elastic_px / SIDE)
+
+
+@cache
+def _bicubic() -> Tensor:
+    """What each node weighs at each pixel of a row, (nodes, 28)."""
+    nodes = torch.eye(_NODES).view(1, _NODES, _NODES, 1)
+    rows = F.interpolate(nodes, size=(SIDE, 1), mode="bicubic", align_corners=True)
+    return rows.view(_NODES, SIDE)
 
 
 def _change_strokes(images: Tensor, amount: float, generator: torch.Generator) -> Tensor:
@@ -76,6 +95,13 @@ def _change_strokes(images: Tensor, amount: float, generator: torch.Generator) -
     """
     draws = (torch.rand(len(images), 1, 1, 1, generator=generator) * 2 - 1) * amount
     draws = draws.to(images.device)
-    wider = F.max_pool2d(images, 3, stride=1, padding=1)
-    thinner = -F.max_pool2d(-images, 3, stride=1, padding=1)
+    wider, thinner = _largest_around(images), -_largest_around(-images)
     return images + draws.clamp(min=0) * (wider - images) + draws.clamp(max=0) * (images - thinner)
+
+
+def _largest_around(images: Tensor) -> Tensor:
+    """The largest of the 3×3 pixels around each: what F.max_pool2d gives in 25 times the time."""
+    padded = F.pad(images, (1, 1, 1, 1), value=-math.inf)
+    rows = torch.maximum(torch.maximum(padded[..., :-2], padded[..., 1:-1]), padded[..., 2:])
+    above, within, below = rows[..., :-2, :], rows[..., 1:-1, :], rows[..., 2:, :]
+    return torch.maximum(torch.maximum(above, within), below)
