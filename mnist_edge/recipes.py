@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
 
@@ -139,6 +140,10 @@ class TrainRecipe:
         augmentation: distortion of the training digits.
         strokes: drawn digits that join the training set (`strokes.stroke_digits`).
         symbols: drawn signs that are no digit, and that the net learns to be unsure of.
+        teacher: SHA-256 of the weights of the net whose answers are learnt besides the labels;
+            empty for none.
+        teacher_weight: share of the loss that those answers make up.
+        teacher_temperature: both nets' logits are divided by it, for those answers alone.
         temperature: the logits are divided by it, inside the graph, so that the softmax is a
             calibrated probability.
         reject_below: a digit with a smaller probability counts as no digit; 0 rejects nothing.
@@ -163,6 +168,9 @@ class TrainRecipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     strokes: int = 0
     symbols: int = 0
+    teacher: str = ""
+    teacher_weight: float = 0.7
+    teacher_temperature: float = 2.0
     temperature: float = 1.0
     reject_below: float = 0.0
     seed: int = 0
@@ -178,6 +186,8 @@ class TrainRecipe:
         _check_range("average", self.average, 0.0, 0.999999)
         _check_range("strokes", self.strokes, 0, 1_000_000)
         _check_range("symbols", self.symbols, 0, 1_000_000)
+        _check_range("teacher-weight", self.teacher_weight, 0.0, 1.0)
+        _check_range("teacher-temperature", self.teacher_temperature, 0.01, 100.0)
         _check_range("temperature", self.temperature, 0.01, 100.0)
         _check_range("reject-below", self.reject_below, 0.0, 1.0)
         _check_range("seed", self.seed, 0, 2**32 - 1)
@@ -192,12 +202,22 @@ class TrainRecipe:
         ):
             if value not in get_args(kind):
                 raise unknown_name(name, value, get_args(kind))
+        if self.teacher and not re.fullmatch("[0-9a-f]{64}", self.teacher):
+            raise UsageError(
+                f"{self.teacher!r:.80} is no SHA-256 of a teacher's weights",
+                fix="name the bundle of the teacher: --teacher FOLDER",
+            )
         if len(self.widths) not in WIDTH_COUNTS[self.architecture]:
             counts = " or ".join(map(str, WIDTH_COUNTS[self.architecture]))
             raise UsageError(
                 f"{self.architecture} has no use for {len(self.widths)} widths",
                 fix=f"give --widths {counts} times",
             )
+
+    @property
+    def taught(self) -> bool:
+        """Whether a teacher has a say."""
+        return bool(self.teacher) and self.teacher_weight > 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes import Device, DeviceChoice, TrainRecipe
 from mnist_edge.signature import IMAGE_SHAPE, RawImages
 from mnist_edge.strokes import NO_DIGIT, training_set
+from mnist_edge.teacher import find_teacher
 from mnist_edge.training_state import Run, restore, result, save, start
 
 _EVALUATION_BATCH = 1000
@@ -71,6 +73,7 @@ def fit(
     device: Device = "cpu",
     threads: int = 1,
     group: Group = ALONE,
+    teacher: Path | None = None,
     evaluate_epochs: bool = True,
     state: bytes | None = None,
     progress: Progress = silent,
@@ -85,6 +88,7 @@ def fit(
         device: where to train.
         threads: of torch on the CPU. Another number can give other last bits.
         group: the processes that train together.
+        teacher: the bundle of the net to learn from, where it is not the shipped one.
         evaluate_epochs: measure the test set after every epoch; off, only after the last, and
             the history has no other line.
         state: where an interrupted training stood, as `on_state` was given it.
@@ -93,7 +97,8 @@ def fit(
         on_state: called after each epoch with all that it takes to go on from there.
 
     Raises:
-        TrainingError: the loss is no longer a number, or `state` is of another training.
+        TrainingError: the loss is no longer a number, `state` is of another training, or the
+            recipe's teacher is not to be found.
     """
     started = time.perf_counter()
     keep_memory()
@@ -102,10 +107,13 @@ def fit(
     images = torch.from_numpy(train_images).unsqueeze(1).to(device)
     labels = torch.from_numpy(train_labels).to(device)
     run = start(recipe, device, group)
+    taught_by = find_teacher(recipe, teacher)
+    if taught_by is not None:
+        taught_by = taught_by.to(device).to(memory_format=torch.channels_last)
     if state is not None:
         restore(run, state, recipe, data)
     while run.epoch < recipe.epochs:
-        loss, right = _train_epoch(run, recipe, images, labels, group, progress)
+        loss, right = _train_epoch(run, recipe, taught_by, images, labels, group, progress)
         duration_s = time.perf_counter() - started
         run.duration_s += duration_s
         if evaluate_epochs or run.epoch == recipe.epochs:
@@ -191,6 +199,7 @@ def keep_memory() -> None:
 def _train_epoch(
     run: Run,
     recipe: TrainRecipe,
+    teacher: nn.Module | None,
     images: Tensor,
     labels: Tensor,
     group: Group,
@@ -225,7 +234,7 @@ def _train_epoch(
         inputs, targets = _scale(images[share]), labels[share]
         if distort:
             inputs = augment(inputs, recipe.augmentation, generator)
-        totals += _step(run, recipe, inputs, targets)
+        totals += _step(run, recipe, teacher, inputs, targets)
         seen += len(share)
         if (number + 1) % _STEPS_PER_REPORT == 0 or number + 1 == len(batches):
             loss, accuracy = (totals[0] / seen).item(), (totals[1] / totals[2]).item()
@@ -238,10 +247,16 @@ def _train_epoch(
     return (loss_sum / count).item(), (right_sum / digits).item()
 
 
-def _step(run: Run, recipe: TrainRecipe, inputs: Tensor, targets: Tensor) -> Tensor:
+def _step(
+    run: Run, recipe: TrainRecipe, teacher: nn.Module | None, inputs: Tensor, targets: Tensor
+) -> Tensor:
     """One update of the weights; the summed loss, the right answers, and the digits."""
     logits = run.replica(inputs)
     loss = _loss(logits, targets, recipe)
+    if teacher is not None:
+        with torch.no_grad():
+            answers = teacher(inputs)
+        loss = torch.lerp(loss, _distance(logits, answers, recipe), recipe.teacher_weight)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     run.optimizer.step()
@@ -259,6 +274,14 @@ def _loss(logits: Tensor, targets: Tensor, recipe: TrainRecipe) -> Tensor:
     wanted = torch.eye(NO_DIGIT + 1, NO_DIGIT, device=logits.device)
     wanted[NO_DIGIT] = 1 / NO_DIGIT
     return F.cross_entropy(logits, wanted[targets], label_smoothing=recipe.label_smoothing)
+
+
+def _distance(logits: Tensor, answers: Tensor, recipe: TrainRecipe) -> Tensor:
+    """Cross-entropy against a teacher's softened answers (Hinton, Vinyals and Dean 2015)."""
+    temperature = recipe.teacher_temperature
+    wanted = F.softmax(answers / temperature, dim=1)
+    # Its gradients shrink with the square of the temperature.
+    return F.cross_entropy(logits / temperature, wanted) * temperature**2
 
 
 def _check_loss(loss: float, recipe: TrainRecipe, step: int) -> None:

@@ -14,6 +14,7 @@ from mnist_edge.backends import missing_package
 from mnist_edge.bundle import (
     CHECKPOINT,
     SHIPPED_BUNDLES,
+    SHIPPED_TEACHERS,
     Artifact,
     Bundle,
     open_bundle,
@@ -93,14 +94,14 @@ def check_start(folder: Path) -> None:
 
 
 def refuse_shipped(folder: Path) -> None:
-    """Keep the bundle that came with the package as it came.
+    """Keep a bundle that came with the package as it came.
 
     Raises:
-        UsageError: it is the one in `folder`.
+        UsageError: such a one is in `folder`.
     """
-    if folder.resolve() in SHIPPED_BUNDLES:
+    if folder.resolve() in SHIPPED_BUNDLES + SHIPPED_TEACHERS:
         raise UsageError(
-            f"{folder} is the bundle that comes with mnist-edge, and stays as it is",
+            f"{folder} is a bundle that comes with mnist-edge, and stays as it is",
             fix="make one of your own with mnist-edge train, or give another --bundle",
         )
 
@@ -124,6 +125,7 @@ def train_bundle(
     *,
     device: DeviceChoice = "auto",
     threads: int | None = None,
+    teacher: Path | None = None,
     resume: bool = False,
     progress: Progress = silent,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
@@ -131,7 +133,8 @@ def train_bundle(
     """Train a model and write its bundle. Artifacts of earlier weights leave the folder.
 
     Where the training stands is saved after each epoch; `resume` goes on from there. Started by
-    torchrun, all processes train and the first one writes.
+    torchrun, all processes train and the first one writes. `teacher` is the bundle of the net that
+    the recipe learns from, where it is not the shipped one.
 
     Raises:
         TrainingError, DeviceUnavailable, MissingDependency, StorageError, BundleError: see there;
@@ -153,6 +156,7 @@ def train_bundle(
             device=chosen,
             threads=threads or usable_threads(),
             group=group,
+            teacher=teacher,
             state=state,
             progress=progress,
             on_epoch=on_epoch,

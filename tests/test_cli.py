@@ -455,7 +455,8 @@ def options_of(verb: str) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("verb", "recipe", "left_out"),
     [
-        ("train", TrainRecipe, {"name", "claim", "augmentation"}),
+        # A teacher is named by its bundle.
+        ("train", TrainRecipe, {"name", "claim", "augmentation", "teacher"}),
         ("train", Augmentation, set()),
         ("bench", BenchRecipe, {"keep_samples", "sweep_s", "sweep_runs"}),
     ],

@@ -113,7 +113,7 @@ def test_no_verb_writes_into_it(
     before = {path: path.read_bytes() for path in guarded.iterdir()}
     assert cli.main([*words, "--quiet"]) == 2
     said = capsys.readouterr().err
-    assert "is the bundle that comes with mnist-edge" in said
+    assert "is a bundle that comes with mnist-edge" in said
     assert "mnist-edge train" in said
     assert said.count("\n") == 1
     assert {path: path.read_bytes() for path in guarded.iterdir()} == before

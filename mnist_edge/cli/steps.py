@@ -58,6 +58,7 @@ def train_model(
     *,
     device: DeviceChoice,
     threads: int | None,
+    teacher: Path | None = None,
     resume: bool = False,
 ) -> Bundle:
     """Train, with a line for each epoch."""
@@ -71,6 +72,7 @@ def train_model(
             folder,
             device=device,
             threads=threads,
+            teacher=teacher,
             resume=resume,
             progress=progress,
             on_epoch=lambda epoch: talk.say(render.epoch_line(epoch, recipe.epochs)),

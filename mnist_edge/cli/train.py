@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -78,6 +79,15 @@ _Strokes: TypeAlias = Annotated[
 _Symbols: TypeAlias = Annotated[
     int | None, _field("--symbols", "Drawn signs that are no digit, to be unsure of.")
 ]
+_Teacher: TypeAlias = Annotated[
+    Path | None, _field("--teacher", "The bundle of a net whose answers are learnt besides.")
+]
+_TeacherWeight: TypeAlias = Annotated[
+    float | None, _field("--teacher-weight", "Share of the loss that a teacher's answers make up.")
+]
+_TeacherTemperature: TypeAlias = Annotated[
+    float | None, _field("--teacher-temperature", "Softens both nets' answers to each other.")
+]
 _Temperature: TypeAlias = Annotated[
     float | None, _field("--temperature", "Divides the logits, for calibrated probabilities.")
 ]
@@ -124,6 +134,9 @@ def command(
     average: _Average = None,
     strokes: _Strokes = None,
     symbols: _Symbols = None,
+    teacher_bundle: _Teacher = None,
+    teacher_weight: _TeacherWeight = None,
+    teacher_temperature: _TeacherTemperature = None,
     temperature: _Temperature = None,
     reject_below: _RejectBelow = None,
     seed: _Seed = None,
@@ -159,6 +172,10 @@ def command(
     talk = Talk(quiet=quiet or not leads)
     folder = bundle or LOCAL_BUNDLE
     check_start(folder)
+    if teacher_bundle is not None:
+        from mnist_edge.teacher import weights_digest
+
+        asked = replace(asked, teacher=weights_digest(teacher_bundle))
     if device not in ("auto", "cpu"):  # these two are always there
         device = training_device(device)
     trained = train_model(
@@ -168,6 +185,7 @@ def command(
         folder,
         device=device,
         threads=threads,
+        teacher=teacher_bundle,
         resume=resume,
     )
     if not leads:

@@ -1,0 +1,153 @@
+"""Learning from another net: what it is worth, and what is said where it is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from test_train import TINY, weights
+
+from mnist_edge import cli, teacher
+from mnist_edge.bundle import CHECKPOINT, Bundle, open_bundle
+from mnist_edge.data import DataSet
+from mnist_edge.errors import TrainingError, UsageError
+from mnist_edge.figures import recipe_digest
+from mnist_edge.recipes import TrainRecipe
+from mnist_edge.teacher import find_teacher, weights_digest
+from mnist_edge.train import _distance, fit
+from mnist_edge.workflow import train_bundle
+
+
+@pytest.fixture(scope="module")
+def master(digits: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle whose net teaches."""
+    recipe = dataclasses.replace(TINY, name="master", seed=1)
+    folder = tmp_path_factory.mktemp("teachers") / "master"
+    return train_bundle(recipe, digits, folder, device="cpu", threads=1)
+
+
+@pytest.fixture
+def pupil(master: Bundle) -> TrainRecipe:
+    return dataclasses.replace(TINY, teacher=master.manifest.artifact(CHECKPOINT).sha256)
+
+
+def test_a_recipe_without_a_teacher_finds_none(tmp_path: Path) -> None:
+    assert find_teacher(TINY, tmp_path) is None
+
+
+def test_a_teacher_without_weight_is_not_looked_for(pupil: TrainRecipe) -> None:
+    assert find_teacher(dataclasses.replace(pupil, teacher_weight=0.0)) is None
+
+
+def test_the_teacher_gives_its_bundles_answers_and_learns_nothing(
+    pupil: TrainRecipe, master: Bundle
+) -> None:
+    found = find_teacher(pupil, master.path)
+    assert found is not None
+    assert not any(parameter.requires_grad for parameter in found.parameters())
+    reference = master.reference()
+    images = torch.from_numpy(reference.images).unsqueeze(1) / 255
+    assert torch.allclose(found(images).double(), torch.from_numpy(reference.logits), atol=1e-4)
+
+
+def test_the_shipped_teacher_is_found_by_itself(
+    pupil: TrainRecipe, master: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In a wheel it lies in the first of two places, in a checkout in the second.
+    monkeypatch.setattr(teacher, "SHIPPED_TEACHERS", (tmp_path / "none", master.path))
+    assert find_teacher(pupil) is not None
+
+
+def test_a_teacher_that_is_missing_is_named_with_what_to_do(
+    pupil: TrainRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "SHIPPED_TEACHERS", (tmp_path,))
+    with pytest.raises(TrainingError, match=f"tiny learns from is not in .*{pupil.teacher[:12]}"):
+        find_teacher(pupil)
+
+
+def test_another_net_is_not_taken_for_the_teacher(pupil: TrainRecipe, master: Bundle) -> None:
+    other = dataclasses.replace(pupil, teacher="0" * 64)
+    with pytest.raises(TrainingError) as caught:
+        find_teacher(other, master.path)
+    assert "--teacher-weight 0" in (caught.value.fix or "")
+
+
+def test_what_is_no_digest_is_refused() -> None:
+    with pytest.raises(UsageError, match="no SHA-256"):
+        dataclasses.replace(TINY, teacher="exports/large")
+
+
+def test_a_teacher_makes_another_recipe_of_it(pupil: TrainRecipe) -> None:
+    assert recipe_digest(pupil) != recipe_digest(TINY)
+
+
+def test_a_pupil_comes_nearer_to_its_teacher(
+    pupil: TrainRecipe, master: Bundle, digits: DataSet
+) -> None:
+    found = find_teacher(pupil, master.path)
+    assert found is not None
+    images = torch.from_numpy(digits.test_images).unsqueeze(1) / 255
+
+    def distance(recipe: TrainRecipe) -> float:
+        fitted = fit(recipe, digits, teacher=master.path, evaluate_epochs=False)
+        with torch.no_grad():
+            answers = found(images)
+            least = _distance(answers, answers, pupil)
+            return float(_distance(fitted.model(images), answers, pupil) - least)
+
+    alone = dataclasses.replace(pupil, teacher_weight=0.0)
+    assert distance(dataclasses.replace(pupil, teacher_weight=1.0)) < 0.8 * distance(alone)
+
+
+def test_a_taught_training_resumes_with_the_same_bits(
+    pupil: TrainRecipe, master: Bundle, digits: DataSet
+) -> None:
+    states: list[bytes] = []
+    whole = fit(pupil, digits, teacher=master.path, on_state=states.append)
+    resumed = fit(pupil, digits, teacher=master.path, state=states[0])
+    assert weights(resumed.model) == weights(whole.model)
+
+
+def test_nothing_is_nearer_to_the_teachers_answers_than_they_are(pupil: TrainRecipe) -> None:
+    answers = torch.randn(8, 10, generator=torch.Generator().manual_seed(0))
+    logits = answers.clone().requires_grad_()
+    _distance(logits, answers, pupil).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-6
+
+
+def test_train_takes_a_bundle_as_teacher(
+    master: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainRecipe] = []
+
+    def note(recipe: TrainRecipe, *_: object, **__: object) -> Bundle:
+        asked.append(recipe)
+        return master
+
+    monkeypatch.setattr("mnist_edge.workflow.train_bundle", note)
+    monkeypatch.setattr("mnist_edge.workflow.obtain_data", lambda *_, **__: None)
+    words = ["train", "--teacher", str(master.path), "--bundle", str(tmp_path / "pupil")]
+    assert cli.main([*words, "--quiet"]) == 0
+    assert asked[0].teacher == weights_digest(master.path)
+
+
+def test_train_says_that_the_teacher_is_no_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--teacher", str(tmp_path), "--bundle", str(tmp_path / "pupil")]
+    assert cli.main(words) == 2
+    assert "no bundle at" in capsys.readouterr().err
+    assert not (tmp_path / "pupil").exists()
+
+
+def test_the_taught_bundle_says_who_taught_it(
+    pupil: TrainRecipe, master: Bundle, digits: DataSet, tmp_path: Path
+) -> None:
+    bundle = train_bundle(pupil, digits, tmp_path / "pupil", teacher=master.path, device="cpu")
+    assert open_bundle(bundle.path).manifest.recipe.teacher == weights_digest(master.path)
