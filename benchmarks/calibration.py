@@ -2,10 +2,15 @@
 
     python benchmarks/calibration.py quick --seeds 3
 
+    python benchmarks/calibration.py large --every 2 --seeds 1 --keep FOLDER
+    python benchmarks/calibration.py small --every 2 --teacher FOLDER
+
 The recipe is trained on the 55,000 digits of `data.development_twin` and judged on its other
-5,000; the test set is not touched. The temperature is the one with the least cross-entropy (Guo et
-al. 2017). The threshold is one that rejects at most 1 % of digits: the lower end of the 99 %
-interval of that quantile of the probabilities, since another net and other digits vary.
+5,000, or on halves; the test set is not touched. A recipe with a teacher needs one that has not
+seen the judging digits either: the first command of the second pair makes it. The temperature is
+the one with the least cross-entropy (Guo et al. 2017). The threshold is one that rejects at most
+1 % of digits: the lower end of the 99 % interval of that quantile of the probabilities, since
+another net and other digits vary.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_edge.assembly import write_bundle
 from mnist_edge.catalogue import train_recipe
 from mnist_edge.data import DataSet, development_twin, load_mnist
 from mnist_edge.machine import usable_threads
@@ -24,6 +30,7 @@ from mnist_edge.metrics import accuracy, cross_entropy, softmax
 from mnist_edge.recipes import TrainRecipe
 from mnist_edge.signature import Labels
 from mnist_edge.stats import estimate_quantile
+from mnist_edge.teacher import weights_digest
 from mnist_edge.train import evaluate, fit
 
 FALSE_REJECTS = 0.01
@@ -34,18 +41,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("recipe")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--every", type=int, default=12, help="so many digits, one judges")
+    parser.add_argument("--teacher", type=Path, help="a bundle that was trained on such a twin")
+    parser.add_argument("--keep", type=Path, help="where to write the bundle of seed 0")
     parser.add_argument("--data-dir", type=Path, help="of MNIST")
     options = parser.parse_args()
-    twin = development_twin(load_mnist(options.data_dir))
+    twin = development_twin(load_mnist(options.data_dir), every=options.every)
     plain = replace(train_recipe(options.recipe), temperature=1.0, reject_below=0.0)
-    found = [calibrate(replace(plain, seed=seed), twin) for seed in range(options.seeds)]
+    if plain.taught:
+        if options.teacher is None:
+            parser.error(f"{plain.name} learns from a net: make one of the twin, see --help")
+        plain = replace(plain, teacher=weights_digest(options.teacher))
+    found = [
+        calibrate(
+            replace(plain, seed=seed), twin, options.teacher, options.keep if seed == 0 else None
+        )
+        for seed in range(options.seeds)
+    ]
     temperature, threshold = np.mean(found, axis=0)
     print(f"mean of {len(found)}: temperature={temperature:.2f}, reject_below={threshold:.2f}")
 
 
-def calibrate(recipe: TrainRecipe, twin: DataSet) -> tuple[float, float]:
+def calibrate(
+    recipe: TrainRecipe, twin: DataSet, teacher: Path | None, keep: Path | None
+) -> tuple[float, float]:
     """The temperature and the threshold of one training."""
-    fitted = fit(recipe, twin, threads=usable_threads(), evaluate_epochs=False)
+    fitted = fit(recipe, twin, threads=usable_threads(), teacher=teacher, evaluate_epochs=False)
+    if keep is not None:
+        write_bundle(keep, recipe, twin, fitted.model, history=fitted.history)
     logits = evaluate(fitted.model, twin.test_images, "cpu").astype(np.float64)
     temperature = best_temperature(logits, twin.test_labels)
     quantile = estimate_quantile(softmax(logits / temperature).max(axis=1), FALSE_REJECTS)

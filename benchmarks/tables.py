@@ -22,7 +22,7 @@ from tiers import TIERS, Tier
 from training import training_table
 
 from mnist_edge import codec
-from mnist_edge.catalogue import RECIPES
+from mnist_edge.catalogue import RECIPES, TEACHER
 from mnist_edge.figures import FIGURES, Accuracy, Figures, Latency, recipe_digest
 from mnist_edge.recipes import Claim
 from mnist_edge.render import NOTHING, Table, accuracy_text, markdown
@@ -124,11 +124,17 @@ def recipes_table(found: dict[str, Figures]) -> Table:
     return Table(
         headers=("recipe", "parameters", "test accuracy (mean ± sd, n)", "worst",
                  "floor, target", "reached", "published by others", "training"),
-        rows=tuple(_row(name, found.get(name), TIERS.get(name)) for name in our_recipes()),
+        rows=tuple(
+            _row(name, found.get(name), TIERS.get(name),
+                 found.get(TEACHER) if RECIPES[name].taught else None)
+            for name in our_recipes()
+        ),
     )  # fmt: skip
 
 
-def _row(name: str, found: Figures | None, tier: Tier | None) -> tuple[str, ...]:
+def _row(
+    name: str, found: Figures | None, tier: Tier | None, teacher: Figures | None
+) -> tuple[str, ...]:
     asked = f"{tier.floor:.2%}, {tier.target:.2%}" if tier else NOTHING
     published = str(tier.published) if tier and tier.published else NOTHING
     if found is None:
@@ -141,7 +147,7 @@ def _row(name: str, found: Figures | None, tier: Tier | None) -> tuple[str, ...]
         asked,
         standing(found, tier) if tier else NOTHING,
         published,
-        training_text(found, tier),
+        training_text(found, tier, teacher),
     )
 
 
@@ -167,12 +173,13 @@ def standing(found: Figures, tier: Tier) -> str:
     return words if spare >= 0 else f"{words}; {-spare:,} parameters too many"
 
 
-def training_text(found: Figures, tier: Tier | None) -> str:
-    """Mean seconds, of how many idle runs, and whether a limit was passed."""
+def training_text(found: Figures, tier: Tier | None, teacher: Figures | None = None) -> str:
+    """Mean seconds, of how many idle runs, whether a limit was passed, and the teacher's own."""
     runs = f"n = {found.train_n}" if found.train_n else "beside other programs"
     over = f", over {tier.train_s:.0f}" if tier and found.train_s > tier.train_s else ""
     digits = 1 if found.train_s < 10 else 0
-    return f"{found.train_s:.{digits}f} s{over} ({runs})"
+    first = f", after {teacher.train_s:.0f} s of `{teacher.recipe}`" if teacher else ""
+    return f"{found.train_s:.{digits}f} s{over} ({runs}){first}"
 
 
 def costs_table(found: dict[str, Figures], photos: PhotosReport) -> Table:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mnist_edge.bundle import CHECKPOINT, Artifact, Bundle, Manifest, free_name, record
-from mnist_edge.recipes import DEFAULT_ARTIFACT, DataName
+from mnist_edge.recipes import DEFAULT_ARTIFACT, DataName, TrainRecipe
 from mnist_edge.signature import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
 
 FILE = "README.md"
@@ -81,7 +81,7 @@ def _text(manifest: Manifest) -> Iterator[str]:
         yield "Trained elsewhere and imported into mnist-edge,"
     yield f"""architecture `{recipe.architecture}`. Accuracy {training.test_accuracy:.2%} and loss
 {training.test_loss:.4f} over {data.test_size:,} test digits: {_DATA[data.name]}, SHA-256
-`{data.sha256}`.
+`{data.sha256}`.{_teacher(recipe)}
 
 ## Use
 
@@ -114,6 +114,15 @@ form first."""
 `predict` does. Letters and signs that look like a digit are read as one all the same."""
     else:
         yield "Letters, several digits or scribbles get a confident answer all the same."
+
+
+def _teacher(recipe: TrainRecipe) -> str:
+    if not recipe.taught:
+        return ""
+    return f"""
+
+Besides the labels it learnt another net's answers, that of the weights with the SHA-256
+`{recipe.teacher}`."""
 
 
 def _artifacts(manifest: Manifest) -> Iterator[str]:

@@ -21,7 +21,7 @@ Mode: TypeAlias = Literal["plain", "compile", "cuda-graph"]
 DataName: TypeAlias = Literal["mnist", "rendered"]
 DataChoice: TypeAlias = Literal["auto", "mnist", "rendered"]
 Architecture: TypeAlias = Literal[
-    "simple", "dropout", "lenet", "batchnorm", "wide", "compact", "deep"
+    "simple", "dropout", "lenet", "batchnorm", "wide", "compact", "deep", "tiny"
 ]
 Optimizer: TypeAlias = Literal["adam", "adamw"]
 Schedule: TypeAlias = Literal["constant", "step", "onecycle"]
@@ -50,6 +50,7 @@ WIDTH_COUNTS: dict[Architecture, tuple[int, ...]] = {
     "wide": (3,),
     "compact": (2,),
     "deep": (4, 6, 8),
+    "tiny": (4,),
 }
 """How many widths each architecture takes."""
 

@@ -67,6 +67,12 @@ def test_a_name_that_is_yaml_stays_a_name(bundle: Bundle) -> None:
     assert '\n  - name: "mnist-edge-x\\"\\n---\\nlicense: other # {"\n' in matter
 
 
+def test_a_taught_nets_card_names_its_teachers_weights(bundle: Bundle) -> None:
+    assert "another net" not in model_card(bundle.manifest)
+    recipe = replace(bundle.manifest.recipe, teacher="ab" * 32)
+    assert f"SHA-256\n`{'ab' * 32}`." in of(bundle.manifest, recipe=recipe)
+
+
 def test_every_artifact_stands_in_the_table(bundle: Bundle) -> None:
     failed = make_artifact("onnx-int8", b"1234", bundle.manifest.artifacts[0].sha256, passed=False)
     card = model_card(bundle.with_artifacts((failed,)).manifest)

@@ -11,6 +11,7 @@ from benches import PLAIN_MACHINE
 from factory import make_artifact, make_bundle
 
 from mnist_edge import codec, render
+from mnist_edge.catalogue import RECIPES
 from mnist_edge.history import Epoch
 from mnist_edge.render import Table
 from mnist_edge.verify import VerifyReport, VerifyRow
@@ -190,3 +191,12 @@ def test_a_training_is_told_with_its_time_and_imported_weights_without(tmp_path:
     assert render.training_line(manifest).endswith(", rendered, 1.5 s on cpu")
     imported = replace(manifest, training=replace(manifest.training, duration_s=0.0))
     assert render.training_line(imported).endswith(", rendered, trained elsewhere")
+
+
+def test_taught_recipes_are_told_apart_in_a_note() -> None:
+    alone = RECIPES["quick"]
+    taught = replace(alone, name="pupil", teacher="ab" * 32)
+    plain = render.recipes_table([(alone, None)])
+    told = render.recipes_table([(alone, None), (taught, None)])
+    assert plain.notes == ()
+    assert [note.partition(":")[0] for note in told.notes] == ["pupil"]

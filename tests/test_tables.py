@@ -117,6 +117,13 @@ def test_too_many_parameters_and_too_long_a_training_are_told(campaign: Path) ->
     assert tables.training_text(found, TIER) == "1000 s, over 900 (n = 1)"
 
 
+def test_the_teachers_time_stands_beside_the_pupils(campaign: Path) -> None:
+    found = found_of(campaign, make_run(seconds=100.0))
+    teacher = replace(found, recipe="large", train_s=700.4)
+    text = tables.training_text(found, TIER, teacher)
+    assert text == f"{tables.training_text(found, TIER)}, after 700 s of `large`"
+
+
 def test_a_recipe_without_runs_is_not_measured_yet_in_any_table(campaign: Path) -> None:
     write_runs(campaign, make_run(accuracy=0.997))
     text = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_edge import codec
+from mnist_edge.catalogue import TEACHER
 from mnist_edge.render.table import NOTHING, Table, markdown, terminal
 
 if TYPE_CHECKING:
@@ -101,7 +102,10 @@ def recipes_table(rows: Sequence[tuple[TrainRecipe, Figures | None]]) -> Table:
             (recipe.name, recipe.architecture, str(recipe.epochs), *_figure_cells(figures))
             for recipe, figures in rows
         ),
-        notes=_figure_notes([figures for _, figures in rows if figures]),
+        notes=(
+            *_figure_notes([figures for _, figures in rows if figures]),
+            *_teacher_notes([recipe.name for recipe, _ in rows if recipe.taught]),
+        ),
     )
 
 
@@ -123,6 +127,13 @@ def accuracy_text(accuracy: Accuracy) -> str:
     """A mean over seeds with its standard deviation in points, and how many seeds."""
     spread = f" ± {100 * accuracy.sd:.2f}" if accuracy.n > 1 else ""
     return f"{accuracy.mean:.2%}{spread} (n = {accuracy.n})"
+
+
+def _teacher_notes(taught: Sequence[str]) -> tuple[str, ...]:
+    if not taught:
+        return ()
+    names = ", ".join(taught)
+    return (f"{names}: trained with the answers of {TEACHER}, which is trained before them.",)
 
 
 def _figure_notes(measured: Sequence[Figures]) -> tuple[str, ...]:
