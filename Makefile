@@ -5,6 +5,7 @@
 #   make lint    ruff, mypy and the import contracts
 #   make edge    the tests that pass with the base dependencies alone
 #   make default BUNDLE=exports/model    make of that bundle the one that is shipped
+#   make teacher BUNDLE=exports/model    make of it the one that recipes learn from
 #   make clean   remove the environments and caches; bundles stay
 #
 # Another interpreter: make PYTHON=python3.13 demo
@@ -15,7 +16,7 @@ EDGE := .venv-edge
 
 BUNDLE ?= exports/model
 
-.PHONY: demo test lint edge default clean
+.PHONY: demo test lint edge default teacher clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/train.stamp
@@ -34,10 +35,12 @@ lint: $(VENV)/dev.stamp
 edge: $(EDGE)/test.stamp
 	$(EDGE)/bin/python -m pytest -m edge
 
-default: $(VENV)/train.stamp
+default: SHIPPED := default
+teacher: SHIPPED := large
+default teacher: $(VENV)/train.stamp
 	$(VENV)/bin/python -c 'from pathlib import Path; from mnist_edge.bundle import open_bundle; \
 	  from mnist_edge.shipping import ship; \
-	  ship(open_bundle(Path("$(BUNDLE)")), Path("exports/default"))'
+	  ship(open_bundle(Path("$(BUNDLE)")), Path("exports/$(SHIPPED)"))'
 
 clean:
 	rm -rf $(VENV) $(EDGE) build dist

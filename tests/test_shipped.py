@@ -1,4 +1,4 @@
-"""The bundle in `exports/default`: as it is committed, and that nobody writes into it."""
+"""The bundles in `exports/`: as they are committed, and that nobody writes into them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from factory import make_bundle, names, read_all
 
 from mnist_edge import cli, codec, golden, workflow
 from mnist_edge.backends.ort import OrtBackend
-from mnist_edge.bundle import MANIFEST, SHIPPED_BUNDLES, Bundle
+from mnist_edge.bundle import CHECKPOINT, MANIFEST, SHIPPED_BUNDLES, SHIPPED_TEACHERS, Bundle
+from mnist_edge.catalogue import RECIPES, TEACHER
 from mnist_edge.data import read_mnist
 from mnist_edge.predict import Predictor
 from mnist_edge.signature import RawImages, to_images
@@ -18,27 +19,29 @@ from mnist_edge.storage import seal
 
 pytestmark = pytest.mark.edge
 
-FOLDER = SHIPPED_BUNDLES[1]
+# Both in the checkout; the bytes that each may have.
+LIMITS = {SHIPPED_BUNDLES[1]: 1_000_000, SHIPPED_TEACHERS[1]: 1_500_000}
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Bundle:
-    if not (FOLDER / MANIFEST).is_file():
-        pytest.skip("no exports/default: make it with make default BUNDLE=exports/model")
-    return read_all(FOLDER)
+@pytest.fixture(scope="module", params=LIMITS, ids=lambda folder: folder.name)
+def shipped(request: pytest.FixtureRequest) -> Bundle:
+    folder: Path = request.param
+    if not (folder / MANIFEST).is_file():
+        pytest.skip(f"no {folder}: make it with make default BUNDLE=exports/model")
+    return read_all(folder)
 
 
 def test_it_holds_what_its_manifest_names_and_nothing_else(shipped: Bundle) -> None:
-    assert names(FOLDER) == {MANIFEST, *(known.file for known in shipped.manifest.records)}
+    assert names(shipped.path) == {MANIFEST, *(known.file for known in shipped.manifest.records)}
 
 
 def test_its_manifest_is_of_today(shipped: Bundle) -> None:
     # A field that was added since would stand there with its default only when written again.
-    assert (FOLDER / MANIFEST).read_text() == seal(codec.dumps(shipped.manifest))
+    assert (shipped.path / MANIFEST).read_text() == seal(codec.dumps(shipped.manifest))
 
 
 def test_it_is_small(shipped: Bundle) -> None:
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 1_000_000
+    assert sum(path.stat().st_size for path in shipped.path.iterdir()) < LIMITS[shipped.path]
 
 
 def test_a_device_without_torch_finds_its_artifacts_equivalent(shipped: Bundle) -> None:
@@ -50,7 +53,7 @@ def test_a_device_without_torch_finds_its_artifacts_equivalent(shipped: Bundle) 
 @pytest.mark.parametrize("artifact", ["onnx-float32", "onnx-int8"])
 def test_it_reads_nearly_all_of_its_own_digits(shipped: Bundle, artifact: str) -> None:
     reference = shipped.reference()
-    with Predictor.load(FOLDER, artifact=artifact) as predictor:
+    with Predictor.load(shipped.path, artifact=artifact) as predictor:
         answers = predictor.predict_images(to_images(reference.images))
     # The nearest digit, also of what the recipe rejects.
     nearest = [answer.top(1)[0][0] for answer in answers]
@@ -82,6 +85,19 @@ def test_it_carries_no_digits_but_its_reference(shipped: Bundle) -> None:
     for name in ("onnx-float32", "onnx-int8"):
         assert {image.tobytes() for image in golden_images(shipped, name)} <= own
     assert {extra.file for extra in shipped.manifest.extras} == {"history.json", "README.md"}
+
+
+def test_it_is_a_recipe_of_today(shipped: Bundle) -> None:
+    """Its weights are what the README's figures are of."""
+    recipe = shipped.manifest.recipe
+    assert recipe == RECIPES[recipe.name]
+
+
+def test_the_shipped_teacher_is_the_one_that_the_recipes_name() -> None:
+    teacher = read_all(SHIPPED_TEACHERS[1]).manifest
+    assert teacher.recipe.name == TEACHER
+    taught = {recipe.teacher for recipe in RECIPES.values() if recipe.taught}
+    assert taught == {teacher.artifact(CHECKPOINT).sha256}
 
 
 @pytest.fixture

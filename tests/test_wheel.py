@@ -240,14 +240,18 @@ def test_the_network_is_off_in_these_tests(device: Device) -> None:
 
 
 @pytest.mark.skipif(not (SHIPPED / MANIFEST).is_file(), reason="no exports/default to carry")
-def test_a_wheel_made_of_the_source_archive_carries_the_shipped_bundle(tmp_path: Path) -> None:
+def test_a_wheel_made_of_the_source_archive_carries_the_shipped_bundles(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     carried = {
-        name.removeprefix("mnist_edge/exports/default/"): archive.read(name)
+        name.removeprefix("mnist_edge/exports/"): archive.read(name)
         for archive in [zipfile.ZipFile(wheel)]
         for name in archive.namelist()
-        if name.startswith("mnist_edge/exports/default/")
+        if name.startswith("mnist_edge/exports/")
     }
-    assert carried == {path.name: path.read_bytes() for path in SHIPPED.iterdir()}
+    assert carried == {
+        f"{folder.name}/{path.name}": path.read_bytes()
+        for folder in (SHIPPED, SHIPPED.with_name("large"))
+        for path in folder.iterdir()
+    }
