@@ -20,6 +20,7 @@ from photos import Pictures, blank_sheets, measure, page, read_pictures
 from mnist_edge.data import data_set
 from mnist_edge.picture import Picture
 from mnist_edge.signature import Images, Logits
+from mnist_edge.stats import Interval
 
 pytestmark = pytest.mark.edge
 
@@ -45,6 +46,22 @@ class Brightness:
 def picture(level: int, *, blank: bool = False) -> Picture:
     pixels = np.full((28, 28), level, np.uint8)
     return Picture(pixels=pixels, steps=(), blank=blank, boxes=())
+
+
+ROW = photos.Row(
+    recipe="a",
+    digest="0" * 16,
+    seed=0,
+    artifact="onnx-float32",
+    accuracy=0.99,
+    change=Interval(0.0, 0.0, 0.0),
+    false_rejects=0.0,
+    photos=0.9,
+    classes=(0.9,) * 10,
+    photos_rejected=0.0,
+    symbols={"w": 0.5},
+    blanks=1.0,
+)
 
 
 def test_only_every_second_picture_is_shown_the_first_left_out(
@@ -116,3 +133,17 @@ def test_each_figure_is_of_what_it_says(tmp_path: Path, monkeypatch: pytest.Monk
         digits=10, symbols=2, blanks=3, versions={"pillow": "1"}, rows=(plain, int8)
     )
     assert "| `tiny` (1) | int8 | 10.00% | -90.000 | 10.0%* |" in page(report)
+
+
+def test_rows_of_other_recipes_stay_where_pictures_and_libraries_are_the_same() -> None:
+    same = {"digits": 10, "symbols": 2, "blanks": 3, "versions": {"pillow": "1"}}
+
+    def report(*rows: tuple[str, int], **changes: object) -> photos.PhotosReport:
+        told = tuple(replace(ROW, recipe=name, seed=seed) for name, seed in rows)
+        return photos.PhotosReport(rows=told, **(same | changes))  # type: ignore[arg-type]
+
+    before = report(("a", 0), ("a", 1), ("c", 0))
+    now = report(("b", 0), ("a", 0))
+    assert photos.with_rows_of(before, now) == report(("a", 0), ("b", 0), ("c", 0))
+    newer = replace(now, versions={"pillow": "2"})
+    assert photos.with_rows_of(before, newer) == newer
