@@ -71,6 +71,26 @@ _NANO = TrainRecipe(
     temperature=0.9,
 )
 
+# At most 8,000 parameters.
+_MICRO = TrainRecipe(
+    name="micro",
+    architecture="tiny",
+    widths=(8, 12, 16, 22),
+    epochs=40,
+    batch_size=256,
+    learning_rate=0.01,
+    optimizer="adamw",
+    schedule="onecycle",
+    weight_decay=0.05,
+    average=0.99,
+    augmentation=_ELASTIC,
+    strokes=8_000,
+    symbols=3_000,
+    teacher=_TEACHERS_WEIGHTS,
+    temperature=1.06,
+    reject_below=0.74,
+)
+
 # What is shipped.
 _SMALL = TrainRecipe(
     name="small",
@@ -176,6 +196,7 @@ RECIPES: dict[str, TrainRecipe] = {
         _SPRINT,
         _QUICK,
         _NANO,
+        _MICRO,
         _SMALL,
         _LARGE,
         _SIMPLE,

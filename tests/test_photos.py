@@ -54,7 +54,7 @@ ROW = photos.Row(
     seed=0,
     artifact="onnx-float32",
     accuracy=0.99,
-    change=Interval(0.0, 0.0, 0.0),
+    change=Interval(value=0.0, low=0.0, high=0.0),
     false_rejects=0.0,
     photos=0.9,
     classes=(0.9,) * 10,
