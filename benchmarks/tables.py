@@ -61,10 +61,13 @@ def figures() -> dict[str, Figures]:
 
 
 def _summary(name: str, runs: Sequence[TrainingRun], latency: Latency | None) -> Figures:
-    """One recipe's. A repeated seed counts once, but each run of an idle machine tells the time."""
+    """One recipe's. A repeated seed counts once, but each run of an idle machine tells the time.
+
+    Of several machines the one that ran last tells it.
+    """
     accuracies = [run.accuracy for run in latest(runs)]
     alone = [run for run in runs if run.timed_alone]
-    timed = alone or runs
+    timed = [run for run in alone or runs if run.processor == (alone or runs)[-1].processor]
     return Figures(
         recipe=name,
         digest=runs[0].digest,
@@ -77,7 +80,7 @@ def _summary(name: str, runs: Sequence[TrainingRun], latency: Latency | None) ->
             n=len(accuracies),
         ),
         train_s=statistics.mean(run.seconds for run in timed),
-        train_n=len(alone),
+        train_n=len(timed) if alone else 0,
         threads=timed[0].threads,
         processor=timed[0].processor,
         latency=latency,

@@ -88,6 +88,17 @@ def test_accuracy_counts_each_seed_once_and_time_each_idle_run(campaign: Path) -
     assert (found.train_s, found.train_n) == (105.0, 2)
 
 
+def test_the_time_is_that_of_the_machine_that_ran_last(campaign: Path) -> None:
+    found = found_of(
+        campaign,
+        make_run(seconds=100.0, processor="old"),
+        make_run(seconds=50.0, processor="new"),
+        make_run(seed=1, seconds=60.0, processor="new"),
+        make_run(seed=2, seconds=999.0, processor="other", jobs=2),
+    )
+    assert (found.train_s, found.train_n, found.processor) == (55.0, 2, "new")
+
+
 def test_where_no_run_was_alone_the_time_says_so(campaign: Path) -> None:
     found = found_of(
         campaign, make_run(seconds=300.0, jobs=2), make_run(seed=1, seconds=500.0, jobs=2)
