@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.assembly import write_bundle
-from mnist_edge.catalogue import train_recipe
+from mnist_edge.bundle import open_bundle
+from mnist_edge.catalogue import TEACHER, train_recipe
 from mnist_edge.data import DataSet, development_twin, load_mnist
 from mnist_edge.machine import usable_threads
 from mnist_edge.metrics import accuracy, cross_entropy, softmax
@@ -32,6 +33,7 @@ from mnist_edge.signature import Labels
 from mnist_edge.stats import estimate_quantile
 from mnist_edge.teacher import weights_digest
 from mnist_edge.train import evaluate, fit
+from mnist_edge.workflow import refuse_shipped
 
 FALSE_REJECTS = 0.01
 TEMPERATURES = np.geomspace(0.25, 4, 401)
@@ -41,17 +43,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("recipe")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--every", type=int, default=12, help="so many digits, one judges")
+    parser.add_argument(
+        "--every",
+        type=int,
+        default=12,
+        choices=range(2, 61),
+        metavar="N",
+        help="one digit of so many judges",
+    )
     parser.add_argument("--teacher", type=Path, help="a bundle that was trained on such a twin")
     parser.add_argument("--keep", type=Path, help="where to write the bundle of seed 0")
     parser.add_argument("--data-dir", type=Path, help="of MNIST")
     options = parser.parse_args()
     twin = development_twin(load_mnist(options.data_dir), every=options.every)
     plain = replace(train_recipe(options.recipe), temperature=1.0, reject_below=0.0)
-    if plain.taught:
-        if options.teacher is None:
-            parser.error(f"{plain.name} learns from a net: make one of the twin, see --help")
+    if options.keep is not None:
+        refuse_shipped(options.keep)
+    if options.teacher is not None:
+        if open_bundle(options.teacher).manifest.data.sha256 != twin.sha256:
+            parser.error(f"the net in {options.teacher} has seen the digits that judge")
         plain = replace(plain, teacher=weights_digest(options.teacher))
+    elif plain.taught:
+        parser.error(
+            f"{plain.name} learns from a net; make one of the twin with calibration.py {TEACHER} "
+            f"--every {options.every} --seeds 1 --keep FOLDER, and give it as --teacher FOLDER"
+        )
     found = [
         calibrate(
             replace(plain, seed=seed), twin, options.teacher, options.keep if seed == 0 else None

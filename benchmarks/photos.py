@@ -21,7 +21,7 @@ import argparse
 import os
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from PIL import Image, ImageFilter
 from mnist_edge import codec
 from mnist_edge.backends import Backend, open_backend
 from mnist_edge.bundle import Bundle
+from mnist_edge.catalogue import RECIPES
 from mnist_edge.data import DATA_VARIABLE, DataSet, load_mnist
 from mnist_edge.figures import recipe_digest
 from mnist_edge.machine import library_versions
@@ -113,6 +114,7 @@ def main() -> None:
     folder = options.photos or Path(os.environ.get(DATA_VARIABLE, ""), "photos")
     if not folder.is_dir():
         sys.exit(f"no photos in {folder}; give --photos, or set {DATA_VARIABLE}")
+    before = codec.loads(PhotosReport, REPORT.read_text()) if REPORT.exists() else None
     pictures = read_pictures(folder)
     data = load_mnist(None)
     rows: list[Row] = []
@@ -126,11 +128,17 @@ def main() -> None:
         versions={name: library_versions()[name] for name in ("onnxruntime", "pillow")},
         rows=tuple(rows),
     )
-    if REPORT.exists():
-        report = with_rows_of(codec.loads(PhotosReport, REPORT.read_text()), report)
+    if before is not None:
+        report = with_rows_of(of_today(before, RECIPES.values()), report)
     atomic_write(REPORT, codec.dumps(report).encode())
     atomic_write(REPORT.with_suffix(".md"), page(report).encode())
     print(page(report))
+
+
+def of_today(report: PhotosReport, recipes: Iterable[TrainRecipe]) -> PhotosReport:
+    """The rows that belong to these recipes as they stand."""
+    digests = {recipe_digest(recipe) for recipe in recipes}
+    return replace(report, rows=tuple(row for row in report.rows if row.digest in digests))
 
 
 def with_rows_of(before: PhotosReport, now: PhotosReport) -> PhotosReport:

@@ -10,12 +10,11 @@ import argparse
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from cross.report import flags_table, read_report, targets_table
 from paired import Difference, PairedReport
-from photos import PhotosReport, pictures_table
+from photos import PhotosReport, of_today, pictures_table
 from runs import TrainingRun, latest, read_runs
 from runtimes_page import read_comparison, summary_table
 from tiers import TIERS, Tier
@@ -181,7 +180,7 @@ def training_text(found: Figures, tier: Tier | None, teacher: Figures | None = N
     runs = f"n = {found.train_n}" if found.train_n else "beside other programs"
     over = f", over {tier.train_s:.0f}" if tier and found.train_s > tier.train_s else ""
     digits = 1 if found.train_s < 10 else 0
-    first = f", after {teacher.train_s:.0f} s of `{teacher.recipe}`" if teacher else ""
+    first = f"; before it `{teacher.recipe}`: {training_text(teacher, None)}" if teacher else ""
     return f"{found.train_s:.{digits}f} s{over} ({runs}){first}"
 
 
@@ -237,9 +236,7 @@ def photos_report() -> PhotosReport:
     path = HERE / "photos.json"
     if not path.exists():
         return PhotosReport(digits=0, symbols=0, blanks=0, versions={}, rows=())
-    report = codec.loads(PhotosReport, path.read_text())
-    digests = {recipe_digest(recipe) for recipe in RECIPES.values()}
-    return replace(report, rows=tuple(row for row in report.rows if row.digest in digests))
+    return of_today(codec.loads(PhotosReport, path.read_text()), RECIPES.values())
 
 
 def paired_report() -> PairedReport | None:

@@ -38,7 +38,7 @@ class Tier:
     Attributes:
         parameters: at most.
         floor, target: of the mean accuracy on the test set, 0 to 1.
-        train_s: at most, on 2 cores.
+        train_s: at most, on 2 cores; a teacher's own training is told beside it.
         int8_loss: of accuracy on the test set by static int8, at most, in points.
         published: the strongest figure of others that was found at this size; None for none.
     """

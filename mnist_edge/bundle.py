@@ -29,7 +29,7 @@ from mnist_edge.storage import atomic_write_all, seal, unpack_arrays, unseal
 MANIFEST = "manifest.json"
 LOCAL_BUNDLE = Path("exports/model")
 _PACKAGE = Path(__file__).resolve().parent
-# In a wheel the shipped bundle lies inside the package, in a checkout beside it.
+# In a wheel the shipped bundles lie inside the package, in a checkout beside it.
 SHIPPED_BUNDLES = (_PACKAGE / "exports/default", _PACKAGE.parent / "exports/default")
 SHIPPED_TEACHERS = (_PACKAGE / "exports/large", _PACKAGE.parent / "exports/large")
 CHECKPOINT = "checkpoint-float32"
@@ -381,7 +381,7 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
 def _remedy(folder: Path, verb: Literal["train", "export"]) -> str:
     """What makes the files of a bundle whole again."""
     if folder.resolve() in SHIPPED_BUNDLES + SHIPPED_TEACHERS:
-        return "install mnist-edge again, or give another --bundle"
+        return "install mnist-edge again, or give another bundle"
     return f"mnist-edge {verb} --bundle {folder}"
 
 

@@ -15,8 +15,8 @@ TEACHER = "large"
 """The recipe of the net whose answers others learn; its seed 0 lies in `exports/large`."""
 _TEACHERS_WEIGHTS = "b77a0ad0b66ecc0da686d885da038bea04c66defddb215632b4e37bb7d07ee66"
 
-# Rates, epochs and distortion of our own recipes were chosen on 55,000 training digits and judged
-# on the other 5,000 (data.development_twin), then frozen here.
+# Rates, epochs and distortion of these two were chosen on 55,000 training digits and judged on the
+# other 5,000 (data.development_twin), then frozen here.
 _SPRINT = TrainRecipe(
     name="sprint",
     architecture="compact",
@@ -44,7 +44,7 @@ _QUICK = TrainRecipe(
     ),
 )
 
-# The others of ours are chosen on halves, of 30,000 training digits each.
+# The others of ours were chosen on 30,000 training digits and judged on the other 30,000.
 _ELASTIC = Augmentation(
     shift_px=1.0,
     rotation_deg=8.0,
@@ -112,7 +112,7 @@ _SMALL = TrainRecipe(
     reject_below=0.80,
 )
 
-# The most accurate, and the teacher of the others.
+# The most accurate, and a teacher of others; shipped for that.
 _LARGE = TrainRecipe(
     name="large",
     architecture="deep",

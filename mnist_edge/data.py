@@ -119,7 +119,7 @@ def data_set(
 def development_twin(data: DataSet, *, every: int = 12) -> DataSet:
     """The training set alone, in two: for choosing hyper-parameters without the test set.
 
-    Of MNIST, 55,000 digits to train on and 5,000 to judge by.
+    Of MNIST, 55,000 digits to train on and 5,000 to judge by, if not asked otherwise.
 
     Args:
         data: to be taken apart.

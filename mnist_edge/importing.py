@@ -34,8 +34,8 @@ def import_weights(path: Path, recipe: TrainRecipe) -> tuple[TrainRecipe, nn.Seq
     normalisation) and order, and checked by shape; their widths are read off the file.
 
     Returns:
-        The recipe with the widths of the file and no calibration, which was of our own training,
-        and the model in evaluation mode.
+        The recipe with the widths of the file and without calibration and teacher, which were of
+        our own training, and the model in evaluation mode.
 
     Raises:
         BadInput: no such file, no weights, code in a pickle, or another architecture.
@@ -43,7 +43,7 @@ def import_weights(path: Path, recipe: TrainRecipe) -> tuple[TrainRecipe, nn.Seq
     given = _by_kind(_learned(_read(path), path))
     widths = tuple(len(layer["weight"]) for kind in (4, 2) for layer in given.get(kind, []))
     try:
-        recipe = replace(recipe, widths=widths[:-1], temperature=1.0, reject_below=0.0)
+        recipe = replace(recipe, widths=widths[:-1], teacher="", temperature=1.0, reject_below=0.0)
         model = build_model(recipe)
         _fill(_by_kind(model.state_dict()), given)
     except (ValueError, UsageError) as error:

@@ -257,8 +257,8 @@ def _deep(recipe: TrainRecipe) -> list[nn.Module]:
 def _tiny(recipe: TrainRecipe) -> list[nn.Module]:
     """Our own for the fewest parameters: every pixel is looked at, since that costs none.
 
-    Convolutions without padding take the place of a third pooling, down to 3×3 for the linear
-    layer, which holds a third of all parameters.
+    Convolutions without padding take the place of a third pooling, down to 3×3: at 5×5 the linear
+    layer alone would have about as many parameters as all else.
     """
     first, second, third, fourth = recipe.widths
     return [

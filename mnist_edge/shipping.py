@@ -1,7 +1,8 @@
-"""The bundle that comes with the package: a trained one without a pixel of its training data.
+"""The bundles that come with the package: trained ones without a pixel of their training data.
 
-Its digits, in the reference and inside the artifacts, are drawn ones; what was measured on the
-data set stays. It is made once a release: `make default BUNDLE=exports/model`.
+Their digits, in the reference and inside the artifacts, are drawn ones; what was measured on the
+data set stays. They are made once a release: `make default BUNDLE=exports/model` the one that is
+used where there is no other, `make teacher BUNDLE=exports/model` the one that recipes learn from.
 """
 
 from __future__ import annotations

@@ -25,22 +25,20 @@ def find_teacher(recipe: TrainRecipe, folder: Path | None = None) -> nn.Sequenti
         folder: the teacher's bundle; by default the one that is shipped.
 
     Raises:
-        TrainingError: the bundle is of other weights, or there is none.
-        BundleError, DigestMismatch: the bundle is damaged.
+        TrainingError: the bundle is of other weights, or the shipped one is missing.
+        BundleError, DigestMismatch, BadInput: the bundle is damaged.
     """
     if not recipe.taught:
         return None
-    folders = SHIPPED_TEACHERS if folder is None else (folder,)
-    for path in folders:
-        if folder is None and not (path / MANIFEST).is_file():
-            continue
+    there = (path for path in SHIPPED_TEACHERS if (path / MANIFEST).is_file())
+    path = folder or next(there, SHIPPED_TEACHERS[0])
+    if folder or (path / MANIFEST).is_file():
         bundle = open_bundle(path)
         checkpoint = bundle.artifact(CHECKPOINT)
         if checkpoint.sha256 == recipe.teacher:
             return deployable(load_weights(bundle.manifest.recipe, bundle.read(checkpoint)))
-    where = folder or folders[-1]
     raise TrainingError(
-        f"the net that {recipe.name} learns from is not in {where}: "
+        f"the net that {recipe.name} learns from is not in {path}: "
         f"its weights have the SHA-256 {recipe.teacher[:12]}…",
-        fix="give its bundle with --teacher FOLDER, or learn without it: --teacher-weight 0",
+        fix="name its bundle with mnist-edge train --teacher FOLDER",
     )

@@ -99,6 +99,7 @@ def fit(
     Raises:
         TrainingError: the loss is no longer a number, `state` is of another training, or the
             recipe's teacher is not to be found.
+        BundleError, DigestMismatch, BadInput: the teacher's bundle is damaged.
     """
     started = time.perf_counter()
     keep_memory()
@@ -250,9 +251,12 @@ def _train_epoch(
 def _step(
     run: Run, recipe: TrainRecipe, teacher: nn.Module | None, inputs: Tensor, targets: Tensor
 ) -> Tensor:
-    """One update of the weights; the summed loss, the right answers, and the digits."""
+    """One update of the weights; the summed loss, the right answers, and the digits.
+
+    The loss is that of the labels, whoever else teaches, so that it can stand beside others.
+    """
     logits = run.replica(inputs)
-    loss = _loss(logits, targets, recipe)
+    labelled = loss = _loss(logits, targets, recipe)
     if teacher is not None:
         with torch.no_grad():
             answers = teacher(inputs)
@@ -264,7 +268,7 @@ def _step(
         run.averaged.update_parameters(run.model)
     with torch.no_grad():
         right, digits = (logits.argmax(1) == targets).sum(), (targets != NO_DIGIT).sum()
-        return torch.stack([loss * len(targets), right, digits])
+        return torch.stack([labelled * len(targets), right, digits])
 
 
 def _loss(logits: Tensor, targets: Tensor, recipe: TrainRecipe) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -106,7 +106,12 @@ def restore(run: Run, state: bytes, recipe: TrainRecipe, data: DataSet) -> None:
         TrainingError: the bytes are damaged, or of another recipe or data set.
     """
     saved = _unpacked(state)
-    if saved_recipe(state) != recipe:
+    known = saved_recipe(state)
+    if known != recipe and replace(known, teacher=recipe.teacher) == recipe:
+        raise TrainingError(
+            "the saved training has another teacher", fix="name its bundle again with --teacher"
+        )
+    if known != recipe:
         raise TrainingError("the saved training is of another recipe", fix=_FROM_THE_START)
     if saved["data"] != data.sha256:
         raise TrainingError("the saved training is of another data set", fix=_FROM_THE_START)

@@ -86,11 +86,34 @@ def check_start(folder: Path) -> None:
 
     Raises:
         MissingDependency: torch is not installed.
-        UsageError: the bundle in `folder` is the shipped one.
+        UsageError: the bundle in `folder` is a shipped one.
     """
     if find_spec("torch") is None:
         raise missing_package(ModuleNotFoundError(name="torch"), "train")
     refuse_shipped(folder)
+
+
+def check_teacher(recipe: TrainRecipe, teacher: Path | None, folder: Path) -> None:
+    """Refuse a teacher that cannot teach, before time is spent on data.
+
+    Args:
+        recipe: of the net that learns.
+        teacher: the bundle that was named for it; None for the shipped one.
+        folder: where the net that learns will lie.
+
+    Raises:
+        UsageError: the training would write over its teacher.
+        TrainingError, BundleError, DigestMismatch, BadInput: as for `teacher.find_teacher`.
+        MissingDependency: nothing can be trained here.
+    """
+    if teacher is not None and teacher.resolve() == folder.resolve():
+        raise UsageError(
+            f"{folder} is to be learnt from, and would be written over",
+            fix="give the new net another --bundle",
+        )
+    with _needed_to("train"):
+        from mnist_edge.teacher import find_teacher
+    find_teacher(recipe, teacher)
 
 
 def refuse_shipped(folder: Path) -> None:
@@ -139,9 +162,10 @@ def train_bundle(
     Raises:
         TrainingError, DeviceUnavailable, MissingDependency, StorageError, BundleError: see there;
             a bundle that was in the folder before is then as it was.
-        UsageError: the folder holds the shipped bundle.
+        UsageError: the folder holds a shipped bundle, or the teacher's.
     """
     refuse_shipped(folder)
+    check_teacher(recipe, teacher, folder)
     with _needed_to("train"):
         from mnist_edge.assembly import write_bundle
         from mnist_edge.distributed import process_group

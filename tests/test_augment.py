@@ -4,9 +4,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from mnist_edge.augment import augment
+from mnist_edge.augment import _bicubic, _largest_around, _places, augment
 from mnist_edge.recipes import Augmentation
 
 
@@ -92,3 +93,21 @@ def test_the_same_generator_gives_the_same_digits() -> None:
     distortion = Augmentation(shift_px=2, rotation_deg=10, thickness=0.5)
     assert torch.equal(changed(distortion, seed=1), changed(distortion, seed=1))
     assert not torch.equal(changed(distortion, seed=1), changed(distortion, seed=2))
+
+
+def test_the_largest_around_is_what_pooling_gives() -> None:
+    images = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0)) - 0.5
+    assert torch.equal(_largest_around(images), F.max_pool2d(images, 3, stride=1, padding=1))
+
+
+def test_the_places_are_those_of_affine_grid() -> None:
+    matrix = torch.rand(4, 2, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    wanted = F.affine_grid(matrix, [4, 1, 28, 28], align_corners=False)
+    given = (matrix @ _places()).view(4, 2, 28, 28).permute(0, 2, 3, 1)
+    torch.testing.assert_close(given, wanted, rtol=0, atol=1e-6)
+
+
+def test_the_field_between_nodes_is_bicubic() -> None:
+    nodes = torch.rand(4, 2, 5, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    wanted = F.interpolate(nodes, size=(28, 28), mode="bicubic", align_corners=True)
+    torch.testing.assert_close(_bicubic().T @ nodes @ _bicubic(), wanted, rtol=0, atol=1e-5)

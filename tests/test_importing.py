@@ -78,10 +78,10 @@ def test_the_widths_are_read_off_the_file(tmp_path: Path) -> None:
 
 
 def test_imported_weights_do_not_inherit_the_calibration_of_a_recipe(tmp_path: Path) -> None:
-    recipe = replace(RECIPES["lenet"], temperature=0.8, reject_below=0.7)
+    recipe = replace(RECIPES["lenet"], teacher="ab" * 32, temperature=0.8, reject_below=0.7)
     torch.save(build_model(recipe).state_dict(), tmp_path / "model.pth")
     imported, _ = import_weights(tmp_path / "model.pth", recipe)
-    assert (imported.temperature, imported.reject_below) == (1.0, 0.0)
+    assert (imported.teacher, imported.temperature, imported.reject_below) == ("", 1.0, 0.0)
 
 
 def test_layers_of_each_kind_keep_the_order_of_the_file(tmp_path: Path) -> None:

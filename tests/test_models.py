@@ -129,3 +129,9 @@ def test_a_normalisation_that_turns_the_maximum_round_stays_behind_its_pooling(g
     images = torch.rand(2, 1, 28, 28)
     torch.testing.assert_close(deployable(model)(images), model(images))
     assert any(isinstance(layer, nn.BatchNorm2d) for layer in deployable(model))
+
+
+def test_our_nets_have_no_more_parameters_than_they_may() -> None:
+    tiers = pytest.importorskip("tiers", reason="needs the benchmarks of a checkout")
+    for name, tier in tiers.TIERS.items():
+        assert count_parameters(build_model(RECIPES[name])) <= tier.parameters

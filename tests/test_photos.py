@@ -17,7 +17,9 @@ pytest.importorskip("photos", reason="needs the benchmarks of a checkout")
 import photos
 from photos import Pictures, blank_sheets, measure, page, read_pictures
 
+from mnist_edge.catalogue import RECIPES
 from mnist_edge.data import data_set
+from mnist_edge.figures import recipe_digest
 from mnist_edge.picture import Picture
 from mnist_edge.signature import Images, Logits
 from mnist_edge.stats import Interval
@@ -147,3 +149,9 @@ def test_rows_of_other_recipes_stay_where_pictures_and_libraries_are_the_same() 
     assert photos.with_rows_of(before, now) == report(("a", 0), ("b", 0), ("c", 0))
     newer = replace(now, versions={"pillow": "2"})
     assert photos.with_rows_of(before, newer) == newer
+
+
+def test_rows_of_a_recipe_that_has_changed_are_let_go() -> None:
+    today = replace(ROW, recipe="quick", digest=recipe_digest(RECIPES["quick"]))
+    report = photos.PhotosReport(digits=1, symbols=1, blanks=1, versions={}, rows=(ROW, today))
+    assert photos.of_today(report, RECIPES.values()).rows == (today,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from mnist_edge.bundle import CHECKPOINT, Bundle, open_bundle
 from mnist_edge.data import DataSet
 from mnist_edge.errors import TrainingError, UsageError
 from mnist_edge.figures import recipe_digest
+from mnist_edge.history import Epoch
 from mnist_edge.recipes import TrainRecipe
 from mnist_edge.teacher import find_teacher, weights_digest
 from mnist_edge.train import _distance, fit
@@ -74,7 +76,7 @@ def test_another_net_is_not_taken_for_the_teacher(pupil: TrainRecipe, master: Bu
     other = dataclasses.replace(pupil, teacher="0" * 64)
     with pytest.raises(TrainingError) as caught:
         find_teacher(other, master.path)
-    assert "--teacher-weight 0" in (caught.value.fix or "")
+    assert "--teacher FOLDER" in caught.value.fix
 
 
 def test_what_is_no_digest_is_refused() -> None:
@@ -124,17 +126,19 @@ def test_nothing_is_nearer_to_the_teachers_answers_than_they_are(pupil: TrainRec
 def test_train_takes_a_bundle_as_teacher(
     master: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[TrainRecipe] = []
+    asked: list[tuple[TrainRecipe, object]] = []
 
-    def note(recipe: TrainRecipe, *_: object, **__: object) -> Bundle:
-        asked.append(recipe)
+    def note(recipe: TrainRecipe, *_: object, **options: object) -> Bundle:
+        asked.append((recipe, options["teacher"]))
         return master
 
     monkeypatch.setattr("mnist_edge.workflow.train_bundle", note)
     monkeypatch.setattr("mnist_edge.workflow.obtain_data", lambda *_, **__: None)
     words = ["train", "--teacher", str(master.path), "--bundle", str(tmp_path / "pupil")]
     assert cli.main([*words, "--quiet"]) == 0
-    assert asked[0].teacher == weights_digest(master.path)
+    (recipe, folder), *_ = asked
+    assert recipe.teacher == weights_digest(master.path)
+    assert folder == master.path
 
 
 def test_train_says_that_the_teacher_is_no_bundle(
@@ -151,3 +155,60 @@ def test_the_taught_bundle_says_who_taught_it(
 ) -> None:
     bundle = train_bundle(pupil, digits, tmp_path / "pupil", teacher=master.path, device="cpu")
     assert open_bundle(bundle.path).manifest.recipe.teacher == weights_digest(master.path)
+
+
+def words(*more: object) -> list[str]:
+    return ["train", "--data", "rendered", *map(str, more)]
+
+
+def test_a_teacher_is_not_written_over(master: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in master.path.iterdir()}
+    assert cli.main(words("--teacher", master.path, "--bundle", master.path)) == 2
+    assert "give the new net another --bundle" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in master.path.iterdir()} == before
+
+
+def test_a_damaged_teacher_is_refused_before_there_is_any_data(
+    master: Bundle,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mnist_edge.workflow.obtain_data", None)
+    damaged = tmp_path / "damaged"
+    shutil.copytree(master.path, damaged)
+    file = damaged / master.manifest.artifact(CHECKPOINT).file
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    assert cli.main(words("--teacher", damaged, "--bundle", tmp_path / "pupil")) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "pupil").exists()
+
+
+@pytest.mark.parametrize("option", ["--teacher-weight", "--teacher-temperature"])
+def test_what_only_a_teacher_needs_is_refused_without_one(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words(option, "0.5", "--bundle", tmp_path / "pupil")) == 2
+    assert "quick has no teacher" in capsys.readouterr().err
+
+
+def test_a_state_of_another_teacher_names_what_to_give_again(
+    pupil: TrainRecipe, master: Bundle, digits: DataSet
+) -> None:
+    states: list[bytes] = []
+    fit(pupil, digits, teacher=master.path, on_state=states.append)
+    with pytest.raises(TrainingError, match="another teacher") as caught:
+        fit(dataclasses.replace(pupil, teacher=""), digits, state=states[0])
+    assert "--teacher" in caught.value.fix
+
+
+def test_the_loss_that_is_told_is_that_of_the_labels(
+    pupil: TrainRecipe, master: Bundle, digits: DataSet
+) -> None:
+    first: list[Epoch] = []
+    for recipe in (pupil, dataclasses.replace(pupil, teacher="")):
+        once = dataclasses.replace(recipe, epochs=1, learning_rate=1e-9, average=0.0)
+        first += fit(once, digits, teacher=master.path).history
+    taught, alone = first
+    # Weights that hardly move: the same loss, whatever the teacher adds to it.
+    assert taught.train_loss == pytest.approx(alone.train_loss, rel=1e-4)

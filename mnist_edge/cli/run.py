@@ -67,11 +67,12 @@ def command(
     from mnist_edge import render
     from mnist_edge.bench_page import bench_table
     from mnist_edge.bundle import LOCAL_BUNDLE
-    from mnist_edge.workflow import check_start
+    from mnist_edge.workflow import check_start, check_teacher
 
     talk = Talk(quiet=quiet)
     folder = bundle or LOCAL_BUNDLE
     check_start(folder)
+    check_teacher(train_recipe(recipe), None, folder)
     digits = get_data(talk, data, data_dir)
     trained = train_model(
         talk,

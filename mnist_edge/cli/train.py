@@ -24,6 +24,7 @@ from mnist_edge.cli.options import (
 )
 from mnist_edge.cli.steps import bundle_files, get_data, train_model
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+from mnist_edge.errors import UsageError
 from mnist_edge.recipes import (
     Architecture,
     Optimizer,
@@ -158,7 +159,7 @@ def command(
     """Train a model and write its bundle: weights, reference digits, history and curves."""
     from mnist_edge import render
     from mnist_edge.bundle import LOCAL_BUNDLE
-    from mnist_edge.workflow import check_start, training_device
+    from mnist_edge.workflow import check_start, check_teacher, training_device
 
     named = train_recipe(recipe)
     asked = replace(
@@ -176,6 +177,9 @@ def command(
         from mnist_edge.teacher import weights_digest
 
         asked = replace(asked, teacher=weights_digest(teacher_bundle))
+    elif not asked.teacher and (teacher_weight is not None or teacher_temperature is not None):
+        raise UsageError(f"{recipe} has no teacher", fix="name its bundle with --teacher FOLDER")
+    check_teacher(asked, teacher_bundle, folder)
     if device not in ("auto", "cpu"):  # these two are always there
         device = training_device(device)
     trained = train_model(

@@ -133,7 +133,7 @@ def _teacher_notes(taught: Sequence[str]) -> tuple[str, ...]:
     if not taught:
         return ()
     names = ", ".join(taught)
-    return (f"{names}: trained with the answers of {TEACHER}, which is trained before them.",)
+    return (f"{names}: trained with the answers of the shipped {TEACHER} (seed 0).",)
 
 
 def _figure_notes(measured: Sequence[Figures]) -> tuple[str, ...]:

@@ -225,6 +225,8 @@ def _origin(manifest: Manifest) -> Html:
 
 def _fields(part: TrainRecipe | Augmentation) -> Iterator[tuple[str, str]]:
     for field in fields(part):
+        if field.name.startswith("teacher") and not getattr(part, "taught", False):
+            continue
         value = getattr(part, field.name)
         if isinstance(value, Augmentation):
             yield from _fields(value)
