@@ -32,14 +32,11 @@ from mnist_edge.figures import recipe_digest
 from mnist_edge.machine import describe_machine, library_versions, usable_threads
 from mnist_edge.recipes import TrainRecipe
 from mnist_edge.signature import Logits
-from mnist_edge.storage import atomic_write
 
 
 def main() -> None:
     options = _options()
-    if options.fill:
-        fill(options.fill)
-    elif options.one is not None:
+    if options.one is not None:
         recipe = replace(train_recipe(options.recipes[0]), seed=options.one)
         print(train(recipe, options).line, end="")
     else:
@@ -163,33 +160,6 @@ def wrong_digits(logits: Logits, data: DataSet) -> tuple[int, ...]:
     return tuple(np.flatnonzero(logits.argmax(axis=1) != data.test_labels).tolist())
 
 
-def fill(folder: Path) -> None:
-    """Add the digits that kept bundles name wrongly to their lines, where these have none."""
-    from mnist_edge.bundle import CHECKPOINT, open_bundle
-    from mnist_edge.data import load_mnist
-    from mnist_edge.models import load_weights
-    from mnist_edge.train import evaluate
-
-    data = load_mnist(None)
-    found: dict[tuple[str, int, str], tuple[int, ...]] = {}
-    for path in sorted(folder.iterdir()):
-        bundle = open_bundle(path)
-        recipe = bundle.manifest.recipe
-        model = load_weights(recipe, bundle.read(bundle.artifact(CHECKPOINT)))
-        key = (recipe_digest(recipe), recipe.seed, bundle.manifest.training.device)
-        found[key] = wrong_digits(evaluate(model, data.test_images, "cpu"), data)
-    runs = [_filled(run, found.get(run.key), len(data.test_labels)) for run in read_runs()]
-    atomic_write(RUNS, "".join(run.line for run in runs).encode())
-
-
-def _filled(run: TrainingRun, wrong: tuple[int, ...] | None, digits: int) -> TrainingRun:
-    # Other weights of the same recipe and seed, from another machine, are no record of this run.
-    if run.wrong is not None or wrong is None or len(wrong) != round((1 - run.accuracy) * digits):
-        return run
-    print(f"{run.recipe} seed {run.seed}: {len(wrong)} digits")
-    return replace(run, wrong=wrong)
-
-
 def running_processes() -> int:
     """How many other processes want a core at this moment; 0 where it cannot be read."""
     loads = Path("/proc/loadavg")
@@ -205,7 +175,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="of each; by default its share of the cores")
     parser.add_argument("--keep", type=Path, help="a folder for the bundles of seed 0")
     parser.add_argument("--keep-all", action="store_true", help="also of the other seeds")
-    parser.add_argument("--fill", type=Path, help="read wrong digits from bundles of such a folder")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.threads = options.threads or max(1, usable_threads() // options.jobs)

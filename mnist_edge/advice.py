@@ -14,10 +14,11 @@ from mnist_edge.data import DataSet
 from mnist_edge.machine import describe_machine, library_versions
 from mnist_edge.model_card import with_model_card
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes import ADVICE_RECIPE, BenchRecipe, tolerance
+from mnist_edge.recipes import ADVICE_RECIPE, BenchRecipe
 from mnist_edge.signature import Labels, to_images
 from mnist_edge.stats import Interval, paired_change
 from mnist_edge.storage import lock
+from mnist_edge.tolerances import tolerance
 from mnist_edge.verdict import Pace, Verdict, Weighed, with_verdict
 from mnist_edge.verify import run_in_batches
 

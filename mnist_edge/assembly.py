@@ -35,9 +35,10 @@ from mnist_edge.metrics import accuracy, cross_entropy, softmax
 from mnist_edge.model_card import with_model_card
 from mnist_edge.models import count_parameters
 from mnist_edge.plots import training_curves
-from mnist_edge.recipes import Device, Format, Precision, TrainRecipe, tolerance
+from mnist_edge.recipes import Device, Format, Precision, TrainRecipe
 from mnist_edge.signature import Images, Labels, to_images
 from mnist_edge.storage import pack_arrays, unpack_arrays
+from mnist_edge.tolerances import tolerance
 from mnist_edge.train import evaluate
 from mnist_edge.verify import compare, is_batch_invariant, run_in_batches
 

@@ -71,20 +71,6 @@ def test_a_run_says_which_digits_its_final_weights_name_wrongly(
     assert json.loads(run.line)["wrong"] == list(run.wrong)
 
 
-def test_old_lines_get_their_digits_from_kept_bundles(
-    digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(data_module, "load_mnist", lambda _: digits)
-    run = accuracy.train(RECIPE, make_options(keep=tmp_path / "kept" / "tiny"))
-    old, stranger = replace(run, wrong=None), replace(run, wrong=None, accuracy=0.5, seed=0)
-    lines = tmp_path / "accuracy.jsonl"
-    lines.write_text(old.line + stranger.line)
-    monkeypatch.setattr(accuracy, "RUNS", lines)
-    monkeypatch.setattr(accuracy, "read_runs", lambda: read_runs(lines))
-    accuracy.fill(tmp_path / "kept")
-    assert read_runs(lines) == [run, stranger]
-
-
 def test_a_training_that_fails_does_not_take_the_others_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

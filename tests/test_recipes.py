@@ -22,9 +22,9 @@ from mnist_edge.recipes import (
     ExportRecipe,
     Format,
     Precision,
-    tolerance,
     unknown_name,
 )
+from mnist_edge.tolerances import tolerance
 
 pytestmark = pytest.mark.edge
 

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from mnist_edge import catalogue, cli, recipes
+from mnist_edge import catalogue, cli, recipes, tolerances
 from mnist_edge.data import DataSet
 from mnist_edge.recipes import BenchRecipe, TrainRecipe
 
@@ -87,8 +87,8 @@ def test_an_artifact_that_is_not_equivalent_ends_export_with_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["train", "--threads", "1", "--epochs", "1", "--quiet"])
-    strict = replace(recipes.TOLERANCES["onnx", "float32"], max_abs_error=0.0)
-    monkeypatch.setitem(recipes.TOLERANCES, ("onnx", "float32"), strict)
+    strict = replace(tolerances.TOLERANCES["onnx", "float32"], max_abs_error=0.0)
+    monkeypatch.setitem(tolerances.TOLERANCES, ("onnx", "float32"), strict)
     capsys.readouterr()
     assert cli.main(["export", "--format", "onnx", "--json"]) == 1
     out, _ = capsys.readouterr()

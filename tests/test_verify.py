@@ -25,8 +25,9 @@ from mnist_edge.errors import (
     MissingDependency,
     UsageError,
 )
-from mnist_edge.recipes import INT8_TOLERANCE, Device, Tolerance, tolerance
+from mnist_edge.recipes import Device
 from mnist_edge.signature import Images, Logits, to_images
+from mnist_edge.tolerances import INT8_TOLERANCE, Tolerance, tolerance
 from mnist_edge.verify import VerifyReport, compare, is_batch_invariant, run_in_batches, verify
 
 pytestmark = pytest.mark.edge

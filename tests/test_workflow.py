@@ -33,9 +33,10 @@ from mnist_edge.errors import (
     TrainingError,
     UsageError,
 )
-from mnist_edge.recipes import ExportRecipe, Format, Tolerance, TrainRecipe
+from mnist_edge.recipes import ExportRecipe, Format, TrainRecipe
 from mnist_edge.signature import to_images
 from mnist_edge.storage import atomic_write
+from mnist_edge.tolerances import Tolerance
 from mnist_edge.train import fit
 
 TINY = TrainRecipe(

@@ -17,7 +17,7 @@ from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, DataUnavailable, MissingDependency
 from mnist_edge.machine import Machine, describe_machine, library_versions
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes import tolerance
+from mnist_edge.tolerances import tolerance
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "predict": ("numpy", "pillow", "onnxruntime"),

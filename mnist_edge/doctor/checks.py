@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mnist_edge.backends import Backend
 from mnist_edge.bundle import Parity
-from mnist_edge.recipes import Tolerance
 from mnist_edge.signature import RawImages, to_images
+from mnist_edge.tolerances import Tolerance
 from mnist_edge.verify import compare, run_in_batches
 
 Status: TypeAlias = Literal["passed", "failed", "not checked"]

@@ -19,8 +19,9 @@ from mnist_edge.bundle import Bundle, open_bundle
 from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, BundleError, MissingDependency
 from mnist_edge.golden import KEY, unpack_golden
-from mnist_edge.recipes import Format, Precision, Tolerance, tolerance
+from mnist_edge.recipes import Format, Precision
 from mnist_edge.signature import IMAGE_SHAPE
+from mnist_edge.tolerances import Tolerance, tolerance
 
 _MAX_FILE_BYTES = 1 << 30
 _FIX = "give a file that mnist-edge export wrote"

@@ -23,8 +23,9 @@ from mnist_edge.exporters.static import quantize_statically
 from mnist_edge.exporters.torchscript import export_torchscript
 from mnist_edge.golden import KEY, unpack_golden
 from mnist_edge.models import deployable
-from mnist_edge.recipes import Format, Precision, tolerance
+from mnist_edge.recipes import Format, Precision
 from mnist_edge.signature import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images, to_images
+from mnist_edge.tolerances import tolerance
 
 _CONTRACT = {
     "producer": "mnist-edge",

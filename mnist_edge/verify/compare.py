@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle import Parity
 from mnist_edge.metrics import accuracy, sqnr_db, top1_margin
-from mnist_edge.recipes import Tolerance
 from mnist_edge.signature import Labels, Logits, check_logits
+from mnist_edge.tolerances import Tolerance
 
 
 def compare(

@@ -18,8 +18,9 @@ from mnist_edge.backends import Optimization, open_backend
 from mnist_edge.bundle import Artifact, Bundle
 from mnist_edge.machine import usable_threads
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes import Device, Format, Tolerance, tolerance
+from mnist_edge.recipes import Device, Format
 from mnist_edge.signature import IMAGE_SHAPE, SIDE, Images, Labels, Logits
+from mnist_edge.tolerances import Tolerance, tolerance
 from mnist_edge.verify.compare import compare
 from mnist_edge.verify.running import run_in_batches
 

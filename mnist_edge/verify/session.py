@@ -13,8 +13,9 @@ from mnist_edge.data import DataSet
 from mnist_edge.errors import BadInput, DeviceUnavailable, MissingDependency, MnistEdgeError
 from mnist_edge.machine import describe_machine, library_versions
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes import Device, tolerance
+from mnist_edge.recipes import Device
 from mnist_edge.signature import Images, Labels, Logits, to_images
+from mnist_edge.tolerances import tolerance
 from mnist_edge.verify.compare import compare
 from mnist_edge.verify.report import Source, Status, VerifyReport, VerifyRow
 from mnist_edge.verify.running import is_batch_invariant, run_in_batches
