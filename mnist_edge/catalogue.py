@@ -88,7 +88,9 @@ _MICRO = TrainRecipe(
     symbols=3_000,
     teacher=_TEACHERS_WEIGHTS,
     temperature=1.06,
-    reject_below=0.74,
+    # A little more than the digits of the half ask for: blank sheets, of other seeds than those of
+    # the report, pass at 0.74 as often as they may.
+    reject_below=0.78,
 )
 
 # What is shipped.
