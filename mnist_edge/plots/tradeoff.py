@@ -139,8 +139,8 @@ _Places: TypeAlias = Sequence[tuple[float, RecipePoint]]
 def _scatter(axes: Axes, places: _Places, anchors: Sequence[Anchor]) -> None:
     xs = [x for x, _ in places] + [float(anchor.parameters) for anchor in anchors]
     axes.set_xscale("log")
-    axes.set_xlim(min(xs) / 1.6, max(xs) * 1.6)
-    axes.xaxis.set_major_locator(FixedLocator(ticks(min(xs) / 1.6, max(xs) * 1.6)))
+    axes.set_xlim(min(xs) / 1.6, max(xs) * 2)
+    axes.xaxis.set_major_locator(FixedLocator(ticks(min(xs) / 1.6, max(xs) * 2)))
     axes.xaxis.set_minor_locator(NullLocator())
     _stretch(axes, places, anchors)
     for x, point in places:
