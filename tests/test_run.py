@@ -87,7 +87,8 @@ def test_an_artifact_that_is_not_equivalent_ends_export_with_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["train", "--threads", "1", "--epochs", "1", "--quiet"])
-    strict = replace(tolerances.TOLERANCES["onnx", "float32"], max_abs_error=0.0)
+    # Below 0, since the checkpoint's own float32 error, which is added, may be the larger one.
+    strict = replace(tolerances.TOLERANCES["onnx", "float32"], max_abs_error=-1.0)
     monkeypatch.setitem(tolerances.TOLERANCES, ("onnx", "float32"), strict)
     capsys.readouterr()
     assert cli.main(["export", "--format", "onnx", "--json"]) == 1
