@@ -66,7 +66,8 @@ def _summary(name: str, runs: Sequence[TrainingRun], latency: Latency | None) ->
     """
     accuracies = [run.accuracy for run in latest(runs)]
     alone = [run for run in runs if run.timed_alone]
-    timed = [run for run in alone or runs if run.processor == (alone or runs)[-1].processor]
+    told = alone or runs
+    timed = [run for run in told if run.processor == told[-1].processor]
     return Figures(
         recipe=name,
         digest=runs[0].digest,

@@ -318,6 +318,11 @@ def default_bundle_path() -> Path:
     return LOCAL_BUNDLE
 
 
+def is_shipped(folder: Path) -> bool:
+    """Whether a bundle that came with the package lies there."""
+    return folder.resolve() in SHIPPED_BUNDLES + SHIPPED_TEACHERS
+
+
 def record(file: str, data: bytes) -> FileRecord:
     """What the manifest says of a file with these bytes."""
     return FileRecord(file=file, size_bytes=len(data), sha256=_sha256(data))
@@ -380,7 +385,7 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
 
 def _remedy(folder: Path, verb: Literal["train", "export"]) -> str:
     """What makes the files of a bundle whole again."""
-    if folder.resolve() in SHIPPED_BUNDLES + SHIPPED_TEACHERS:
+    if is_shipped(folder):
         return "install mnist-edge again, or give another bundle"
     return f"mnist-edge {verb} --bundle {folder}"
 

@@ -107,11 +107,11 @@ def restore(run: Run, state: bytes, recipe: TrainRecipe, data: DataSet) -> None:
     """
     saved = _unpacked(state)
     known = saved_recipe(state)
-    if known != recipe and replace(known, teacher=recipe.teacher) == recipe:
-        raise TrainingError(
-            "the saved training has another teacher", fix="name its bundle again with --teacher"
-        )
     if known != recipe:
+        if replace(known, teacher=recipe.teacher) == recipe:
+            raise TrainingError(
+                "the saved training has another teacher", fix="name its bundle again with --teacher"
+            )
         raise TrainingError("the saved training is of another recipe", fix=_FROM_THE_START)
     if saved["data"] != data.sha256:
         raise TrainingError("the saved training is of another data set", fix=_FROM_THE_START)

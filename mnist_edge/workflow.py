@@ -13,10 +13,9 @@ from mnist_edge import model_card
 from mnist_edge.backends import missing_package
 from mnist_edge.bundle import (
     CHECKPOINT,
-    SHIPPED_BUNDLES,
-    SHIPPED_TEACHERS,
     Artifact,
     Bundle,
+    is_shipped,
     open_bundle,
     record,
     save_bundle,
@@ -122,7 +121,7 @@ def refuse_shipped(folder: Path) -> None:
     Raises:
         UsageError: such a one is in `folder`.
     """
-    if folder.resolve() in SHIPPED_BUNDLES + SHIPPED_TEACHERS:
+    if is_shipped(folder):
         raise UsageError(
             f"{folder} is a bundle that comes with mnist-edge, and stays as it is",
             fix="make one of your own with mnist-edge train, or give another --bundle",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from factory import make_bundle, names, read_all
 
+from mnist_edge import bundle as bundling
 from mnist_edge import cli, codec, golden, workflow
 from mnist_edge.backends.ort import OrtBackend
 from mnist_edge.bundle import CHECKPOINT, MANIFEST, SHIPPED_BUNDLES, SHIPPED_TEACHERS, Bundle
@@ -108,7 +109,7 @@ def guarded(
 ) -> Path:
     """A bundle that counts as a shipped one, and as the only one there is."""
     folder = make_bundle(tmp_path / "exports/default").path
-    monkeypatch.setattr(workflow, request.param, (folder,))
+    monkeypatch.setattr(bundling, request.param, (folder,))
     monkeypatch.setattr("mnist_edge.bundle.default_bundle_path", lambda: folder)
     monkeypatch.chdir(tmp_path)
     return folder
