@@ -38,14 +38,12 @@ edge: $(EDGE)/test.stamp
 default: SHIPPED := default
 teacher: SHIPPED := large
 default teacher: $(VENV)/train.stamp
-	$(VENV)/bin/python -c 'from pathlib import Path; from mnist_edge.bundle import open_bundle; \
-	  from mnist_edge.shipping import ship; \
-	  ship(open_bundle(Path("$(BUNDLE)")), Path("exports/$(SHIPPED)"))'
+	$(VENV)/bin/python tools/ship.py $(BUNDLE) exports/$(SHIPPED)
 
 clean:
 	rm -rf $(VENV) $(EDGE) build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find mnist_edge tests benchmarks -name __pycache__ -exec rm -rf {} +
+	find mnist_edge tests benchmarks tools -name __pycache__ -exec rm -rf {} +
 
 # A stamp is newer than what it was installed from, so a second call installs nothing.
 # pip is upgraded because it knows dependency groups only from 25.1 on.

@@ -26,12 +26,12 @@ from pathlib import Path
 import numpy as np
 from runs import RUNS, TrainingRun, latest, parse, read_runs
 
-from mnist_edge.catalogue import RECIPES, train_recipe
-from mnist_edge.data import DataSet
-from mnist_edge.figures import recipe_digest
+from mnist_edge.contract import Logits
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.machine import describe_machine, library_versions, usable_threads
-from mnist_edge.recipes import TrainRecipe
-from mnist_edge.signature import Logits
+from mnist_edge.recipes.catalogue import RECIPES, train_recipe
+from mnist_edge.recipes.train import TrainRecipe
+from mnist_edge.render.published import recipe_digest
 
 
 def main() -> None:
@@ -103,11 +103,11 @@ def train(recipe: TrainRecipe, options: argparse.Namespace) -> TrainingRun:
     """Train once in this process, and describe it."""
     import torch._dynamo  # noqa: F401  (imports are not timed; the first optimizer asks for it)
 
-    from mnist_edge.assembly import write_bundle
-    from mnist_edge.data import load_mnist
+    from mnist_edge.data.mnist import load_mnist
     from mnist_edge.metrics import cross_entropy
     from mnist_edge.models import count_multiply_adds, count_parameters
-    from mnist_edge.train import choose_device, evaluate, fit
+    from mnist_edge.train.fit import choose_device, evaluate, fit
+    from mnist_edge.train.write import write_bundle
 
     running = running_processes()
     started = time.perf_counter()

@@ -36,13 +36,13 @@ from cross.timing import TIMED, Library, time_builds
 from kept import kept_bundles
 from latency import one_a_recipe
 
-from mnist_edge import codec
-from mnist_edge.catalogue import RECIPES
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.cli.reports import report_path
+from mnist_edge.contract import CLASSES, Images, Logits, to_images
 from mnist_edge.machine import describe_machine, load_average, usable_threads
-from mnist_edge.signature import CLASSES, Images, Logits, to_images
+from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.stats import Interval, estimate_quantile, samples_needed
-from mnist_edge.storage import atomic_write
 
 _FLAGS = (
     "-O3 -march=native",

@@ -22,18 +22,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.assembly import write_bundle
-from mnist_edge.bundle import open_bundle
-from mnist_edge.catalogue import TEACHER, train_recipe
-from mnist_edge.data import DataSet, development_twin, load_mnist
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.contract import Labels
+from mnist_edge.data.mnist import DataSet, development_twin, load_mnist
 from mnist_edge.machine import usable_threads
 from mnist_edge.metrics import accuracy, cross_entropy, softmax
-from mnist_edge.recipes import TrainRecipe
-from mnist_edge.signature import Labels
+from mnist_edge.recipes.catalogue import TEACHER, train_recipe
+from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.stats import estimate_quantile
-from mnist_edge.teacher import weights_digest
-from mnist_edge.train import evaluate, fit
-from mnist_edge.workflow import refuse_shipped
+from mnist_edge.train.fit import evaluate, fit
+from mnist_edge.train.session import refuse_shipped
+from mnist_edge.train.teacher import weights_digest
+from mnist_edge.train.write import write_bundle
 
 FALSE_REJECTS = 0.01
 TEMPERATURES = np.geomspace(0.25, 4, 401)

@@ -2,7 +2,7 @@
 
     python benchmarks/front.py
 
-Drawn from mnist_edge/figures.json, so after tables.py, into benchmarks/front.png.
+Drawn from mnist_edge/render/figures.json, so after tables.py, into benchmarks/front.png.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from tiers import TIERS
 
-from mnist_edge.catalogue import RECIPES
+from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.plots import Anchor, RecipePoint, accuracy_front
-from mnist_edge.report.comparison import measured_recipes
-from mnist_edge.storage import atomic_write
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.render.report.comparison import measured_recipes
 
 FIGURE = Path(__file__).with_suffix(".png")
 

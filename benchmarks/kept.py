@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mnist_edge.bundle import Bundle, open_bundle
-from mnist_edge.recipes import MATRIX, ExportRecipe, Format, Precision
-from mnist_edge.workflow import export_verified
+from mnist_edge.bundle.folder import Bundle, open_bundle
+from mnist_edge.recipes.train import MATRIX, ExportRecipe, Format, Precision
+from mnist_edge.train.session import export_verified
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 

@@ -23,13 +23,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mnist_edge import codec
-from mnist_edge.bundle import CHECKPOINT, MANIFEST, open_bundle
-from mnist_edge.catalogue import train_recipe
-from mnist_edge.recipes import ExportRecipe
-from mnist_edge.rendered import rendered_data
-from mnist_edge.storage import atomic_write
-from mnist_edge.workflow import STATE, export_verified, read_state, train_bundle
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import CHECKPOINT, MANIFEST, open_bundle
+from mnist_edge.bundle.storage import atomic_write
+from mnist_edge.data.fonts import rendered_data
+from mnist_edge.recipes.catalogue import train_recipe
+from mnist_edge.recipes.train import ExportRecipe
+from mnist_edge.train.session import STATE, export_verified, read_state, train_bundle
 
 REPORT = Path(__file__).with_suffix(".json")
 RECIPE = replace(train_recipe("sprint"), widths=(8, 16), epochs=400, batch_size=50)
@@ -104,8 +104,8 @@ def export(folder: Path, opset: int) -> None:
 
 def import_all() -> None:
     """Import first what the work will ask for: seconds in which there is nothing to harm."""
-    import mnist_edge.assembly
-    import mnist_edge.exporters  # noqa: F401
+    import mnist_edge.formats.writing
+    import mnist_edge.train.write  # noqa: F401
 
 
 def interrupt(options: list[str], after_s: float) -> None:

@@ -20,18 +20,18 @@ from pathlib import Path
 from counter import count_processes
 from kept import PRECISIONS, kept_bundles
 
-from mnist_edge import codec
 from mnist_edge.bench import Measurement, Subject, plan
 from mnist_edge.bench.apart import run_apart
 from mnist_edge.bench.judge import common_doubts
 from mnist_edge.bench.measure import Failure, Job, Run
 from mnist_edge.bench.rows import row_of
 from mnist_edge.bench.session import interleave, job_of
-from mnist_edge.bundle import Bundle
-from mnist_edge.figures import Latency, Timed, recipe_digest
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.machine import describe_machine, load_average
-from mnist_edge.recipes import BENCH_RECIPES, DEFAULT_ARTIFACT, BenchRecipe, Format
-from mnist_edge.storage import atomic_write
+from mnist_edge.recipes.train import BENCH_RECIPES, DEFAULT_ARTIFACT, BenchRecipe, Format
+from mnist_edge.render.published import Latency, Timed, recipe_digest
 
 REPORT = Path(__file__).with_suffix(".json")
 FORMATS: tuple[Format, ...] = ("onnx", "c")

@@ -26,22 +26,22 @@ from counter import count_processes
 from peers.worker import measure_function, result_on_stdout
 from thinned import NOTE, process_medians, thinned
 
-from mnist_edge import codec
-from mnist_edge.backends.ort import OrtBackend
 from mnist_edge.bench import BenchReport, Measurement, Subject, measure_subjects
 from mnist_edge.bench.apart import run_worker
 from mnist_edge.bench.judge import verdict
 from mnist_edge.bench.measure import Failure, Job, Run
-from mnist_edge.bench_page import context, listed
-from mnist_edge.bench_page.sentences import doubts
-from mnist_edge.bench_page.tables import ranked, span, two_digits
-from mnist_edge.bundle import open_bundle
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.cli.reports import report_path
+from mnist_edge.contract import INPUT_NAME, OUTPUT_NAME, Images, Logits
+from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.machine import usable_threads
-from mnist_edge.recipes import DEFAULT_ARTIFACT, BenchRecipe
-from mnist_edge.render import NOTHING, Table, markdown, microseconds
-from mnist_edge.signature import INPUT_NAME, OUTPUT_NAME, Images, Logits
-from mnist_edge.storage import atomic_write
+from mnist_edge.recipes.train import DEFAULT_ARTIFACT, BenchRecipe
+from mnist_edge.render.bench import context, listed
+from mnist_edge.render.bench.sentences import doubts
+from mnist_edge.render.bench.tables import ranked, span, two_digits
+from mnist_edge.render.text import NOTHING, Table, markdown, microseconds
 
 HERE = Path(__file__).resolve().parent
 BATCH = 64

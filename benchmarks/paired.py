@@ -32,13 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 from runs import latest, read_runs
 
-from mnist_edge import codec
-from mnist_edge.catalogue import RECIPES
-from mnist_edge.data import MNIST_FILES, TEST_LABELS
-from mnist_edge.figures import recipe_digest
-from mnist_edge.render import NOTHING, Table, markdown
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.storage import atomic_write
+from mnist_edge.data.mnist import MNIST_FILES, TEST_LABELS
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.render.published import recipe_digest
+from mnist_edge.render.text import NOTHING, Table, markdown
 from mnist_edge.stats import CONFIDENCE, Interval, mcnemar
-from mnist_edge.storage import atomic_write
 
 REPORT = Path(__file__).with_suffix(".json")
 

@@ -30,21 +30,21 @@ from kept import kept_bundles
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mnist_edge import codec
-from mnist_edge.backends import Backend, open_backend
-from mnist_edge.bundle import Bundle
-from mnist_edge.catalogue import RECIPES
-from mnist_edge.data import DATA_VARIABLE, DataSet, load_mnist
-from mnist_edge.figures import recipe_digest
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.storage import atomic_write
+from mnist_edge.contract import CLASSES, RawImages, to_images
+from mnist_edge.data.mnist import DATA_VARIABLE, DataSet, load_mnist
+from mnist_edge.formats import Backend, open_backend
+from mnist_edge.formats.running import run_in_batches
 from mnist_edge.machine import library_versions
 from mnist_edge.metrics import softmax
 from mnist_edge.picture import Picture, load_picture
-from mnist_edge.recipes import DEFAULT_ARTIFACT, TrainRecipe
-from mnist_edge.render import NOTHING, Table, markdown
-from mnist_edge.signature import CLASSES, RawImages, to_images
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.train import DEFAULT_ARTIFACT, TrainRecipe
+from mnist_edge.render.published import recipe_digest
+from mnist_edge.render.text import NOTHING, Table, markdown
 from mnist_edge.stats import Interval, paired_change
-from mnist_edge.storage import atomic_write
-from mnist_edge.verify import run_in_batches
 
 REPORT = Path(__file__).with_suffix(".json")
 SOURCE = "https://github.com/wblachowski/bhmsds"

@@ -29,15 +29,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mnist_edge import codec
-from mnist_edge.bundle import CHECKPOINT, Bundle, open_bundle
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import CHECKPOINT, Bundle, open_bundle
+from mnist_edge.bundle.storage import atomic_write
+from mnist_edge.contract import INPUT_NAME, RawImages, to_images
+from mnist_edge.data.strokes import stroke_digits
 from mnist_edge.machine import Machine, describe_machine, library_versions, load_average
 from mnist_edge.predict import Predictor
-from mnist_edge.recipes import DEFAULT_ARTIFACT
-from mnist_edge.signature import INPUT_NAME, RawImages, to_images
+from mnist_edge.recipes.train import DEFAULT_ARTIFACT
 from mnist_edge.stats import Interval, estimate_quantile, samples_needed
-from mnist_edge.storage import atomic_write
-from mnist_edge.strokes import stroke_digits
 
 OURS, TORCH = "mnist-edge predict", "bare script, TorchScript"
 PREDICTOR, BARE = "Predictor on an array", "bare ONNX Runtime session"
@@ -225,7 +225,7 @@ def _row(job: str, way: str, samples_s: list[float], *, peak_bytes: int = 0) -> 
 
 
 def _write_torchscript(bundle: Bundle, path: Path) -> None:
-    from mnist_edge.exporters.torchscript import export_torchscript
+    from mnist_edge.formats.torchscript.write import export_torchscript
     from mnist_edge.models import deployable, load_weights
 
     weights = bundle.read(bundle.artifact(CHECKPOINT))

@@ -21,17 +21,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageFilter
 
-from mnist_edge import codec
-from mnist_edge.backends import open_backend
-from mnist_edge.bundle import Bundle, open_bundle
-from mnist_edge.data import load_mnist
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import Bundle, open_bundle
+from mnist_edge.bundle.storage import atomic_write
+from mnist_edge.contract import SIDE, Images, Labels, RawImages, to_images
+from mnist_edge.data.mnist import load_mnist
 from mnist_edge.errors import MnistEdgeError
+from mnist_edge.formats import open_backend
 from mnist_edge.machine import Machine, describe_machine, library_versions
 from mnist_edge.picture import to_picture
 from mnist_edge.plots.style import BLUE, FAINT, GREEN, GREY, VERMILION, png, show_percent, styled
-from mnist_edge.recipes import DEFAULT_ARTIFACT
-from mnist_edge.signature import SIDE, Images, Labels, RawImages, to_images
-from mnist_edge.storage import atomic_write
+from mnist_edge.recipes.train import DEFAULT_ARTIFACT
 
 Distort = Callable[[Image.Image, float, np.random.Generator], Image.Image]
 

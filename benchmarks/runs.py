@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mnist_edge import codec
+from mnist_edge.bundle import codec
 
 RUNS = Path(__file__).with_name("accuracy.jsonl")
 

@@ -26,18 +26,18 @@ from peers.install import convert, install, network_of, python_of
 from prepared import prepare
 from runtimes_page import BATCH, compared, page
 
-from mnist_edge import codec
 from mnist_edge.bench import BenchReport, Ceiling, Measurement, Subject, measure_ceiling, plan
 from mnist_edge.bench.apart import run_apart, run_worker
 from mnist_edge.bench.measure import Failure, Job, Run
 from mnist_edge.bench.rows import row_of
 from mnist_edge.bench.session import Outcomes, empty_report, interleave, job_of
-from mnist_edge.bundle import Bundle
-from mnist_edge.catalogue import RECIPES
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.cli.reports import report_path
 from mnist_edge.machine import load_average
-from mnist_edge.recipes import DEFAULT_ARTIFACT, BenchRecipe
-from mnist_edge.storage import atomic_write
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.train import DEFAULT_ARTIFACT, BenchRecipe
 
 PEERS = ("openvino", "ncnn", "mnn", "litert", "tract", "executorch", "iree")
 PEERS_ON = ("sprint", "quick")

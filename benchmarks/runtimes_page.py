@@ -12,13 +12,13 @@ from typing import Literal
 from peers import BATCH_SIZES
 from thinned import NOTE, SCENARIOS, Scenario, process_medians, samples_s, thinned
 
-from mnist_edge import codec
 from mnist_edge.bench import BenchReport, Measurement
-from mnist_edge.bench_page import ABOVE_THE_ROOF, context, listed
-from mnist_edge.bench_page.sentences import doubts
-from mnist_edge.bench_page.tables import megabytes, ranked, span, two_digits
-from mnist_edge.recipes import DEFAULT_ARTIFACT
-from mnist_edge.render import NOTHING, Table, markdown, microseconds
+from mnist_edge.bundle import codec
+from mnist_edge.recipes.train import DEFAULT_ARTIFACT
+from mnist_edge.render.bench import ABOVE_THE_ROOF, context, listed
+from mnist_edge.render.bench.sentences import doubts
+from mnist_edge.render.bench.tables import megabytes, ranked, span, two_digits
+from mnist_edge.render.text import NOTHING, Table, markdown, microseconds
 from mnist_edge.stats import Interval, ratio_of_medians
 
 BATCH = BATCH_SIZES[-1]

@@ -17,15 +17,15 @@ from pathlib import Path
 
 from counter import count_processes
 
-from mnist_edge import codec
 from mnist_edge.bench import SelfTest, self_test
-from mnist_edge.bench_page.sentences import self_test_lines
-from mnist_edge.bundle import open_bundle
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.cli.reports import report_path
-from mnist_edge.recipes import DEFAULT_ARTIFACT, SELF_TEST_RECIPE
-from mnist_edge.render import NOTHING, Table, markdown, microseconds
+from mnist_edge.recipes.train import DEFAULT_ARTIFACT, SELF_TEST_RECIPE
+from mnist_edge.render.bench.sentences import self_test_lines
+from mnist_edge.render.text import NOTHING, Table, markdown, microseconds
 from mnist_edge.stats import Interval
-from mnist_edge.storage import atomic_write
 
 
 def main() -> None:

@@ -23,13 +23,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from mnist_edge import codec
 from mnist_edge.bench import plan
-from mnist_edge.bundle import open_bundle
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.errors import MnistEdgeError
 from mnist_edge.machine import Machine, describe_machine, library_versions, load_average
 from mnist_edge.stats import Interval, estimate_quantile, samples_needed
-from mnist_edge.storage import atomic_write
 
 HELP = "mnist-edge --help"
 PREDICT = "mnist-edge predict, ONNX Runtime"

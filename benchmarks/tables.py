@@ -1,4 +1,4 @@
-"""Turns the results in benchmarks/ into mnist_edge/figures.json and the tables of the README.
+"""Turns the results in benchmarks/ into mnist_edge/render/figures.json and the tables of the README.
 
 python benchmarks/tables.py            rewrites both
 python benchmarks/tables.py --check    says whether they are stale, and exits 1 if so
@@ -20,11 +20,11 @@ from runtimes_page import read_comparison, summary_table
 from tiers import TIERS, Tier
 from training import training_table
 
-from mnist_edge import codec
-from mnist_edge.catalogue import RECIPES, TEACHER
-from mnist_edge.figures import FIGURES, Accuracy, Figures, Latency, recipe_digest
-from mnist_edge.recipes import Claim
-from mnist_edge.render import NOTHING, Table, accuracy_text, markdown
+from mnist_edge.bundle import codec
+from mnist_edge.recipes.catalogue import RECIPES, TEACHER
+from mnist_edge.recipes.train import Claim
+from mnist_edge.render.published import FIGURES, Accuracy, Figures, Latency, recipe_digest
+from mnist_edge.render.text import NOTHING, Table, accuracy_text, markdown
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"

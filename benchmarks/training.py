@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mnist_edge.render import Table
+from mnist_edge.render.text import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from mnist_edge.data import DataSet
+    from mnist_edge.data.mnist import DataSet
 
 REPORT = Path(__file__).with_suffix(".json")
 OURS = ("sprint", "quick")
@@ -67,9 +67,9 @@ def main() -> None:
 
 def write_report(rows: list[dict[str, object]], order: list[tuple[str, int]], seed: int) -> None:
     """Written after every run: an interrupt loses one."""
-    from mnist_edge import codec
+    from mnist_edge.bundle import codec
+    from mnist_edge.bundle.storage import atomic_write
     from mnist_edge.machine import describe_machine, library_versions
-    from mnist_edge.storage import atomic_write
 
     report = {
         "machine": describe_machine(),
@@ -87,7 +87,7 @@ def run(name: str, seed: int) -> dict[str, object]:
     import torch._dynamo  # imports are not timed; the first optimizer asks for it
     import torchvision  # noqa: F401
 
-    from mnist_edge.data import load_mnist
+    from mnist_edge.data.mnist import load_mnist
     from mnist_edge.machine import usable_threads
 
     torch.set_num_threads(usable_threads())
@@ -107,9 +107,9 @@ def run(name: str, seed: int) -> dict[str, object]:
 
 def ours(name: str, seed: int, data: DataSet) -> list[tuple[float, float]]:
     """A recipe of ours: one line, at the end of its schedule."""
-    from mnist_edge.catalogue import train_recipe
     from mnist_edge.machine import usable_threads
-    from mnist_edge.train import fit
+    from mnist_edge.recipes.catalogue import train_recipe
+    from mnist_edge.train.fit import fit
 
     recipe = replace(train_recipe(name), seed=seed)
     started = time.perf_counter()
@@ -197,8 +197,8 @@ def lenet_dataloader() -> Loop:
     import torch
     from torchvision.transforms import ToTensor
 
-    from mnist_edge.catalogue import train_recipe
     from mnist_edge.models import build_model
+    from mnist_edge.recipes.catalogue import train_recipe
 
     recipe = train_recipe("lenet")
     model = build_model(recipe)

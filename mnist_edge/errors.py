@@ -91,6 +91,16 @@ class NotEquivalent(MnistEdgeError):
     exit_code: ClassVar[int] = 1
 
 
+def missing_package(error: ModuleNotFoundError, purpose: str) -> MissingDependency:
+    """The error for a package that is not installed, with the command that installs it."""
+    package = (error.name or "a package").partition(".")[0]
+    extra = "." if package == "onnxruntime" else ".[train]"
+    return MissingDependency(
+        f"{package} is not installed, but needed to {purpose}",
+        fix=f"run pip install '{extra}' in the checkout of mnist-edge",
+    )
+
+
 def _rebuild(kind: type[MnistEdgeError], what: str, fix: str) -> MnistEdgeError:
     return kind(what, fix=fix)
 

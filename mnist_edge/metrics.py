@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.signature import CLASSES, Labels
+from mnist_edge.contract import CLASSES, Labels
 
 # 20·log10(2**53): double precision itself; JSON has no infinity for two equal arrays.
 _MAX_DB = 320.0

@@ -15,9 +15,9 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mnist_edge.contract import CLASSES, IMAGE_SHAPE
 from mnist_edge.errors import BadInput
-from mnist_edge.recipes import Architecture, TrainRecipe
-from mnist_edge.signature import CLASSES, IMAGE_SHAPE
+from mnist_edge.recipes.train import Architecture, TrainRecipe
 
 _CLASSES = len(CLASSES)
 

@@ -16,13 +16,13 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.backends import Backend, load_backend
-from mnist_edge.bundle import REJECT_BELOW, Artifact, open_bundle
+from mnist_edge.bundle.folder import REJECT_BELOW, Artifact, open_bundle
+from mnist_edge.contract import IMAGE_SHAPE, Images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
+from mnist_edge.formats import Backend, load_backend
 from mnist_edge.picture import Picture, Source, load_picture, split_digits
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes import DEFAULT_ARTIFACT, Device
-from mnist_edge.signature import IMAGE_SHAPE, Images
+from mnist_edge.recipes.train import DEFAULT_ARTIFACT, Device
 
 Status: TypeAlias = Literal["digit", "no digit"]
 
@@ -297,7 +297,7 @@ def _load_file(path: Path, device: Device, threads: int) -> Predictor:
             f"{path} is neither a bundle nor an .onnx or .ort file",
             fix="give the folder of a bundle, or a file made by mnist-edge export --format onnx",
         )
-    from mnist_edge.backends.ort import OrtBackend
+    from mnist_edge.formats.onnx.run import OrtBackend
 
     try:
         with path.open("rb") as stream:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_edge import data
-from mnist_edge.data import DATA_VARIABLE, MNIST_FILES, DataSet, IdxFile
+from mnist_edge.data import mnist as data
+from mnist_edge.data.mnist import DATA_VARIABLE, MNIST_FILES, DataSet, IdxFile
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def mnist_dir() -> Path:
 def digits() -> DataSet:
     """600 rendered digits to train on and 200 to test on."""
     pytest.importorskip("matplotlib", reason="renders digits with matplotlib's fonts")
-    from mnist_edge.rendered import rendered_data
+    from mnist_edge.data.fonts import rendered_data
 
     return rendered_data(600, 200, seed=0)
 

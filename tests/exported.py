@@ -13,10 +13,10 @@ from factory import RECIPE as RECIPE  # the one of its bundles
 from safetensors.torch import save as save_safetensors
 from torch import nn
 
-from mnist_edge.exporters import export_artifact
+from mnist_edge.contract import Images
+from mnist_edge.formats.writing import export_artifact
 from mnist_edge.models import build_model
-from mnist_edge.recipes import DEFAULT_OPSET, Format, Precision
-from mnist_edge.signature import Images
+from mnist_edge.recipes.train import DEFAULT_OPSET, Format, Precision
 
 PAIRS: tuple[tuple[Format, Precision], ...] = (
     ("torchscript", "float32"),

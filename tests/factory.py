@@ -12,7 +12,7 @@ from typing import cast
 
 import numpy as np
 
-from mnist_edge.bundle import (
+from mnist_edge.bundle.folder import (
     CHECKPOINT,
     Artifact,
     Bundle,
@@ -26,8 +26,8 @@ from mnist_edge.bundle import (
     record,
     save_bundle,
 )
-from mnist_edge.recipes import Format, Precision, TrainRecipe
-from mnist_edge.storage import pack_arrays
+from mnist_edge.bundle.storage import pack_arrays
+from mnist_edge.recipes.train import Format, Precision, TrainRecipe
 
 RECIPE = TrainRecipe(
     name="tiny", architecture="compact", widths=(4, 8), epochs=1, batch_size=8, learning_rate=0.01

@@ -16,12 +16,12 @@ pytest.importorskip("accuracy", reason="needs the benchmarks of a checkout")
 import accuracy
 from runs import TrainingRun, read_runs
 
-from mnist_edge import data as data_module
-from mnist_edge.bundle import open_bundle
-from mnist_edge.catalogue import RECIPES
-from mnist_edge.data import DataSet
-from mnist_edge.figures import recipe_digest
-from mnist_edge.recipes import TrainRecipe
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.data import mnist as data_module
+from mnist_edge.data.mnist import DataSet
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.train import TrainRecipe
+from mnist_edge.render.published import recipe_digest
 
 RECIPE = TrainRecipe(
     name="tiny", architecture="compact", widths=(4, 8), epochs=1, batch_size=64, learning_rate=0.01

@@ -7,8 +7,8 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from mnist_edge.augment import _bicubic, _largest_around, _places, augment
-from mnist_edge.recipes import Augmentation
+from mnist_edge.recipes.train import Augmentation
+from mnist_edge.train.augment import _bicubic, _largest_around, _places, augment
 
 
 def bars() -> Tensor:

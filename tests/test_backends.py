@@ -14,11 +14,11 @@ from factory import RECIPE
 from numpy.typing import NDArray
 from tiny_onnx import tiny_onnx, weight_matrix
 
-from mnist_edge.backends import Backend, load_backend
+from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput
-from mnist_edge.recipes import Format, Precision
-from mnist_edge.signature import Images
-from mnist_edge.verify import is_batch_invariant
+from mnist_edge.formats import Backend, load_backend
+from mnist_edge.formats.running import is_batch_invariant
+from mnist_edge.recipes.train import Format, Precision
 
 BACKENDS = [
     pytest.param("onnx-tiny", marks=pytest.mark.edge),
@@ -183,7 +183,7 @@ def test_the_onnx_backend_computes_what_the_file_says(images: Images) -> None:
 @pytest.mark.edge
 def test_the_edge_side_loads_without_torch() -> None:
     program = (
-        "import sys, mnist_edge.verify, mnist_edge.backends.ort\n"
+        "import sys, mnist_edge.verify, mnist_edge.formats.onnx.run\n"
         "print({'torch', 'onnx', 'safetensors', 'matplotlib'} & set(sys.modules))"
     )
     done = subprocess.run(

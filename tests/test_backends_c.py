@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_edge.backends import compiler
-from mnist_edge.backends.c import CBackend
-from mnist_edge.backends.compiler import build_library, find_compiler
+from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput, DeviceUnavailable, MissingDependency, StorageError
-from mnist_edge.signature import Images
+from mnist_edge.formats.c import compiler
+from mnist_edge.formats.c.compiler import build_library, find_compiler
+from mnist_edge.formats.c.run import CBackend
 
 pytestmark = [
     pytest.mark.edge,

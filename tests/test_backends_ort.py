@@ -14,10 +14,10 @@ import onnxruntime
 import pytest
 from tiny_onnx import DOUBLE, field, number, text, tiny_onnx, weight_matrix
 
-from mnist_edge.backends.onnx_bytes import names_external_data
-from mnist_edge.backends.ort import OrtBackend
+from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput, DeviceUnavailable
-from mnist_edge.signature import Images
+from mnist_edge.formats.onnx.header import names_external_data
+from mnist_edge.formats.onnx.run import OrtBackend
 
 pytestmark = pytest.mark.edge
 
@@ -230,7 +230,7 @@ def test_telemetry_is_off_unless_the_user_has_chosen(chosen: str | None) -> None
         "    def find_spec(self, name, *_):\n"
         "        if name == 'onnxruntime': print(os.environ.get('ORT_DISABLE_TELEMETRY'))\n"
         "sys.meta_path.insert(0, Watch())\n"
-        "import mnist_edge.backends.ort"
+        "import mnist_edge.formats.onnx.run"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True

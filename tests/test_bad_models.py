@@ -14,11 +14,11 @@ from PIL import Image
 from tiny_onnx import field, tiny_onnx, weight_matrix
 
 from mnist_edge import cli
-from mnist_edge.bundle import MANIFEST, Reference
+from mnist_edge.bundle.folder import MANIFEST, Reference
+from mnist_edge.bundle.golden import KEY, pack_golden
+from mnist_edge.contract import CLASSES, to_images
 from mnist_edge.errors import BadInput
-from mnist_edge.golden import KEY, pack_golden
-from mnist_edge.recipes import TrainRecipe
-from mnist_edge.signature import CLASSES, to_images
+from mnist_edge.recipes.train import TrainRecipe
 
 pytestmark = pytest.mark.edge
 
@@ -241,8 +241,8 @@ def test_weights_with_other_keys_or_shapes_are_refused(
     torch = pytest.importorskip("torch")
     from safetensors.torch import save
 
-    from mnist_edge.importing import import_weights
     from mnist_edge.models import build_model, load_weights
+    from mnist_edge.train.importing import import_weights
 
     recipe = TrainRecipe(
         name="x", architecture="simple", widths=(4,), epochs=1, batch_size=1, learning_rate=0.1

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from factory import make_bundle, make_reference
 
-from mnist_edge import codec
 from mnist_edge.bench import apart, bench
 from mnist_edge.bench.apart import run_apart
 from mnist_edge.bench.measure import Failure, Job, Run
 from mnist_edge.bench.subject import Subject
-from mnist_edge.bundle import Bundle
-from mnist_edge.recipes import BenchRecipe
-from mnist_edge.signature import to_images
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.contract import to_images
+from mnist_edge.recipes.train import BenchRecipe
 
 pytestmark = pytest.mark.edge
 

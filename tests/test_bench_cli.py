@@ -9,9 +9,11 @@ import pytest
 from benches import PLAIN_MACHINE, make_report
 from factory import make_bundle
 
-from mnist_edge import cli, codec, recipes
+from mnist_edge import cli
 from mnist_edge.bench.session import with_verdicts
-from mnist_edge.recipes import BenchRecipe
+from mnist_edge.bundle import codec
+from mnist_edge.recipes import train as recipes
+from mnist_edge.recipes.train import BenchRecipe
 
 pytestmark = pytest.mark.edge
 
@@ -136,7 +138,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_in_one_line(
         raise OSError(errno.EROFS, "Read-only file system")
 
     make_bundle(Path("exports/model"), {"onnx-float32": b"no graph"})
-    monkeypatch.setattr("mnist_edge.storage.tempfile.mkstemp", refused)
+    monkeypatch.setattr("mnist_edge.bundle.storage.tempfile.mkstemp", refused)
     recipe = BenchRecipe(processes=1, timeout_s=60.0)
     monkeypatch.setitem(recipes.BENCH_RECIPES, "quick", recipe)
     assert bench("--quick", "--artifact", "onnx-float32", "--quiet") == 2

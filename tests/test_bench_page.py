@@ -8,10 +8,10 @@ import pytest
 from benches import make_report
 
 from mnist_edge.bench import BenchReport, compare_reports
-from mnist_edge.bench_page import bench_markdown, bench_table
-from mnist_edge.bench_page.figures import bench_figures, lasted_s
-from mnist_edge.bench_page.tables import comparison, ranked, relation, roofline
-from mnist_edge.render import terminal
+from mnist_edge.render.bench import bench_markdown, bench_table
+from mnist_edge.render.bench.figures import bench_figures, lasted_s
+from mnist_edge.render.bench.tables import comparison, ranked, relation, roofline
+from mnist_edge.render.text import terminal
 
 pytestmark = pytest.mark.edge
 

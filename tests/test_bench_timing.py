@@ -16,9 +16,9 @@ from mnist_edge.bench.timing import (
     time_single,
     timer_overhead_s,
 )
-from mnist_edge.bundle import Reference
-from mnist_edge.recipes import BenchRecipe, Device
-from mnist_edge.signature import Images, Logits, to_images
+from mnist_edge.bundle.folder import Reference
+from mnist_edge.contract import Images, Logits, to_images
+from mnist_edge.recipes.train import BenchRecipe, Device
 
 pytestmark = pytest.mark.edge
 

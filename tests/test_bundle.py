@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from factory import make_bundle, make_reference, names, read_all
 
-from mnist_edge import bundle as bundling
-from mnist_edge import codec
-from mnist_edge.bundle import (
+from mnist_edge.bundle import codec
+from mnist_edge.bundle import folder as bundling
+from mnist_edge.bundle.folder import (
     CHECKPOINT,
     LOCAL_BUNDLE,
     MANIFEST,
@@ -23,8 +23,8 @@ from mnist_edge.bundle import (
     open_bundle,
     record,
 )
+from mnist_edge.bundle.storage import seal, unseal
 from mnist_edge.errors import BundleError, DigestMismatch, UsageError
-from mnist_edge.storage import seal, unseal
 
 pytestmark = pytest.mark.edge
 

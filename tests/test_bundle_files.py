@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from factory import make_bundle, make_reference, read_all
 
-from mnist_edge.bundle import (
+from mnist_edge.bundle.folder import (
     CHECKPOINT,
     MANIFEST,
     Bundle,
     record,
 )
+from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.errors import BundleError, DigestMismatch
-from mnist_edge.storage import pack_arrays
 
 pytestmark = pytest.mark.edge
 

@@ -14,7 +14,7 @@ from factory import make_artifact, make_bundle, make_manifest, make_reference, n
 from faults import FAULT_KINDS, FaultKind, Killed, injected
 
 import mnist_edge
-from mnist_edge.bundle import (
+from mnist_edge.bundle.folder import (
     CHECKPOINT,
     MANIFEST,
     Bundle,
@@ -23,8 +23,8 @@ from mnist_edge.bundle import (
     record,
     save_bundle,
 )
+from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.errors import BundleError, StorageError
-from mnist_edge.storage import pack_arrays
 
 pytestmark = pytest.mark.edge
 
@@ -204,8 +204,8 @@ def test_processes_that_export_at_once_lose_nothing(tmp_path: Path) -> None:
 import pathlib, sys
 sys.path.insert(0, sys.argv[1])
 from test_bundle_saving import exported
-from mnist_edge.bundle import open_bundle
-from mnist_edge.storage import lock
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.bundle.storage import lock
 folder = pathlib.Path(sys.argv[2])
 for name in sys.argv[3:]:
     with lock(folder, timeout_s=60):

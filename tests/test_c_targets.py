@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("cross", reason="needs the benchmarks of a checkout")
-pytest.importorskip("torch", reason="mnist_edge.exporters needs it")
+pytest.importorskip("torch", reason="mnist_edge.formats.writing needs it")
 
 import c_targets
 import cross
@@ -18,10 +18,10 @@ from cross import TARGETS, Model, Target, Unavailable
 from cross.report import Absence, claim, page, targets_table
 from exported import METADATA, artifact
 
-from mnist_edge.backends.c import CBackend
-from mnist_edge.exporters.c import header_of
-from mnist_edge.recipes import Precision
-from mnist_edge.signature import Images
+from mnist_edge.contract import Images
+from mnist_edge.formats.c.run import CBackend
+from mnist_edge.formats.c.write import header_of
+from mnist_edge.recipes.train import Precision
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-ffp-contract=fast")
 

@@ -20,12 +20,14 @@ import typer
 from factory import make_bundle
 from PIL import Image
 
-from mnist_edge import __version__, catalogue, cli, errors, recipes
+from mnist_edge import __version__, cli, errors
 from mnist_edge.cli import talk as talking
 from mnist_edge.cli.options import given_fields
+from mnist_edge.contract import Images, Logits
 from mnist_edge.predict import Predictor
-from mnist_edge.recipes import Augmentation, BenchRecipe, Device, TrainRecipe
-from mnist_edge.signature import Images, Logits
+from mnist_edge.recipes import catalogue
+from mnist_edge.recipes import train as recipes
+from mnist_edge.recipes.train import Augmentation, BenchRecipe, Device, TrainRecipe
 
 pytestmark = pytest.mark.edge
 
@@ -55,7 +57,9 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder, with no shipped bundle."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mnist_edge.bundle.default_bundle_path", lambda: Path("exports/model"))
+    monkeypatch.setattr(
+        "mnist_edge.bundle.folder.default_bundle_path", lambda: Path("exports/model")
+    )
     return tmp_path
 
 
@@ -309,7 +313,7 @@ def test_a_terminal_of_20_columns_without_colour_gets_tables_and_bars() -> None:
     pty = pytest.importorskip("pty")
     script = (
         "from mnist_edge.cli.talk import Talk, emit_table\n"
-        "from mnist_edge.render import Table\n"
+        "from mnist_edge.render.text import Table\n"
         "with Talk(quiet=False).progress('train') as progress:\n"
         "    progress(1, 2, 'half')\n"
         "    progress(2, 2, 'done')\n"
@@ -499,8 +503,8 @@ def test_an_option_left_out_is_no_change(
         asked.append(recipe)
         raise errors.TrainingError("enough", fix="none")
 
-    monkeypatch.setattr("mnist_edge.workflow.train_bundle", train_bundle)
-    monkeypatch.setattr("mnist_edge.workflow.obtain_data", lambda *_, **__: None)
+    monkeypatch.setattr("mnist_edge.train.session.train_bundle", train_bundle)
+    monkeypatch.setattr("mnist_edge.train.session.obtain_data", lambda *_, **__: None)
     call("train")
     call("train", "--epochs", "2", "--widths", "4", "--widths", "8", "--shift-px", "1.5")
     plain, changed = asked

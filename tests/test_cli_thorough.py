@@ -11,9 +11,9 @@ import pytest
 from factory import make_bundle
 from tiny_onnx import tiny_onnx, weight_matrix
 
-from mnist_edge.bundle import Reference
+from mnist_edge.bundle.folder import Reference
 from mnist_edge.cli import main
-from mnist_edge.signature import to_images
+from mnist_edge.contract import to_images
 
 pytestmark = pytest.mark.edge
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge import codec
-from mnist_edge.recipes import (
+from mnist_edge.bundle import codec
+from mnist_edge.recipes.train import (
     WIDTH_COUNTS,
     Augmentation,
     Claim,

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_edge import data
-from mnist_edge.data import (
+from mnist_edge.data import mnist as data
+from mnist_edge.data.mnist import (
     DATA_VARIABLE,
     MNIST_FILES,
     TEST_IMAGES,

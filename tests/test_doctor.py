@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from tiny_onnx import field, text, tiny_onnx, weight_matrix
 
 from mnist_edge import cli
-from mnist_edge.bundle import Bundle, Reference
+from mnist_edge.bundle.folder import Bundle, Reference
+from mnist_edge.bundle.golden import KEY, pack_golden, unpack_golden
+from mnist_edge.contract import RawImages, to_images
 from mnist_edge.doctor import NEEDS, examine
 from mnist_edge.doctor.single import examine_file
 from mnist_edge.errors import BadInput, BundleError, DigestMismatch, MissingDependency
-from mnist_edge.golden import KEY, pack_golden, unpack_golden
-from mnist_edge.signature import RawImages, to_images
 
 pytestmark = pytest.mark.edge
 
@@ -57,7 +57,7 @@ def with_golden(model: bytes, logits: NDArray[np.float64] | None = None, **more:
 @pytest.fixture
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """An edge device, whatever is installed here."""
-    monkeypatch.delitem(sys.modules, "mnist_edge.backends.eager", raising=False)
+    monkeypatch.delitem(sys.modules, "mnist_edge.formats.checkpoint.run", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
 
 
@@ -206,7 +206,7 @@ def test_torchscript_of_unknown_origin_is_described_and_not_run(tmp_path: Path) 
 def test_without_onnxruntime_a_file_cannot_be_examined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "mnist_edge.backends.ort", raising=False)
+    monkeypatch.delitem(sys.modules, "mnist_edge.formats.onnx.run", raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingDependency, match="onnxruntime"):
         examine_file(save(tmp_path, tiny_onnx()))
@@ -285,7 +285,9 @@ def test_without_any_bundle_doctor_says_how_to_make_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mnist_edge.bundle.default_bundle_path", lambda: Path("exports/model"))
+    monkeypatch.setattr(
+        "mnist_edge.bundle.folder.default_bundle_path", lambda: Path("exports/model")
+    )
     assert cli.main(["doctor"]) == 0
     assert "mnist-edge train" in capsys.readouterr().err
 

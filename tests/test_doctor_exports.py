@@ -11,14 +11,14 @@ torch = pytest.importorskip("torch")
 
 import exported
 
-from mnist_edge import workflow
-from mnist_edge.assembly import write_bundle
-from mnist_edge.bundle import Bundle, open_bundle
-from mnist_edge.data import DataSet
+from mnist_edge.bundle.card import FILE, model_card
+from mnist_edge.bundle.folder import Bundle, open_bundle
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.doctor import examine
 from mnist_edge.doctor.single import examine_file
-from mnist_edge.model_card import FILE, model_card
-from mnist_edge.recipes import ExportRecipe
+from mnist_edge.recipes.train import ExportRecipe
+from mnist_edge.train import session as workflow
+from mnist_edge.train.write import write_bundle
 
 
 @pytest.fixture(scope="module")

@@ -27,19 +27,19 @@ import exported
 from torch import nn
 
 import mnist_edge
-from mnist_edge.backends import load_backend
-from mnist_edge.backends.eager import float64_logits
-from mnist_edge.backends.onnx_bytes import names_external_data
-from mnist_edge.backends.torchscript import torchscript_warnings_ignored
+from mnist_edge.contract import Images
 from mnist_edge.errors import UsageError
-from mnist_edge.exporters import export_artifact
-from mnist_edge.exporters.archive import read_entries
-from mnist_edge.exporters.quantize import quantize_matrix_products
-from mnist_edge.exporters.static import quantize_statically
+from mnist_edge.formats import load_backend
+from mnist_edge.formats.archive import read_entries
+from mnist_edge.formats.checkpoint.run import float64_logits
+from mnist_edge.formats.onnx.dynamic import quantize_matrix_products
+from mnist_edge.formats.onnx.header import names_external_data
+from mnist_edge.formats.onnx.static import quantize_statically
+from mnist_edge.formats.torchscript.run import torchscript_warnings_ignored
+from mnist_edge.formats.writing import export_artifact
 from mnist_edge.metrics import sqnr_db
 from mnist_edge.models import deployable
-from mnist_edge.recipes import MATRIX, OPSETS, Format, Precision
-from mnist_edge.signature import Images
+from mnist_edge.recipes.train import MATRIX, OPSETS, Format, Precision
 
 PAIRS = exported.PAIRS
 DIGITS: Images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float32)

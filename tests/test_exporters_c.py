@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("torch", reason="mnist_edge.exporters needs it")
+pytest.importorskip("torch", reason="mnist_edge.formats.writing needs it")
 pytest.importorskip("onnx")
 
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from mnist_edge.backends.c import CBackend
-from mnist_edge.backends.ort import OrtBackend
+from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput, UsageError
-from mnist_edge.exporters.c import Golden, export_c, header_of
-from mnist_edge.signature import Images
+from mnist_edge.formats.c.run import CBackend
+from mnist_edge.formats.c.write import Golden, export_c, header_of
+from mnist_edge.formats.onnx.run import OrtBackend
 
 CC = shutil.which("cc")
 needs_compiler = pytest.mark.skipif(CC is None, reason="needs a C compiler")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("torch", reason="mnist_edge.exporters needs it")
+pytest.importorskip("torch", reason="mnist_edge.formats.writing needs it")
 pytest.importorskip("onnx")
 
 import exported
@@ -34,15 +34,15 @@ from test_exporters_c import (
 from test_exporters_c import cache as cache  # the fixtures
 from test_exporters_c import images as images
 
-from mnist_edge.backends.c import CBackend
-from mnist_edge.backends.ort import OrtBackend
+from mnist_edge.bundle.golden import KEY, pack_golden
+from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput
-from mnist_edge.exporters import export_artifact
-from mnist_edge.exporters.c import Golden, export_c
-from mnist_edge.exporters.static import quantize_statically
-from mnist_edge.golden import KEY, pack_golden
-from mnist_edge.recipes import DEFAULT_OPSET, Format
-from mnist_edge.signature import Images
+from mnist_edge.formats.c.run import CBackend
+from mnist_edge.formats.c.write import Golden, export_c
+from mnist_edge.formats.onnx.run import OrtBackend
+from mnist_edge.formats.onnx.static import quantize_statically
+from mnist_edge.formats.writing import export_artifact
+from mnist_edge.recipes.train import DEFAULT_OPSET, Format
 
 Constants: TypeAlias = Mapping[str, NDArray[np.generic]]
 

@@ -17,10 +17,10 @@ onnx = pytest.importorskip("onnx")
 import exported
 from onnxruntime.tools.ort_format_model import OrtFormatModelProcessor
 
-from mnist_edge.backends.ort import OrtBackend
-from mnist_edge.exporters import ort
-from mnist_edge.recipes import MATRIX, Precision
-from mnist_edge.signature import Images
+from mnist_edge.contract import Images
+from mnist_edge.formats.onnx.run import OrtBackend
+from mnist_edge.formats.ort import write as ort
+from mnist_edge.recipes.train import MATRIX, Precision
 
 DIGITS: Images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float32)
 BOTH = MATRIX["ort"]
@@ -44,7 +44,7 @@ def test_many_processes_give_the_same_bytes(tmp_path: Path) -> None:
     graph.write_bytes(exported.artifact("onnx", "int8"))
     program = (
         "import hashlib, pathlib, sys\n"
-        "from mnist_edge.exporters import ort\n"
+        "from mnist_edge.formats.ort import write as ort\n"
         "data = ort._canonical(ort._convert(pathlib.Path(sys.argv[1]).read_bytes()))\n"
         "print(hashlib.sha256(data).hexdigest())"
     )
@@ -131,7 +131,7 @@ def test_exporting_leaves_telemetry_off() -> None:
         "    def find_spec(self, name, *_):\n"
         "        if name == 'onnxruntime': print(os.environ.get('ORT_DISABLE_TELEMETRY'))\n"
         "sys.meta_path.insert(0, Watch())\n"
-        "import mnist_edge.exporters"
+        "import mnist_edge.formats.writing"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from mnist_edge import data, fetch
-from mnist_edge.data import MNIST_FILES, TRAIN_IMAGES
+from mnist_edge.data import fetch
+from mnist_edge.data import mnist as data
+from mnist_edge.data.mnist import MNIST_FILES, TRAIN_IMAGES
 from mnist_edge.errors import DataUnavailable, MissingDependency, StorageError
 
 pytestmark = pytest.mark.edge

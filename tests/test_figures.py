@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mnist_edge import codec, figures
-from mnist_edge.catalogue import RECIPES
-from mnist_edge.figures import Figures, figures_of, load_figures, recipe_digest
-from mnist_edge.recipes import Augmentation, Claim
+from mnist_edge.bundle import codec
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.train import Augmentation, Claim
+from mnist_edge.render import published as figures
+from mnist_edge.render.published import Figures, figures_of, load_figures, recipe_digest
 
 pytestmark = pytest.mark.edge
 

@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mnist_edge.catalogue import RECIPES
 from mnist_edge.errors import BadInput
-from mnist_edge.importing import import_weights
 from mnist_edge.models import build_model
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.train.importing import import_weights
 
 
 class TheirNet(nn.Module):

@@ -17,8 +17,8 @@ from kept import kept_bundles
 from latency import RECIPE, measure, one_a_recipe
 
 from mnist_edge.bench.measure import Failure, Job, Run
-from mnist_edge.bundle import Bundle
-from mnist_edge.figures import recipe_digest
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.render.published import recipe_digest
 
 pytestmark = pytest.mark.edge
 

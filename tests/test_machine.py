@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_edge import codec, machine
+from mnist_edge import machine
+from mnist_edge.bundle import codec
 from mnist_edge.machine import (
     Machine,
     cpu_quota,

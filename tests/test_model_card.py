@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from factory import make_artifact, make_bundle, read_all
 
-from mnist_edge.bundle import Bundle, Manifest, save_bundle
-from mnist_edge.model_card import FILE, model_card, with_model_card
+from mnist_edge.bundle.card import FILE, model_card, with_model_card
+from mnist_edge.bundle.folder import Bundle, Manifest, save_bundle
 
 pytestmark = pytest.mark.edge
 

@@ -9,7 +9,6 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save
 from torch import nn
 
-from mnist_edge.catalogue import RECIPES
 from mnist_edge.errors import BadInput
 from mnist_edge.models import (
     ARCHITECTURES,
@@ -19,6 +18,7 @@ from mnist_edge.models import (
     deployable,
     load_weights,
 )
+from mnist_edge.recipes.catalogue import RECIPES
 
 
 @pytest.fixture(params=sorted(RECIPES))

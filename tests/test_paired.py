@@ -14,7 +14,7 @@ import paired
 from paired import Difference, PairedReport, Record, compare_all, page
 from runs import read_runs
 
-from mnist_edge.catalogue import RECIPES
+from mnist_edge.recipes.catalogue import RECIPES
 
 pytestmark = pytest.mark.edge
 

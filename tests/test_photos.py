@@ -17,11 +17,11 @@ pytest.importorskip("photos", reason="needs the benchmarks of a checkout")
 import photos
 from photos import Pictures, blank_sheets, measure, page, read_pictures
 
-from mnist_edge.catalogue import RECIPES
-from mnist_edge.data import data_set
-from mnist_edge.figures import recipe_digest
+from mnist_edge.contract import Images, Logits
+from mnist_edge.data.mnist import data_set
 from mnist_edge.picture import Picture
-from mnist_edge.signature import Images, Logits
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.render.published import recipe_digest
 from mnist_edge.stats import Interval
 
 pytestmark = pytest.mark.edge

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from mnist_edge import plots
-from mnist_edge.history import Epoch
+from mnist_edge.bundle.history import Epoch
 from mnist_edge.metrics import confusion, per_class
 from mnist_edge.plots import ReadDigit, RecipePoint
 from mnist_edge.plots.digits import percent

@@ -19,13 +19,13 @@ from factory import make_bundle
 from PIL import Image
 
 from mnist_edge import predict
-from mnist_edge.bundle import REJECT_BELOW, Bundle, save_bundle
+from mnist_edge.bundle.folder import REJECT_BELOW, Bundle, save_bundle
+from mnist_edge.contract import Images, Logits, check_images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.picture import load_picture
 from mnist_edge.picture.files import find_pictures
 from mnist_edge.predict import Predictor, predict_files
-from mnist_edge.recipes import Device
-from mnist_edge.signature import Images, Logits, check_images
+from mnist_edge.recipes.train import Device
 
 pytestmark = pytest.mark.edge
 
@@ -302,7 +302,7 @@ def test_an_onnx_file_says_it_without_its_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: dict[str, str], status: str
 ) -> None:
     monkeypatch.setattr(Comparing, "metadata", lambda _: stated, raising=False)
-    monkeypatch.setattr("mnist_edge.backends.ort.OrtBackend", lambda *_, **__: Comparing())
+    monkeypatch.setattr("mnist_edge.formats.onnx.run.OrtBackend", lambda *_, **__: Comparing())
     (tmp_path / "net.onnx").touch()
     assert Predictor.load(tmp_path / "net.onnx")(draw(5)).status == status
 
@@ -311,7 +311,7 @@ def test_an_onnx_file_with_a_nonsensical_threshold_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Comparing, "metadata", lambda _: {REJECT_BELOW: "high"}, raising=False)
-    monkeypatch.setattr("mnist_edge.backends.ort.OrtBackend", lambda *_, **__: Comparing())
+    monkeypatch.setattr("mnist_edge.formats.onnx.run.OrtBackend", lambda *_, **__: Comparing())
     (tmp_path / "net.onnx").touch()
     with pytest.raises(BadInput, match="states reject_below as 'high'"):
         Predictor.load(tmp_path / "net.onnx")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch", reason="mnist_edge.exporters needs it")
+pytest.importorskip("torch", reason="mnist_edge.formats.writing needs it")
 pytest.importorskip("prepared", reason="needs the benchmarks of a checkout")
 
 import prepared
@@ -20,9 +20,9 @@ from runtimes import Row
 from mnist_edge.bench import Subject
 from mnist_edge.bench.measure import Failure
 from mnist_edge.bench.session import Outcomes
-from mnist_edge.bundle import Artifact, Bundle
+from mnist_edge.bundle.folder import Artifact, Bundle
 from mnist_edge.errors import NotEquivalent
-from mnist_edge.recipes import ExportRecipe
+from mnist_edge.recipes.train import ExportRecipe
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from drawn import draw, encode
 from PIL import Image
 
 from mnist_edge import cli
-from mnist_edge.cli.preview import preview
+from mnist_edge.contract import Images, Logits
 from mnist_edge.picture import Picture, load_picture
 from mnist_edge.predict import Predictor
-from mnist_edge.recipes import Device
-from mnist_edge.signature import Images, Logits
+from mnist_edge.recipes.train import Device
+from mnist_edge.render.preview import preview
 
 pytestmark = pytest.mark.edge
 

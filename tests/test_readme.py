@@ -10,8 +10,8 @@ import pytest
 import typer
 
 from mnist_edge import cli
-from mnist_edge.catalogue import RECIPES
 from mnist_edge.errors import MnistEdgeError
+from mnist_edge.recipes.catalogue import RECIPES
 
 pytestmark = pytest.mark.edge
 

@@ -7,9 +7,10 @@ from typing import Any, cast, get_args
 import pytest
 from factory import RECIPE
 
-from mnist_edge.catalogue import DEFAULT_RECIPE, RECIPES, train_recipe
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes import (
+from mnist_edge.formats.tolerances import tolerance
+from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, RECIPES, train_recipe
+from mnist_edge.recipes.train import (
     BENCH_RECIPES,
     DEFAULT_ARTIFACT,
     DEFAULT_OPSET,
@@ -24,7 +25,6 @@ from mnist_edge.recipes import (
     Precision,
     unknown_name,
 )
-from mnist_edge.tolerances import tolerance
 
 pytestmark = pytest.mark.edge
 

@@ -10,40 +10,41 @@ import pytest
 from benches import PLAIN_MACHINE
 from factory import make_artifact, make_bundle
 
-from mnist_edge import codec, render
-from mnist_edge.catalogue import RECIPES
-from mnist_edge.history import Epoch
-from mnist_edge.render import Table
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.history import Epoch
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.render import text
+from mnist_edge.render.text import Table
 from mnist_edge.verify import VerifyReport, VerifyRow
 
 pytestmark = pytest.mark.edge
 
 TABLE = Table(
     headers=("artifact", "kB"),
-    rows=(("onnx|float32", "1,234.5"), ("c", render.NOTHING)),
+    rows=(("onnx|float32", "1,234.5"), ("c", text.NOTHING)),
     notes=("a note",),
 )
 
 
 def test_a_column_of_numbers_stands_to_the_right() -> None:
-    lines = render.terminal(TABLE).splitlines()
+    lines = text.terminal(TABLE).splitlines()
     assert lines[0].endswith("     kB")
     assert lines[1] == "onnx|float32  1,234.5"
-    assert lines[2].endswith(f"  {render.NOTHING}")
+    assert lines[2].endswith(f"  {text.NOTHING}")
 
 
 def test_a_table_in_a_file_is_not_folded_and_has_no_colour() -> None:
     long = replace(TABLE, rows=(("x" * 300, "1"),))
-    text = render.terminal(long)
-    assert "x" * 300 in text
-    assert "\x1b" not in text
+    shown = text.terminal(long)
+    assert "x" * 300 in shown
+    assert "\x1b" not in shown
 
 
 WIDE = Table(
     headers=("artifact", "p50 µs", "99 % interval", "size", "what it means for you"),
     rows=(
         ("torchscript-float32", "98.4", "98.3 to 98.5", "0.84×", "long words " * 8 + "end"),
-        ("onnx-int8", "1,234.5", "1,234.0 to 1,234.9", render.NOTHING, "short"),
+        ("onnx-int8", "1,234.5", "1,234.0 to 1,234.9", text.NOTHING, "short"),
     ),
     notes=("a note that is long enough to be folded where the terminal is narrow",),
 )
@@ -52,7 +53,7 @@ WIDE = Table(
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
 @pytest.mark.parametrize("table", [TABLE, WIDE])
 def test_a_table_fits_any_terminal_and_loses_nothing(table: Table, width: int) -> None:
-    lines = render.terminal(table, width=width).splitlines()
+    lines = text.terminal(table, width=width).splitlines()
     assert max(map(len, lines)) <= width
     words = " ".join(lines).split()
     for cells in (table.headers[1:], *table.rows, table.notes):
@@ -61,13 +62,13 @@ def test_a_table_fits_any_terminal_and_loses_nothing(table: Table, width: int) -
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 120])
 def test_no_figure_is_folded(width: int) -> None:
-    text = render.terminal(WIDE, width=width)
+    shown = text.terminal(WIDE, width=width)
     for figure in ("1,234.0 to 1,234.9", "98.3 to 98.5", "torchscript-float32"):
-        assert figure in text
+        assert figure in shown
 
 
 def test_a_table_that_is_a_little_too_wide_is_drawn_in_parts() -> None:
-    lines = render.terminal(WIDE, width=66).splitlines()
+    lines = text.terminal(WIDE, width=66).splitlines()
     assert [line.split()[0] for line in lines if line.startswith(("artifact", "onnx"))] == [
         *("artifact", "onnx-int8", "artifact", "onnx-int8")
     ]
@@ -79,7 +80,7 @@ def test_each_part_names_its_rows_by_as_many_columns_as_it_takes() -> None:
         headers=("artifact", "digits", "backend", "flips", "verdict"),
         rows=(("onnx", "reference", "onnxruntime", "0", "same"), ("onnx", "test", "r", "1", "no")),
     )
-    lines = render.terminal(twice, width=36).splitlines()
+    lines = text.terminal(twice, width=36).splitlines()
     assert lines == [
         *("artifact  digits     backend", "onnx      reference  onnxruntime"),
         *("onnx      test       r", ""),
@@ -89,7 +90,7 @@ def test_each_part_names_its_rows_by_as_many_columns_as_it_takes() -> None:
 
 
 def test_a_table_that_is_far_too_wide_becomes_a_list_of_its_rows() -> None:
-    lines = render.terminal(WIDE, width=40).splitlines()
+    lines = text.terminal(WIDE, width=40).splitlines()
     assert lines[0] == "torchscript-float32"
     assert lines[1] == "  p50 µs                 98.4"
     assert lines[3] == "  size                   0.84×"
@@ -99,11 +100,11 @@ def test_a_table_that_is_far_too_wide_becomes_a_list_of_its_rows() -> None:
 
 def test_a_verdict_is_coloured_on_a_terminal_alone() -> None:
     table = Table(headers=("verdict",), rows=(("differs",),))
-    assert "\x1b[1;31mdiffers" in render.terminal(table, width=80, colour=True)
+    assert "\x1b[1;31mdiffers" in text.terminal(table, width=80, colour=True)
 
 
 def test_markdown_has_the_rows_of_the_terminal_and_escapes_bars() -> None:
-    lines = render.markdown(TABLE).splitlines()
+    lines = text.markdown(TABLE).splitlines()
     assert lines[0] == "| artifact | kB |"
     assert lines[1] == "| --- | ---: |"
     assert lines[2] == "| onnx\\|float32 | 1,234.5 |"
@@ -111,11 +112,11 @@ def test_markdown_has_the_rows_of_the_terminal_and_escapes_bars() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
+    ("seconds", "shown"),
     [(None, "–"), (3.14159e-5, "31.4"), (9.999e-4, "999.9"), (1.5e-3, "1,500"), (2.0, "2,000,000")],
 )
-def test_latencies_are_microseconds(seconds: float | None, text: str) -> None:
-    assert render.microseconds(seconds) == text
+def test_latencies_are_microseconds(seconds: float | None, shown: str) -> None:
+    assert text.microseconds(seconds) == shown
 
 
 def test_the_verify_table_lists_errors_and_reasons(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_the_verify_table_lists_errors_and_reasons(tmp_path: Path) -> None:
         float32_error=1e-6,
         rows=rows,
     )
-    table = render.verify_table(report)
+    table = text.verify_table(report)
     assert table.rows[0][-4:] == ("1.0e-06", "0", "100.00%", "equivalent")
     assert table.rows[1][-4:] == ("5.0e-01", "2", "100.00%", "differs")
     assert table.rows[2][-4:] == ("–", "–", "–", "not checked")
@@ -145,7 +146,7 @@ def test_the_verify_table_lists_errors_and_reasons(tmp_path: Path) -> None:
     assert "onnx-int8-dynamic, reference: 2 flips" in notes
     assert "torch is not installed" in notes
     assert "batch mates" in notes
-    assert codec.loads(VerifyReport, render.json_text(report)) == report
+    assert codec.loads(VerifyReport, text.json_text(report)) == report
 
 
 def row(artifact: str, status: str, **changes: object) -> VerifyRow:
@@ -171,7 +172,7 @@ def test_an_epoch_shows_loss_and_accuracy_of_both_sets() -> None:
         learning_rate=0.1,
         duration_s=1.25,
     )
-    line = render.epoch_line(epoch, 8)
+    line = text.epoch_line(epoch, 8)
     assert line.startswith("epoch 2/8")
     assert re.findall(r"[\d.]+%", line) == ["90.00%", "95.00%"]
     assert "0.5000" in line
@@ -181,22 +182,22 @@ def test_an_epoch_shows_loss_and_accuracy_of_both_sets() -> None:
 def test_files_are_listed_with_their_sizes(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "model")
     (tmp_path / "report.json").write_bytes(b"x" * 1500)
-    table = render.files_table([tmp_path / "report.json"])
+    table = text.files_table([tmp_path / "report.json"])
     assert table.rows == ((str(tmp_path / "report.json"), "1.5"),)
-    assert "97.00%" in render.training_line(bundle.manifest)
+    assert "97.00%" in text.training_line(bundle.manifest)
 
 
 def test_a_training_is_told_with_its_time_and_imported_weights_without(tmp_path: Path) -> None:
     manifest = make_bundle(tmp_path / "model").manifest
-    assert render.training_line(manifest).endswith(", rendered, 1.5 s on cpu")
+    assert text.training_line(manifest).endswith(", rendered, 1.5 s on cpu")
     imported = replace(manifest, training=replace(manifest.training, duration_s=0.0))
-    assert render.training_line(imported).endswith(", rendered, trained elsewhere")
+    assert text.training_line(imported).endswith(", rendered, trained elsewhere")
 
 
 def test_taught_recipes_are_told_apart_in_a_note() -> None:
     alone = RECIPES["quick"]
     taught = replace(alone, name="pupil", teacher="ab" * 32)
-    plain = render.recipes_table([(alone, None)])
-    told = render.recipes_table([(alone, None), (taught, None)])
+    plain = text.recipes_table([(alone, None)])
+    told = text.recipes_table([(alone, None), (taught, None)])
     assert plain.notes == ()
     assert [note.partition(":")[0] for note in told.notes] == ["pupil"]

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="renders digits with matplotlib's fonts")
 
-from mnist_edge import rendered
-from mnist_edge.data import DataSet
+from mnist_edge.data import fonts as rendered
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import MissingDependency
 
 pytestmark = pytest.mark.edge
@@ -30,7 +30,7 @@ def test_each_class_comes_equally_often_and_in_no_order(digits: DataSet) -> None
 
 
 def test_the_same_seed_gives_the_same_digits_in_another_process(digits: DataSet) -> None:
-    script = "from mnist_edge.rendered import rendered_data as r; print(r(600, 200).sha256)"
+    script = "from mnist_edge.data.fonts import rendered_data as r; print(r(600, 200).sha256)"
     again = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert again.stdout.strip() == digits.sha256, again.stderr
 
@@ -88,7 +88,7 @@ def test_progress_counts_both_parts_and_ends_at_the_total() -> None:
 
 def test_matplotlib_is_not_imported_for_its_fonts() -> None:
     script = (
-        "import sys; from mnist_edge.rendered import render_digits; render_digits(1, seed=0);"
+        "import sys; from mnist_edge.data.fonts import render_digits; render_digits(1, seed=0);"
         "sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

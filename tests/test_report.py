@@ -15,17 +15,18 @@ pytest.importorskip("matplotlib")
 from factory import make_bundle, make_reference
 from PIL import Image
 
-from mnist_edge import cli, codec
+from mnist_edge import cli
 from mnist_edge.bench import bench
 from mnist_edge.bench.measure import Failure
-from mnist_edge.bundle import CHECKPOINT, Artifact, Bundle
-from mnist_edge.data import DataSet, data_set
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import CHECKPOINT, Artifact, Bundle
+from mnist_edge.bundle.history import Epoch
+from mnist_edge.contract import Images, Logits
+from mnist_edge.data.mnist import DataSet, data_set
 from mnist_edge.errors import BundleError
-from mnist_edge.history import Epoch
 from mnist_edge.plots import RecipePoint
-from mnist_edge.recipes import BenchRecipe, Claim, Device
-from mnist_edge.report import Grid, findings, report
-from mnist_edge.signature import Images, Logits
+from mnist_edge.recipes.train import BenchRecipe, Claim, Device
+from mnist_edge.render.report import Grid, findings, report
 
 HISTORY = (
     Epoch(

@@ -10,9 +10,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from mnist_edge import catalogue, cli, recipes, tolerances
-from mnist_edge.data import DataSet
-from mnist_edge.recipes import BenchRecipe, TrainRecipe
+from mnist_edge import cli
+from mnist_edge.data.mnist import DataSet
+from mnist_edge.formats import tolerances
+from mnist_edge.recipes import catalogue
+from mnist_edge.recipes import train as recipes
+from mnist_edge.recipes.train import BenchRecipe, TrainRecipe
 
 RECIPE = TrainRecipe(
     name="quick",
@@ -38,7 +41,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: DataSet) -> N
     def obtain_data(*_: object, **__: object) -> DataSet:
         return digits
 
-    monkeypatch.setattr("mnist_edge.workflow.obtain_data", obtain_data)
+    monkeypatch.setattr("mnist_edge.train.session.obtain_data", obtain_data)
 
 
 @pytest.mark.slow

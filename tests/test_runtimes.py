@@ -15,10 +15,10 @@ pytest.importorskip("runtimes_page", reason="needs the benchmarks of a checkout"
 import runtimes_page as pages
 from peers.install import run_python
 
-from mnist_edge import codec
 from mnist_edge.bench import BenchReport, Subject
 from mnist_edge.bench.measure import Failure
 from mnist_edge.bench.rows import failed_row
+from mnist_edge.bundle import codec
 from mnist_edge.stats import Interval
 
 pytestmark = pytest.mark.edge

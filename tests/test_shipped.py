@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from factory import make_bundle, names, read_all
 
-from mnist_edge import bundle as bundling
-from mnist_edge import cli, codec, golden, workflow
-from mnist_edge.backends.ort import OrtBackend
-from mnist_edge.bundle import CHECKPOINT, MANIFEST, SHIPPED_BUNDLES, SHIPPED_TEACHERS, Bundle
-from mnist_edge.catalogue import RECIPES, TEACHER
-from mnist_edge.data import read_mnist
+from mnist_edge import cli
+from mnist_edge.bundle import codec, golden
+from mnist_edge.bundle import folder as bundling
+from mnist_edge.bundle.folder import CHECKPOINT, MANIFEST, SHIPPED_BUNDLES, SHIPPED_TEACHERS, Bundle
+from mnist_edge.bundle.storage import seal
+from mnist_edge.contract import RawImages, to_images
+from mnist_edge.data.mnist import read_mnist
+from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.predict import Predictor
-from mnist_edge.signature import RawImages, to_images
-from mnist_edge.storage import seal
+from mnist_edge.recipes.catalogue import RECIPES, TEACHER
+from mnist_edge.train import session as workflow
 
 pytestmark = pytest.mark.edge
 
@@ -110,7 +112,7 @@ def guarded(
     """A bundle that counts as a shipped one, and as the only one there is."""
     folder = make_bundle(tmp_path / "exports/default").path
     monkeypatch.setattr(bundling, request.param, (folder,))
-    monkeypatch.setattr("mnist_edge.bundle.default_bundle_path", lambda: folder)
+    monkeypatch.setattr("mnist_edge.bundle.folder.default_bundle_path", lambda: folder)
     monkeypatch.chdir(tmp_path)
     return folder
 

@@ -9,17 +9,17 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import numpy as np
+import ship as shipping
 from factory import make_bundle, names, read_all
+from ship import ship
 
-from mnist_edge import shipping
-from mnist_edge.backends import load_backend
-from mnist_edge.bundle import MANIFEST, Bundle
-from mnist_edge.data import DataSet
+from mnist_edge.bundle.folder import MANIFEST, Bundle
+from mnist_edge.contract import Logits, to_images
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BundleError, NotEquivalent, UsageError
-from mnist_edge.recipes import ExportRecipe, TrainRecipe
-from mnist_edge.shipping import ship
-from mnist_edge.signature import Logits, to_images
-from mnist_edge.workflow import export_verified, train_bundle
+from mnist_edge.formats import load_backend
+from mnist_edge.recipes.train import ExportRecipe, TrainRecipe
+from mnist_edge.train.session import export_verified, train_bundle
 
 pytestmark = pytest.mark.slow
 

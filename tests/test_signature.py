@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mnist_edge.contract import check_images, check_logits, to_images
 from mnist_edge.errors import BadInput
-from mnist_edge.signature import check_images, check_logits, to_images
 
 pytestmark = pytest.mark.edge
 

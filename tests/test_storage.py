@@ -13,13 +13,13 @@ from factory import names
 from faults import FAULT_KINDS, FaultKind, Killed, injected
 
 import mnist_edge
-from mnist_edge.errors import BundleError, StorageError
-from mnist_edge.storage import (
+from mnist_edge.bundle.storage import (
     LOCK,
     atomic_write,
     atomic_write_all,
     lock,
 )
+from mnist_edge.errors import BundleError, StorageError
 
 pytestmark = pytest.mark.edge
 
@@ -162,7 +162,7 @@ def process_with_the_lock(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lock of `folder` until its input ends."""
     script = (
         "import pathlib, sys\n"
-        "from mnist_edge.storage import lock\n"
+        "from mnist_edge.bundle.storage import lock\n"
         "with lock(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mnist_edge.contract import RawImages
+from mnist_edge.data.strokes import stroke_digits, stroke_symbols
 from mnist_edge.picture.digit import STROKE, is_mnist_digit, stroke_width
-from mnist_edge.signature import RawImages
-from mnist_edge.strokes import stroke_digits, stroke_symbols
 
 pytestmark = pytest.mark.edge
 

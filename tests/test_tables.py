@@ -15,11 +15,11 @@ from photos import PhotosReport, Row, pictures_table
 from runs import TrainingRun, latest, parse, read_runs
 from tiers import Published, Tier
 
-from mnist_edge import codec
-from mnist_edge.catalogue import RECIPES
-from mnist_edge.figures import Figures, Latency, Timed, recipe_digest
-from mnist_edge.recipes import TrainRecipe
-from mnist_edge.render import markdown
+from mnist_edge.bundle import codec
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.train import TrainRecipe
+from mnist_edge.render.published import Figures, Latency, Timed, recipe_digest
+from mnist_edge.render.text import markdown
 from mnist_edge.stats import Interval
 
 pytestmark = pytest.mark.edge

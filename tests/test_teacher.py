@@ -12,16 +12,17 @@ torch = pytest.importorskip("torch")
 
 from test_train import TINY, weights
 
-from mnist_edge import cli, teacher
-from mnist_edge.bundle import CHECKPOINT, Bundle, open_bundle
-from mnist_edge.data import DataSet
+from mnist_edge import cli
+from mnist_edge.bundle.folder import CHECKPOINT, Bundle, open_bundle
+from mnist_edge.bundle.history import Epoch
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import TrainingError, UsageError
-from mnist_edge.figures import recipe_digest
-from mnist_edge.history import Epoch
-from mnist_edge.recipes import TrainRecipe
-from mnist_edge.teacher import find_teacher, weights_digest
-from mnist_edge.train import _distance, fit
-from mnist_edge.workflow import train_bundle
+from mnist_edge.recipes.train import TrainRecipe
+from mnist_edge.render.published import recipe_digest
+from mnist_edge.train import teacher
+from mnist_edge.train.fit import _distance, fit
+from mnist_edge.train.session import train_bundle
+from mnist_edge.train.teacher import find_teacher, weights_digest
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +133,8 @@ def test_train_takes_a_bundle_as_teacher(
         asked.append((recipe, options["teacher"]))
         return master
 
-    monkeypatch.setattr("mnist_edge.workflow.train_bundle", note)
-    monkeypatch.setattr("mnist_edge.workflow.obtain_data", lambda *_, **__: None)
+    monkeypatch.setattr("mnist_edge.train.session.train_bundle", note)
+    monkeypatch.setattr("mnist_edge.train.session.obtain_data", lambda *_, **__: None)
     words = ["train", "--teacher", str(master.path), "--bundle", str(tmp_path / "pupil")]
     assert cli.main([*words, "--quiet"]) == 0
     (recipe, folder), *_ = asked
@@ -174,7 +175,7 @@ def test_a_damaged_teacher_is_refused_before_there_is_any_data(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mnist_edge.workflow.obtain_data", None)
+    monkeypatch.setattr("mnist_edge.train.session.obtain_data", None)
     damaged = tmp_path / "damaged"
     shutil.copytree(master.path, damaged)
     file = damaged / master.manifest.artifact(CHECKPOINT).file

@@ -15,20 +15,20 @@ torch = pytest.importorskip("torch")
 
 from torch import nn
 
-from mnist_edge.data import DataSet
+from mnist_edge.bundle.history import Epoch
+from mnist_edge.data.mnist import DataSet
+from mnist_edge.data.strokes import NO_DIGIT, stroke_symbols, training_set
 from mnist_edge.errors import DeviceUnavailable, TrainingError
-from mnist_edge.history import Epoch
 from mnist_edge.metrics import softmax
 from mnist_edge.models import Normalize
-from mnist_edge.recipes import Augmentation, Device, TrainRecipe
-from mnist_edge.strokes import NO_DIGIT, stroke_symbols, training_set
-from mnist_edge.train import (
+from mnist_edge.recipes.train import Augmentation, Device, TrainRecipe
+from mnist_edge.train.fit import (
     choose_device,
     evaluate,
     fit,
     learning_rate,
 )
-from mnist_edge.training_state import saved_recipe
+from mnist_edge.train.state import saved_recipe
 
 TINY = TrainRecipe(
     name="tiny",
@@ -231,9 +231,9 @@ def test_one_step_is_enough_for_every_schedule() -> None:
 
 _TWO_PROCESSES = """
 import hashlib, json, pathlib, sys
-from mnist_edge.distributed import process_group
-from mnist_edge.rendered import rendered_data
-from mnist_edge.train import fit
+from mnist_edge.train.distributed import process_group
+from mnist_edge.data.fonts import rendered_data
+from mnist_edge.train.fit import fit
 sys.path.insert(0, sys.argv[2])
 from test_train import TINY
 with process_group("cpu") as group:

@@ -13,10 +13,10 @@ from factory import make_bundle
 from numpy.typing import NDArray
 from tiny_onnx import tiny_onnx, weight_matrix
 
-from mnist_edge import codec
-from mnist_edge.backends.ort import OrtBackend
-from mnist_edge.bundle import Bundle, Reference
-from mnist_edge.data import DataSet, data_set
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import Bundle, Reference
+from mnist_edge.contract import Images, Logits, to_images
+from mnist_edge.data.mnist import DataSet, data_set
 from mnist_edge.errors import (
     BadInput,
     BundleError,
@@ -25,10 +25,12 @@ from mnist_edge.errors import (
     MissingDependency,
     UsageError,
 )
-from mnist_edge.recipes import Device
-from mnist_edge.signature import Images, Logits, to_images
-from mnist_edge.tolerances import INT8_TOLERANCE, Tolerance, tolerance
-from mnist_edge.verify import VerifyReport, compare, is_batch_invariant, run_in_batches, verify
+from mnist_edge.formats.onnx.run import OrtBackend
+from mnist_edge.formats.parity import compare
+from mnist_edge.formats.running import is_batch_invariant, run_in_batches
+from mnist_edge.formats.tolerances import INT8_TOLERANCE, Tolerance, tolerance
+from mnist_edge.recipes.train import Device
+from mnist_edge.verify import VerifyReport, verify
 
 pytestmark = pytest.mark.edge
 
@@ -243,7 +245,7 @@ def bundle(tmp_path: Path) -> Bundle:
 @pytest.fixture
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("eager", "torchscript"):
-        monkeypatch.delitem(sys.modules, f"mnist_edge.backends.{module}", raising=False)
+        monkeypatch.delitem(sys.modules, f"mnist_edge.formats.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
 
 
@@ -380,7 +382,7 @@ def test_the_test_set_is_judged_by_the_checkpoint_in_double_precision(tmp_path: 
     pytest.importorskip("torch")
     import exported
 
-    from mnist_edge.backends.eager import float64_logits
+    from mnist_edge.formats.checkpoint.run import float64_logits
 
     data = small_data()
     logits = float64_logits(exported.model(), to_images(data.test_images))

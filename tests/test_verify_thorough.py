@@ -10,11 +10,12 @@ import pytest
 from factory import make_bundle
 from tiny_onnx import tiny_onnx, weight_matrix
 
-from mnist_edge import codec, verify_page
-from mnist_edge.backends.ort import OrtBackend
-from mnist_edge.bundle import Bundle, Reference
-from mnist_edge.render import terminal
-from mnist_edge.signature import Images, Logits, to_images
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import Bundle, Reference
+from mnist_edge.contract import Images, Logits, to_images
+from mnist_edge.formats.onnx.run import OrtBackend
+from mnist_edge.render import verify as verify_page
+from mnist_edge.render.text import terminal
 from mnist_edge.verify import ThoroughReport, decide, verify_thoroughly
 
 pytestmark = pytest.mark.edge

@@ -20,10 +20,10 @@ pytest.importorskip("torch")
 import numpy as np
 from PIL import Image
 
-from mnist_edge.bundle import MANIFEST, Bundle
-from mnist_edge.data import DataSet
-from mnist_edge.recipes import ExportRecipe, TrainRecipe
-from mnist_edge.workflow import export_verified, train_bundle
+from mnist_edge.bundle.folder import MANIFEST, Bundle
+from mnist_edge.data.mnist import DataSet
+from mnist_edge.recipes.train import ExportRecipe, TrainRecipe
+from mnist_edge.train.session import export_verified, train_bundle
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 

@@ -20,11 +20,10 @@ torch = pytest.importorskip("torch")
 
 from faults import FAULT_KINDS, FaultKind, Killed, injected
 
-from mnist_edge import workflow
-from mnist_edge.assembly import balanced_sample
-from mnist_edge.backends import open_backend
-from mnist_edge.bundle import CHECKPOINT, Bundle, open_bundle
-from mnist_edge.data import DATA_VARIABLE, DataSet
+from mnist_edge.bundle.folder import CHECKPOINT, Bundle, open_bundle
+from mnist_edge.bundle.storage import atomic_write
+from mnist_edge.contract import to_images
+from mnist_edge.data.mnist import DATA_VARIABLE, DataSet
 from mnist_edge.errors import (
     BundleError,
     DataUnavailable,
@@ -33,11 +32,12 @@ from mnist_edge.errors import (
     TrainingError,
     UsageError,
 )
-from mnist_edge.recipes import ExportRecipe, Format, TrainRecipe
-from mnist_edge.signature import to_images
-from mnist_edge.storage import atomic_write
-from mnist_edge.tolerances import Tolerance
-from mnist_edge.train import fit
+from mnist_edge.formats import open_backend
+from mnist_edge.formats.tolerances import Tolerance
+from mnist_edge.recipes.train import ExportRecipe, Format, TrainRecipe
+from mnist_edge.train import session as workflow
+from mnist_edge.train.fit import fit
+from mnist_edge.train.write import balanced_sample
 
 TINY = TrainRecipe(
     name="tiny",
@@ -162,7 +162,7 @@ def test_an_artifact_that_is_not_equivalent_is_not_kept(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = Tolerance(max_abs_error=1e-30)
-    monkeypatch.setattr("mnist_edge.assembly.tolerance", lambda *_, **__: strict)
+    monkeypatch.setattr("mnist_edge.train.write.tolerance", lambda *_, **__: strict)
     with pytest.raises(NotEquivalent, match="onnx-float32"):
         workflow.export_verified(bundle, ExportRecipe(formats=("onnx",)))
     assert [a.name for a in check_whole(bundle.path).manifest.artifacts] == [CHECKPOINT]
@@ -173,7 +173,7 @@ def test_an_artifact_that_is_not_equivalent_is_kept_marked_on_request(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = Tolerance(max_abs_error=1e-30)
-    monkeypatch.setattr("mnist_edge.assembly.tolerance", lambda *_, **__: strict)
+    monkeypatch.setattr("mnist_edge.train.write.tolerance", lambda *_, **__: strict)
     allowing = ExportRecipe(formats=("onnx",), allow_mismatch=True)
     with pytest.raises(NotEquivalent):
         workflow.export_verified(bundle, allowing)
@@ -233,7 +233,7 @@ def test_two_trainings_into_one_bundle_do_not_mix(
 ) -> None:
     from functools import partial
 
-    from mnist_edge.storage import lock
+    from mnist_edge.bundle.storage import lock
 
     monkeypatch.setattr(workflow, "lock", partial(lock, timeout_s=0.05))
     with lock(bundle.path), pytest.raises(BundleError, match="another process"):
@@ -298,7 +298,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_workflow import TINY
 from mnist_edge import workflow
-from mnist_edge.rendered import rendered_data
+from mnist_edge.data.fonts import rendered_data
 recipe = dataclasses.replace(TINY, epochs=int(sys.argv[3]))
 folder = Path(sys.argv[1])
 digits = rendered_data(600, 200, seed=0)
@@ -350,9 +350,9 @@ def test_auto_falls_back_to_rendered_digits_with_a_notice(
         raise DataUnavailable("no server answers", fix="try again")
 
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
-    monkeypatch.setattr("mnist_edge.workflow.find_mnist", lambda _: None)
-    monkeypatch.setattr("mnist_edge.fetch.fetch_mnist", no_network)
-    monkeypatch.setattr("mnist_edge.rendered.rendered_data", lambda **_: digits)
+    monkeypatch.setattr("mnist_edge.train.session.find_mnist", lambda _: None)
+    monkeypatch.setattr("mnist_edge.data.fetch.fetch_mnist", no_network)
+    monkeypatch.setattr("mnist_edge.data.fonts.rendered_data", lambda **_: digits)
     notices: list[str] = []
     assert workflow.obtain_data("auto", None, notice=notices.append) is digits
     assert len(notices) == 1

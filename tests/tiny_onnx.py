@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.signature import CLASSES, INPUT_NAME, OUTPUT_NAME
+from mnist_edge.contract import CLASSES, INPUT_NAME, OUTPUT_NAME
 
 FLOAT, DOUBLE = 1, 11
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge.signature import CLASSES, Images, Logits
+from mnist_edge.contract import CLASSES, Images, Logits
 
 HERE = Path(__file__).resolve().parent
 _TIMEOUT_S = 120.0

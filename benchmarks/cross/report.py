@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_edge import codec
+from mnist_edge.bundle import codec
 from mnist_edge.machine import Machine
-from mnist_edge.render import NOTHING, Table, kilobytes, markdown, microseconds
+from mnist_edge.render.text import NOTHING, Table, kilobytes, markdown, microseconds
 from mnist_edge.stats import Interval
 
 MICROCONTROLLER = "Cortex-M4F"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge.bench import plan
-from mnist_edge.signature import CLASSES, Images, Logits
+from mnist_edge.contract import CLASSES, Images, Logits
 
 # Digits a round: enough that starting the clock does not count.
 TIMED = 128

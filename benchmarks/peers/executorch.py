@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge.bundle import CHECKPOINT, open_bundle
-from mnist_edge.signature import IMAGE_SHAPE, Images, Logits
+from mnist_edge.bundle.folder import CHECKPOINT, open_bundle
+from mnist_edge.contract import IMAGE_SHAPE, Images, Logits
 
 REQUIREMENTS = ("executorch", "torch", "safetensors")
 SETTINGS = "XNNPACK delegate, a batch picture by picture"

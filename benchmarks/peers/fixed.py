@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mnist_edge.bundle import open_bundle
-from mnist_edge.signature import BATCH_NAME
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.contract import BATCH_NAME
 from peers import BATCH_SIZES
 
 

@@ -11,7 +11,7 @@ import sys
 import venv
 from pathlib import Path
 
-from mnist_edge.bundle import Bundle
+from mnist_edge.bundle.folder import Bundle
 
 HERE = Path(__file__).resolve().parent
 _INSTALL_TIMEOUT_S = 900.0

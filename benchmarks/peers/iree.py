@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_edge.signature import Images, Logits
+from mnist_edge.contract import Images, Logits
 from peers import BATCH_SIZES
 from peers.fixed import write_fixed
 

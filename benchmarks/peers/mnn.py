@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mnist_edge.bundle import open_bundle
-from mnist_edge.signature import INPUT_NAME, OUTPUT_NAME, Images, Logits
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.contract import INPUT_NAME, OUTPUT_NAME, Images, Logits
 
 REQUIREMENTS = ("MNN",)
 SETTINGS = "module interface, precision high, small Winograd tiles, an input per batch size"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge.bundle import open_bundle
-from mnist_edge.signature import Images, Logits
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.contract import Images, Logits
 
 # pnnx would draw in torch, which the conversion of ONNX does not need.
 REQUIREMENTS = ("ncnn", "--no-deps pnnx")

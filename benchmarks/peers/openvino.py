@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge.bundle import open_bundle
-from mnist_edge.signature import IMAGE_SHAPE, Images, Logits
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.contract import IMAGE_SHAPE, Images, Logits
 from peers import BATCH_SIZES
 
 REQUIREMENTS = ("openvino",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mnist_edge.signature import Images, Logits
+from mnist_edge.contract import Images, Logits
 from peers import BATCH_SIZES
 from peers.fixed import write_fixed
 

@@ -16,7 +16,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 
-from mnist_edge import codec
 from mnist_edge.bench.measure import ColdStart, Job, Run
 from mnist_edge.bench.timing import (
     seconds,
@@ -24,10 +23,11 @@ from mnist_edge.bench.timing import (
     time_single,
     timer_overhead_s,
 )
-from mnist_edge.bundle import open_bundle
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.contract import Images, Logits, to_images
 from mnist_edge.machine import peak_resident_bytes
-from mnist_edge.recipes import Device
-from mnist_edge.signature import Images, Logits, to_images
+from mnist_edge.recipes.train import Device
 
 
 class PeerBackend:

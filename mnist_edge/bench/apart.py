@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mnist_edge import codec
 from mnist_edge.bench.measure import Failure, Job, Run
+from mnist_edge.bundle import codec
 
 FAILURE_CODE = 2  # of a worker whose stdout holds a Failure
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from mnist_edge import codec
 from mnist_edge.bench.judge import verdict
 from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement, Verdict
+from mnist_edge.bundle import codec
 from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.machine import Machine
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from mnist_edge.bench.measure import Run
 from mnist_edge.bench.report import Measurement, Validity, Verdict, Word
-from mnist_edge.bundle import Artifact
+from mnist_edge.bundle.folder import Artifact
+from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.machine import Machine
-from mnist_edge.recipes import BenchRecipe, Device
+from mnist_edge.recipes.train import BenchRecipe, Device
 from mnist_edge.stats import Interval, is_steady, ratio_of_medians, samples_needed
-from mnist_edge.tolerances import tolerance
 
 _ENOUGH_PROCESSES = 3
 # A quantized net names a few digits in a thousand otherwise; more, and it is another net.

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_edge.backends import missing_package, open_backend
 from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.timing import (
     BatchSamples,
@@ -22,19 +21,21 @@ from mnist_edge.bench.timing import (
     time_single,
     timer_overhead_s,
 )
-from mnist_edge.bundle import Artifact, Bundle, open_bundle
+from mnist_edge.bundle.folder import Artifact, Bundle, open_bundle
+from mnist_edge.contract import to_images
+from mnist_edge.errors import missing_package
+from mnist_edge.formats import open_backend
 from mnist_edge.machine import peak_resident_bytes
-from mnist_edge.recipes import BenchRecipe, Device, Format
-from mnist_edge.signature import to_images
+from mnist_edge.recipes.train import BenchRecipe, Device, Format
 
 # What open_backend would import; imported first here only to be timed apart from the opening.
 _BACKEND_MODULES: dict[Format, str] = {
-    "checkpoint": "mnist_edge.backends.eager",
-    "torchscript": "mnist_edge.backends.torchscript",
-    "pt2": "mnist_edge.backends.program",
-    "onnx": "mnist_edge.backends.ort",
-    "ort": "mnist_edge.backends.ort",
-    "c": "mnist_edge.backends.c",
+    "checkpoint": "mnist_edge.formats.checkpoint.run",
+    "torchscript": "mnist_edge.formats.torchscript.run",
+    "pt2": "mnist_edge.formats.pt2.run",
+    "onnx": "mnist_edge.formats.onnx.run",
+    "ort": "mnist_edge.formats.onnx.run",
+    "c": "mnist_edge.formats.c.run",
 }
 
 
@@ -183,7 +184,7 @@ def _import_runtime(format_: Format) -> None:
 def _cost(bundle: Bundle, artifact: Artifact) -> Cost:
     if artifact.format != "onnx":
         return Cost()
-    from mnist_edge.backends.onnx_cost import count_costs
+    from mnist_edge.formats.onnx.cost import count_costs
 
     multiply_adds, moved_bytes = count_costs(bundle.read(artifact))
     return Cost(multiply_adds=multiply_adds, moved_bytes=moved_bytes)

@@ -12,10 +12,10 @@ from mnist_edge.bench.measure import Failure, Job, Run
 from mnist_edge.bench.report import BenchReport, Verdict
 from mnist_edge.bench.session import measure_subjects
 from mnist_edge.bench.subject import Subject
-from mnist_edge.bundle import Bundle
+from mnist_edge.bundle.folder import Bundle
 from mnist_edge.errors import BadInput
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes import BenchRecipe
+from mnist_edge.recipes.train import BenchRecipe
 
 PLANTED_SLOWDOWN = 0.2
 # One round in this many may be judged wrongly; with verdicts at 99 % one in a hundred is expected.

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mnist_edge.backends import Backend, DeviceResident
-from mnist_edge.bundle import Reference
-from mnist_edge.recipes import BenchRecipe
-from mnist_edge.signature import Images, Logits, to_images
+from mnist_edge.bundle.folder import Reference
+from mnist_edge.contract import Images, Logits, to_images
+from mnist_edge.formats import Backend, DeviceResident
+from mnist_edge.recipes.train import BenchRecipe
 
 Clock: TypeAlias = Callable[[], int]
 """Nanoseconds from any fixed point."""

@@ -6,10 +6,10 @@ import os
 import sys
 import time
 
-from mnist_edge import codec
 from mnist_edge.bench.apart import FAILURE_CODE
 from mnist_edge.bench.measure import Failure, Job, Run, measure
 from mnist_edge.bench.timing import seconds
+from mnist_edge.bundle import codec
 from mnist_edge.errors import DeviceUnavailable, MissingDependency, MnistEdgeError
 
 

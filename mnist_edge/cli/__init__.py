@@ -20,7 +20,8 @@ from typing import Annotated
 
 import typer
 
-from mnist_edge import __version__, codec
+from mnist_edge import __version__
+from mnist_edge.bundle import codec
 from mnist_edge.cli import (
     bench,
     doctor,

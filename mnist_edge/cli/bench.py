@@ -23,7 +23,7 @@ from mnist_edge.cli.options import (
 from mnist_edge.cli.steps import measure_artifacts
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes import (
+from mnist_edge.recipes.train import (
     BENCH_RECIPES,
     DEFAULT_ARTIFACT,
     QUICK_ARTIFACTS,
@@ -33,7 +33,7 @@ from mnist_edge.recipes import (
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
-    from mnist_edge.bundle import Bundle
+    from mnist_edge.bundle.folder import Bundle
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge bench                          # every artifact, CPU, one thread
@@ -170,10 +170,10 @@ def command(
     quiet: QuietOption = False,
 ) -> None:
     """Measure latency, throughput and size of each artifact, each in processes of its own."""
-    from mnist_edge import render
     from mnist_edge.bench import read_report
-    from mnist_edge.bench_page import bench_table
     from mnist_edge.machine import usable_threads
+    from mnist_edge.render import text
+    from mnist_edge.render.bench import bench_table
 
     if quick + thorough + self_test > 1:
         raise UsageError(
@@ -210,7 +210,7 @@ def command(
         _compare(old, report, limit, fail_if_slower is not None, across_machines, as_json)
         return
     if as_json:
-        emit_json(render.json_text(report))
+        emit_json(text.json_text(report))
     else:
         emit_table(bench_table(report))
     talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to="name a digit")
@@ -224,9 +224,9 @@ def _compare(
     across_machines: bool,
     as_json: bool,
 ) -> None:
-    from mnist_edge import codec
     from mnist_edge.bench import compare_reports
-    from mnist_edge.bench_page.tables import comparison
+    from mnist_edge.bundle import codec
+    from mnist_edge.render.bench.tables import comparison
 
     compared = compare_reports(old, new, limit=limit, across_machines=across_machines)
     if as_json:
@@ -245,9 +245,9 @@ def _test_itself(
     *,
     as_json: bool,
 ) -> None:
-    from mnist_edge import codec
     from mnist_edge.bench import self_test
-    from mnist_edge.bench_page.sentences import self_test_lines
+    from mnist_edge.bundle import codec
+    from mnist_edge.render.bench.sentences import self_test_lines
 
     artifact = (artifacts or [DEFAULT_ARTIFACT])[0]
     with talk.progress("self-test") as progress:

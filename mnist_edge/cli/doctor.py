@@ -12,7 +12,7 @@ from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from mnist_edge.bundle import Bundle
+    from mnist_edge.bundle.folder import Bundle
     from mnist_edge.doctor import DoctorReport
     from mnist_edge.doctor.single import FileReport
 
@@ -49,9 +49,9 @@ def command(
 
 
 def _examine_bundle(talk: Talk, path: Path | None, threads: int, *, as_json: bool) -> DoctorReport:
-    from mnist_edge import codec
-    from mnist_edge.cli import diagnosis
+    from mnist_edge.bundle import codec
     from mnist_edge.doctor import examine
+    from mnist_edge.render import doctor as diagnosis
 
     bundle = _bundle(talk, path)
     with talk.progress("doctor") as progress:
@@ -70,7 +70,7 @@ def _examine_bundle(talk: Talk, path: Path | None, threads: int, *, as_json: boo
 
 def _bundle(talk: Talk, path: Path | None) -> Bundle | None:
     """The bundle that was asked for, else the default one where there is one."""
-    from mnist_edge.bundle import MANIFEST, default_bundle_path, open_bundle
+    from mnist_edge.bundle.folder import MANIFEST, default_bundle_path, open_bundle
 
     place = path or default_bundle_path()
     if path is None:
@@ -82,9 +82,9 @@ def _bundle(talk: Talk, path: Path | None) -> Bundle | None:
 
 
 def _examine_file(path: Path, threads: int, *, as_json: bool) -> FileReport:
-    from mnist_edge import codec
-    from mnist_edge.cli import diagnosis
+    from mnist_edge.bundle import codec
     from mnist_edge.doctor.single import examine_file
+    from mnist_edge.render import doctor as diagnosis
 
     report = examine_file(path, threads=threads)
     if as_json:

@@ -17,7 +17,7 @@ from mnist_edge.cli.options import (
 from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import MissingDependency
-from mnist_edge.recipes import (
+from mnist_edge.recipes.train import (
     DEFAULT_OPSET,
     MATRIX,
     OPSETS,
@@ -91,9 +91,9 @@ def command(
     quiet: QuietOption = False,
 ) -> None:
     """Export the model, and verify each artifact as it is written."""
-    from mnist_edge import render
-    from mnist_edge.bundle import open_bundle
-    from mnist_edge.verify_page import quantization_table
+    from mnist_edge.bundle.folder import open_bundle
+    from mnist_edge.render import text
+    from mnist_edge.render.verify import quantization_table
 
     talk = Talk(quiet=quiet)
     recipe = ExportRecipe(
@@ -109,9 +109,9 @@ def command(
     if verdict and len(recipe.precisions) > 1:
         weighed = weigh_precisions(talk, exported, known_test_set(talk, exported, data_dir))
     if as_json:
-        emit_json(render.bundle_json(open_bundle(exported.path)))
+        emit_json(text.bundle_json(open_bundle(exported.path)))
     else:
-        emit_table(render.artifact_table(exported.path, written))
+        emit_table(text.artifact_table(exported.path, written))
         if weighed:
             emit("")
             emit_table(quantization_table(weighed))
@@ -125,7 +125,7 @@ def _formats(asked: list[str], talk: Talk) -> tuple[Format, ...]:
     wanted = [format_ for format_ in MATRIX if format_ in asked or "all" in asked]
     if "c" not in asked and "c" in wanted:
         # "all" is all that can be verified here.
-        from mnist_edge.backends.compiler import find_compiler
+        from mnist_edge.formats.c.compiler import find_compiler
 
         try:
             find_compiler()

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from mnist_edge.catalogue import RECIPES, train_recipe
 from mnist_edge.cli.options import (
     DataDirOption,
     DataOption,
@@ -18,6 +17,7 @@ from mnist_edge.cli.options import (
 )
 from mnist_edge.cli.steps import bundle_files, get_data
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+from mnist_edge.recipes.catalogue import RECIPES, train_recipe
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge import model.pth --recipe lenet          # weights saved by torch.save
@@ -44,9 +44,9 @@ def command(
     quiet: QuietOption = False,
 ) -> None:
     """Make a bundle of weights that you already have; their accuracy is measured."""
-    from mnist_edge import render
-    from mnist_edge.bundle import LOCAL_BUNDLE
-    from mnist_edge.workflow import check_start, import_bundle
+    from mnist_edge.bundle.folder import LOCAL_BUNDLE
+    from mnist_edge.render import text
+    from mnist_edge.train.session import check_start, import_bundle
 
     talk = Talk(quiet=quiet)
     named = train_recipe(recipe)
@@ -55,8 +55,8 @@ def command(
     digits = get_data(talk, data, data_dir)
     imported = import_bundle(weights, named, digits, folder)
     if as_json:
-        emit_json(render.bundle_json(imported))
+        emit_json(text.bundle_json(imported))
     else:
-        emit_table(render.files_table(bundle_files(imported)))
-        emit(render.training_line(imported.manifest))
+        emit_table(text.files_table(bundle_files(imported)))
+        emit(text.training_line(imported.manifest))
     talk.suggest(f"mnist-edge export{given_bundle(bundle)}", to="write its artifacts")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from mnist_edge.catalogue import RECIPES
 from mnist_edge.cli.talk import Talk
-from mnist_edge.recipes import DataChoice, DeviceChoice
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.train import DataChoice, DeviceChoice
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from mnist_edge.bundle import Bundle
+    from mnist_edge.bundle.folder import Bundle
 
 DATA_PANEL = "Data"
 OUTPUT_PANEL = "Output"
@@ -141,7 +141,7 @@ def chosen_bundle(path: Path | None, talk: Talk, *, whole: bool = True) -> Bundl
     Raises:
         DigestMismatch, BundleError: it is damaged, or there is none.
     """
-    from mnist_edge.bundle import open_bundle
+    from mnist_edge.bundle.folder import open_bundle
 
     bundle = open_bundle(path)
     for record in bundle.manifest.records if whole else ():

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from mnist_edge import codec
-from mnist_edge.cli.answers import CSV_HEADER, Answer, answers, csv_line, line
+from mnist_edge.bundle import codec
 from mnist_edge.cli.options import (
     MACHINE_PANEL,
     OUTPUT_PANEL,
@@ -22,7 +21,8 @@ from mnist_edge.cli.options import (
 from mnist_edge.cli.talk import Talk, emit, emit_json
 from mnist_edge.errors import UsageError
 from mnist_edge.progress import silent
-from mnist_edge.recipes import DEFAULT_ARTIFACT, Device
+from mnist_edge.recipes.train import DEFAULT_ARTIFACT, Device
+from mnist_edge.render.answers import CSV_HEADER, Answer, answers, csv_line, line
 
 if TYPE_CHECKING:
     from mnist_edge.picture import Source
@@ -113,7 +113,7 @@ def command(
     quiet: QuietOption = False,
 ) -> None:
     """Name the digit in each picture, with its probability. Works without torch."""
-    from mnist_edge.bundle import default_bundle_path
+    from mnist_edge.bundle.folder import default_bundle_path
     from mnist_edge.predict import Predictor, predict_files
 
     if as_csv + as_json + show > 1:
@@ -156,7 +156,7 @@ def command(
 
 
 def _print_input(result: FileResult) -> None:
-    from mnist_edge.cli.preview import preview
+    from mnist_edge.render.preview import preview
 
     for reading in result.readings:
         emit("\n".join(preview(reading.picture, encoding=sys.stdout.encoding)))
@@ -166,7 +166,7 @@ def _write_input(result: FileResult, folder: Path, *, start: int) -> None:
     """Save what the net was fed; the number of the answer keeps namesakes apart."""
     from PIL import Image
 
-    from mnist_edge.storage import atomic_write
+    from mnist_edge.bundle.storage import atomic_write
 
     stem = Path(_name(result.source)).stem.strip("-") or "stdin"
     for number, reading in enumerate(result.readings, start=start + 1):

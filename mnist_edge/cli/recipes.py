@@ -12,13 +12,13 @@ mnist-edge train --recipe batchnorm    # train one of them"""
 
 def command(as_json: JsonOption = False) -> None:
     """List the training recipes, with what was measured of each."""
-    from mnist_edge import render
-    from mnist_edge.catalogue import RECIPES
-    from mnist_edge.figures import figures_of
+    from mnist_edge.recipes.catalogue import RECIPES
+    from mnist_edge.render import text
+    from mnist_edge.render.published import figures_of
 
     rows = [(recipe, figures_of(recipe)) for recipe in RECIPES.values()]
     if as_json:
-        emit_json(render.recipes_json(rows))
+        emit_json(text.recipes_json(rows))
     else:
-        emit_table(render.recipes_table(rows))
+        emit_table(text.recipes_table(rows))
     Talk(quiet=False).suggest("mnist-edge train --recipe NAME", to="train one of them")

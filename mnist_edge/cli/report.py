@@ -20,8 +20,8 @@ from mnist_edge.cli.steps import known_test_set
 from mnist_edge.cli.talk import Talk, emit, emit_json
 
 if TYPE_CHECKING:
-    from mnist_edge.bundle import Bundle
-    from mnist_edge.report import Grid
+    from mnist_edge.bundle.folder import Bundle
+    from mnist_edge.render.report import Grid
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge report                       # report.html, for a browser
@@ -60,9 +60,9 @@ def command(
     quiet: QuietOption = False,
 ) -> None:
     """Write one page on a model: curves, confusion matrix, its errors, its artifacts."""
-    from mnist_edge import codec
-    from mnist_edge.report import measured_recipes, report
-    from mnist_edge.storage import atomic_write_all
+    from mnist_edge.bundle import codec
+    from mnist_edge.bundle.storage import atomic_write_all
+    from mnist_edge.render.report import measured_recipes, report
 
     talk = Talk(quiet=quiet)
     chosen = chosen_bundle(bundle, talk)
@@ -92,9 +92,9 @@ def command(
 def _benchmark(bundle: Bundle, path: Path | None, talk: Talk) -> tuple[Grid, ...]:
     """The table of the benchmark that was named, or of the one that lies where `bench` puts it."""
     from mnist_edge.bench import read_report
-    from mnist_edge.bench_page import bench_table
     from mnist_edge.machine import describe_machine
-    from mnist_edge.report import Grid
+    from mnist_edge.render.bench import bench_table
+    from mnist_edge.render.report import Grid
 
     if path is None:
         processor = describe_machine().processor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
-    from mnist_edge.signature import RawImages
+    from mnist_edge.contract import RawImages
     from mnist_edge.verify import ThoroughReport, VerifyReport
 
 
@@ -29,9 +29,9 @@ def write_bench_page(path: Path, report: BenchReport) -> list[Path]:
     Returns:
         The files.
     """
-    from mnist_edge.bench_page import bench_markdown
-    from mnist_edge.bench_page.figures import bench_figures
-    from mnist_edge.storage import atomic_write_all
+    from mnist_edge.bundle.storage import atomic_write_all
+    from mnist_edge.render.bench import bench_markdown
+    from mnist_edge.render.bench.figures import bench_figures
 
     pictures = {
         title: (path.with_name(f"{path.stem}-{title.lower().replace(' ', '-')}.png"), png)
@@ -55,9 +55,9 @@ def write_verify_page(path: Path, report: ThoroughReport, images: RawImages) -> 
     Returns:
         The files, the JSON first.
     """
-    from mnist_edge import codec
-    from mnist_edge.storage import atomic_write_all
-    from mnist_edge.verify_page import flip_picture, thorough_markdown
+    from mnist_edge.bundle import codec
+    from mnist_edge.bundle.storage import atomic_write_all
+    from mnist_edge.render.verify import flip_picture, thorough_markdown
 
     picture = path.with_name(f"{path.stem}-flips.png")
     sheet = flip_picture(report, images)
@@ -71,7 +71,7 @@ def write_verify_page(path: Path, report: ThoroughReport, images: RawImages) -> 
 
 def write_report(path: Path, report: BenchReport | VerifyReport) -> None:
     """Write a report as JSON, whole or not at all. Raises StorageError."""
-    from mnist_edge import codec
-    from mnist_edge.storage import atomic_write
+    from mnist_edge.bundle import codec
+    from mnist_edge.bundle.storage import atomic_write
 
     atomic_write(path, codec.join_numbers(codec.dumps(report)).encode())

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mnist_edge import codec
-from mnist_edge.catalogue import DEFAULT_RECIPE, train_recipe
-from mnist_edge.cli.answers import Answer, answers, line
+from mnist_edge.bundle import codec
 from mnist_edge.cli.options import (
     DataDirOption,
     DataOption,
@@ -32,11 +30,13 @@ from mnist_edge.cli.steps import (
     write_samples,
 )
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
-from mnist_edge.recipes import BENCH_RECIPES, ExportRecipe
+from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, train_recipe
+from mnist_edge.recipes.train import BENCH_RECIPES, ExportRecipe
+from mnist_edge.render.answers import Answer, answers, line
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
-    from mnist_edge.bundle import Bundle
+    from mnist_edge.bundle.folder import Bundle
     from mnist_edge.verify import VerifyReport
 
 EPILOG = """[bold]Examples[/bold]
@@ -64,10 +64,10 @@ def command(
     quiet: QuietOption = False,
 ) -> None:
     """Train, export, verify, bench and predict in a few minutes: the whole chain at once."""
-    from mnist_edge import render
-    from mnist_edge.bench_page import bench_table
-    from mnist_edge.bundle import LOCAL_BUNDLE
-    from mnist_edge.workflow import check_start, check_teacher
+    from mnist_edge.bundle.folder import LOCAL_BUNDLE
+    from mnist_edge.render import text
+    from mnist_edge.render.bench import bench_table
+    from mnist_edge.train.session import check_start, check_teacher
 
     talk = Talk(quiet=quiet)
     folder = bundle or LOCAL_BUNDLE
@@ -103,15 +103,15 @@ def command(
             )
         )
     else:
-        emit_table(render.verify_table(verified))
+        emit_table(text.verify_table(verified))
         emit("")
         emit_table(bench_table(measured))
         emit("")
         for answer in answered:
             emit(line(answer))
         emit("")
-        emit_table(render.files_table(files))
-        emit(render.training_line(exported.manifest))
+        emit_table(text.files_table(files))
+        emit(text.training_line(exported.manifest))
     talk.suggest(
         f"mnist-edge predict{given_bundle(bundle)} {samples[7]}", to="name a digit of your own"
     )

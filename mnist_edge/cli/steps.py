@@ -12,7 +12,7 @@ from mnist_edge.cli.reports import (
     write_verify_page,
 )
 from mnist_edge.cli.talk import Talk
-from mnist_edge.recipes import (
+from mnist_edge.recipes.train import (
     BenchRecipe,
     DataChoice,
     Device,
@@ -23,15 +23,15 @@ from mnist_edge.recipes import (
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
-    from mnist_edge.bundle import Artifact, Bundle
-    from mnist_edge.data import DataSet
-    from mnist_edge.verdict import Verdict
+    from mnist_edge.bundle.folder import Artifact, Bundle
+    from mnist_edge.bundle.quantization import Verdict
+    from mnist_edge.data.mnist import DataSet
     from mnist_edge.verify import ThoroughReport, VerifyReport
 
 
 def get_data(talk: Talk, choice: DataChoice, data_dir: Path | None) -> DataSet:
     """Find, fetch or render the digits."""
-    from mnist_edge.workflow import obtain_data
+    from mnist_edge.train.session import obtain_data
 
     with talk.progress("data") as progress:
         return obtain_data(choice, data_dir, progress=progress, notice=talk.warn)
@@ -39,7 +39,7 @@ def get_data(talk: Talk, choice: DataChoice, data_dir: Path | None) -> DataSet:
 
 def known_test_set(talk: Talk, bundle: Bundle, data_dir: Path | None) -> DataSet | None:
     """MNIST where it is on this machine; a model of rendered digits is not judged by it."""
-    from mnist_edge.data import find_mnist, read_mnist
+    from mnist_edge.data.mnist import find_mnist, read_mnist
 
     if data_dir is None and bundle.manifest.data.name != "mnist":
         return None
@@ -62,8 +62,8 @@ def train_model(
     resume: bool = False,
 ) -> Bundle:
     """Train, with a line for each epoch."""
-    from mnist_edge import render
-    from mnist_edge.workflow import train_bundle
+    from mnist_edge.render import text
+    from mnist_edge.train.session import train_bundle
 
     with talk.progress("train") as progress:
         return train_bundle(
@@ -75,7 +75,7 @@ def train_model(
             teacher=teacher,
             resume=resume,
             progress=progress,
-            on_epoch=lambda epoch: talk.say(render.epoch_line(epoch, recipe.epochs)),
+            on_epoch=lambda epoch: talk.say(text.epoch_line(epoch, recipe.epochs)),
         )
 
 
@@ -83,7 +83,7 @@ def export_artifacts(
     talk: Talk, bundle: Bundle, recipe: ExportRecipe
 ) -> tuple[Bundle, tuple[Artifact, ...]]:
     """Export, and verify each artifact as it is written."""
-    from mnist_edge.workflow import export_verified
+    from mnist_edge.train.session import export_verified
 
     with talk.progress("export") as progress:
         return export_verified(bundle, recipe, progress=progress)
@@ -149,7 +149,7 @@ def verify_artifacts_thoroughly(
 
 def weigh_precisions(talk: Talk, bundle: Bundle, data: DataSet | None) -> Verdict | None:
     """Say whether quantization paid on this machine, and record it in the bundle."""
-    from mnist_edge.advice import record_verdict, weigh
+    from mnist_edge.bench.quantization import record_verdict, weigh
 
     with talk.progress("weigh") as progress:
         verdict = weigh(bundle, data=data, progress=progress)
@@ -197,7 +197,7 @@ def measure_artifacts(
 
 def bundle_files(bundle: Bundle) -> list[Path]:
     """Every file of a bundle, the manifest first."""
-    from mnist_edge.bundle import MANIFEST
+    from mnist_edge.bundle.folder import MANIFEST
 
     names = [MANIFEST, *(record.file for record in bundle.manifest.records)]
     return [bundle.path / name for name in names]
@@ -210,8 +210,8 @@ def write_samples(bundle: Bundle) -> list[Path]:
     import numpy as np
     from PIL import Image
 
-    from mnist_edge.signature import CLASSES
-    from mnist_edge.storage import atomic_write
+    from mnist_edge.bundle.storage import atomic_write
+    from mnist_edge.contract import CLASSES
 
     reference = bundle.reference()
     paths = []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from mnist_edge.errors import MnistEdgeError
-    from mnist_edge.render import Table
+    from mnist_edge.render.text import Table
 
 # Seconds between two drawings of a bar. Nothing draws between two reports of progress: a thread
 # that did would disturb what `bench` measures.
@@ -117,7 +117,7 @@ def emit(text: str) -> None:
 
 def emit_table(table: Table) -> None:
     """Print a table, folded and coloured for a terminal, as wide as it is for anything else."""
-    from mnist_edge.render import terminal
+    from mnist_edge.render.text import terminal
 
     if sys.stdout.isatty():
         colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

@@ -9,7 +9,6 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from mnist_edge.catalogue import DEFAULT_RECIPE, train_recipe
 from mnist_edge.cli.options import (
     DataDirOption,
     DataOption,
@@ -25,7 +24,8 @@ from mnist_edge.cli.options import (
 from mnist_edge.cli.steps import bundle_files, get_data, train_model
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes import (
+from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, train_recipe
+from mnist_edge.recipes.train import (
     Architecture,
     Optimizer,
     Schedule,
@@ -157,9 +157,9 @@ def command(
     quiet: QuietOption = False,
 ) -> None:
     """Train a model and write its bundle: weights, reference digits, history and curves."""
-    from mnist_edge import render
-    from mnist_edge.bundle import LOCAL_BUNDLE
-    from mnist_edge.workflow import check_start, check_teacher, training_device
+    from mnist_edge.bundle.folder import LOCAL_BUNDLE
+    from mnist_edge.render import text
+    from mnist_edge.train.session import check_start, check_teacher, training_device
 
     named = train_recipe(recipe)
     asked = replace(
@@ -174,7 +174,7 @@ def command(
     folder = bundle or LOCAL_BUNDLE
     check_start(folder)
     if teacher_bundle is not None:
-        from mnist_edge.teacher import weights_digest
+        from mnist_edge.train.teacher import weights_digest
 
         asked = replace(asked, teacher=weights_digest(teacher_bundle))
     elif not asked.teacher and (teacher_weight is not None or teacher_temperature is not None):
@@ -195,8 +195,8 @@ def command(
     if not leads:
         return
     if as_json:
-        emit_json(render.bundle_json(trained))
+        emit_json(text.bundle_json(trained))
     else:
-        emit_table(render.files_table(bundle_files(trained)))
-        emit(render.training_line(trained.manifest))
+        emit_table(text.files_table(bundle_files(trained)))
+        emit(text.training_line(trained.manifest))
     talk.suggest(f"mnist-edge export{given_bundle(bundle)}", to="write its artifacts")

@@ -25,11 +25,11 @@ from mnist_edge.cli.steps import (
     verify_artifacts_thoroughly,
 )
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
-from mnist_edge.recipes import Device
+from mnist_edge.recipes.train import Device
 
 if TYPE_CHECKING:
-    from mnist_edge.bundle import Bundle
-    from mnist_edge.data import DataSet
+    from mnist_edge.bundle.folder import Bundle
+    from mnist_edge.data.mnist import DataSet
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge verify                           # every artifact of the bundle
@@ -67,7 +67,7 @@ def command(
     quiet: QuietOption = False,
 ) -> None:
     """Compare each artifact with the checkpoint: on the reference, and on MNIST's test set."""
-    from mnist_edge import render
+    from mnist_edge.render import text
 
     talk = Talk(quiet=quiet)
     chosen = chosen_bundle(bundle, talk)
@@ -89,9 +89,9 @@ def command(
         out=out,
     )
     if as_json:
-        emit_json(render.json_text(report))
+        emit_json(text.json_text(report))
     else:
-        emit_table(render.verify_table(report))
+        emit_table(text.verify_table(report))
     talk.say(f"wrote {path}")
     talk.suggest(f"mnist-edge bench{given_bundle(bundle)}", to="measure their latency")
     if not report.passed:
@@ -99,7 +99,7 @@ def command(
 
 
 def _rebuild(talk: Talk, bundle: Bundle, artifacts: tuple[str, ...]) -> None:
-    from mnist_edge.workflow import prove_rebuildable
+    from mnist_edge.train.session import prove_rebuildable
 
     with talk.progress("export") as progress:
         names = prove_rebuildable(bundle, artifacts=artifacts, progress=progress)
@@ -116,8 +116,8 @@ def _thorough(
     *,
     as_json: bool,
 ) -> None:
-    from mnist_edge import codec
-    from mnist_edge.verify_page import quantization_table, thorough_table
+    from mnist_edge.bundle import codec
+    from mnist_edge.render.verify import quantization_table, thorough_table
 
     report, paths = verify_artifacts_thoroughly(
         talk, bundle, data, artifacts=artifacts, device=device, out=out

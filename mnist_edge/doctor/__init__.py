@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
-from mnist_edge.backends import open_backend
-from mnist_edge.bundle import Artifact, Bundle, Reference
-from mnist_edge.data import find_mnist
+from mnist_edge.bundle.folder import Artifact, Bundle, Reference
+from mnist_edge.data.mnist import find_mnist
 from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, DataUnavailable, MissingDependency
+from mnist_edge.formats import open_backend
+from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.machine import Machine, describe_machine, library_versions
 from mnist_edge.progress import Progress, silent
-from mnist_edge.tolerances import tolerance
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "predict": ("numpy", "pillow", "onnxruntime"),
@@ -121,7 +121,7 @@ def _need(command: str, packages: tuple[str, ...]) -> Need:
 
 def _providers() -> tuple[str, ...]:
     try:
-        from mnist_edge.backends.ort import available_providers
+        from mnist_edge.formats.onnx.run import available_providers
     except ImportError:  # also one that is installed, but was built for another system
         return ()
     return available_providers()

@@ -8,11 +8,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.backends import Backend
-from mnist_edge.bundle import Parity
-from mnist_edge.signature import RawImages, to_images
-from mnist_edge.tolerances import Tolerance
-from mnist_edge.verify import compare, run_in_batches
+from mnist_edge.bundle.folder import Parity
+from mnist_edge.contract import RawImages, to_images
+from mnist_edge.formats import Backend
+from mnist_edge.formats.parity import compare
+from mnist_edge.formats.running import run_in_batches
+from mnist_edge.formats.tolerances import Tolerance
 
 Status: TypeAlias = Literal["passed", "failed", "not checked"]
 

@@ -12,16 +12,16 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from mnist_edge import codec
-from mnist_edge.backends import Backend, load_backend, missing_package
-from mnist_edge.backends.onnx_bytes import Header, read_header
-from mnist_edge.bundle import Bundle, open_bundle
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import Bundle, open_bundle
+from mnist_edge.bundle.golden import KEY, unpack_golden
+from mnist_edge.contract import IMAGE_SHAPE
 from mnist_edge.doctor.checks import Check, run_golden
-from mnist_edge.errors import BadInput, BundleError, MissingDependency
-from mnist_edge.golden import KEY, unpack_golden
-from mnist_edge.recipes import Format, Precision
-from mnist_edge.signature import IMAGE_SHAPE
-from mnist_edge.tolerances import Tolerance, tolerance
+from mnist_edge.errors import BadInput, BundleError, MissingDependency, missing_package
+from mnist_edge.formats import Backend, load_backend
+from mnist_edge.formats.onnx.header import Header, read_header
+from mnist_edge.formats.tolerances import Tolerance, tolerance
+from mnist_edge.recipes.train import Format, Precision
 
 _MAX_FILE_BYTES = 1 << 30
 _FIX = "give a file that mnist-edge export wrote"
@@ -94,7 +94,7 @@ def examine_file(path: Path, *, threads: int = 1) -> FileReport:
 
 def _examine_onnx(path: Path, data: bytes, threads: int) -> FileReport:
     try:
-        from mnist_edge.backends.ort import OrtBackend
+        from mnist_edge.formats.onnx.run import OrtBackend
     except ModuleNotFoundError as error:
         raise missing_package(error, "run ONNX files") from error
     with closing(OrtBackend(data, threads=threads)) as backend:

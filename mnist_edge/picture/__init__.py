@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnist_edge.contract import SIDE, Images, to_images
 from mnist_edge.picture import paper
 from mnist_edge.picture.components import Box
 from mnist_edge.picture.decode import FORMATS, MAX_BYTES, MAX_PIXELS, read_picture
 from mnist_edge.picture.digit import is_mnist_digit, normalise
 from mnist_edge.picture.layout import group_digits, union
-from mnist_edge.signature import SIDE, Images, to_images
 
 __all__ = [
     "FORMATS",

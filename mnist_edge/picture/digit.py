@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.signature import SIDE
+from mnist_edge.contract import SIDE
 
 BOX_SIDE = 20
 FINE = 4

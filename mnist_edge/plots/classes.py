@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from mnist_edge.contract import CLASSES
 from mnist_edge.metrics import ClassScores
 from mnist_edge.plots.style import BLUE, FAINT, GREY, INK, ORANGE, png, show_percent, styled
-from mnist_edge.signature import CLASSES
 
 # Light enough at its dark end for black figures.
 _ERRORS = LinearSegmentedColormap.from_list("errors", ["#FCEBDD", "#E9853F"])

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mnist_edge.history import Epoch
+from mnist_edge.bundle.history import Epoch
 from mnist_edge.plots.style import (
     BLUE,
     VERMILION,

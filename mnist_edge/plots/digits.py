@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mnist_edge.contract import RawImages
 from mnist_edge.plots.style import GREEN, INK, VERMILION, png, styled
-from mnist_edge.signature import RawImages
 
 # Inches. Every digit has the same place for its words, whether it needs three lines or two.
 _WIDTH, _GAP, _ABOVE, _BELOW = 9.0, 0.2, 0.24, 0.56

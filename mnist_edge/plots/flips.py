@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from mnist_edge.contract import RawImages
 from mnist_edge.plots.style import GREEN, INK, VERMILION, png, styled
-from mnist_edge.signature import RawImages
 
 # Inches.
 _WIDTH, _GAP, _ABOVE, _BELOW, _HEADING = 9.0, 0.3, 0.24, 0.42, 0.36

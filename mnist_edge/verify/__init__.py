@@ -1,16 +1,14 @@
 """Whether an artifact gives the checkpoint's answers. Run first, judge later.
 
-The reference is the checkpoint in double precision. `compare` judges two sets of logits and
-`decide` says what their difference does to the answers: both are pure. `running` makes the logits,
-`verify` those of the bundle's reference digits and of the test set, `matrix` those of every way in
-which an artifact may be run, and `verify_thoroughly` all of it.
+The reference is the checkpoint in double precision. `formats.parity.compare` judges two sets of
+logits and `decide` says what their difference does to the answers: both are pure. `verify` runs the
+bundle's reference digits and the test set, `matrix` every way in which an artifact may be run, and
+`verify_thoroughly` all of it.
 """
 
-from mnist_edge.verify.compare import compare
 from mnist_edge.verify.decisions import Decisions, Flip, decide
 from mnist_edge.verify.matrix import Matrix, Setting, run_matrix
 from mnist_edge.verify.report import Source, Status, VerifyReport, VerifyRow
-from mnist_edge.verify.running import is_batch_invariant, run_in_batches
 from mnist_edge.verify.session import verify
 from mnist_edge.verify.thorough import Scrutiny, ThoroughReport, verify_thoroughly
 
@@ -25,10 +23,7 @@ __all__ = [
     "ThoroughReport",
     "VerifyReport",
     "VerifyRow",
-    "compare",
     "decide",
-    "is_batch_invariant",
-    "run_in_batches",
     "run_matrix",
     "verify",
     "verify_thoroughly",

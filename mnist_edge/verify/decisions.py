@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_edge.contract import Labels, Logits
 from mnist_edge.metrics import (
     calibration_error,
     cross_entropy,
@@ -14,7 +15,6 @@ from mnist_edge.metrics import (
     least_cosine,
     top1_margin,
 )
-from mnist_edge.signature import Labels, Logits
 from mnist_edge.stats import Interval, mcnemar, paired_change, share
 
 

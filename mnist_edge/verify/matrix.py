@@ -14,15 +14,15 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.backends import Optimization, open_backend
-from mnist_edge.bundle import Artifact, Bundle
+from mnist_edge.bundle.folder import Artifact, Bundle
+from mnist_edge.contract import IMAGE_SHAPE, SIDE, Images, Labels, Logits
+from mnist_edge.formats import Optimization, open_backend
+from mnist_edge.formats.parity import compare
+from mnist_edge.formats.running import run_in_batches
+from mnist_edge.formats.tolerances import Tolerance, tolerance
 from mnist_edge.machine import usable_threads
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes import Device, Format
-from mnist_edge.signature import IMAGE_SHAPE, SIDE, Images, Labels, Logits
-from mnist_edge.tolerances import Tolerance, tolerance
-from mnist_edge.verify.compare import compare
-from mnist_edge.verify.running import run_in_batches
+from mnist_edge.recipes.train import Device, Format
 
 Stratum: TypeAlias = Literal["digits", "black", "white", "one pixel", "noise"]
 

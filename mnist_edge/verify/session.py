@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.backends import open_backend, reference_logits
-from mnist_edge.bundle import Artifact, Bundle
-from mnist_edge.data import DataSet
+from mnist_edge.bundle.folder import Artifact, Bundle
+from mnist_edge.contract import Images, Labels, Logits, to_images
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BadInput, DeviceUnavailable, MissingDependency, MnistEdgeError
+from mnist_edge.formats import open_backend, reference_logits
+from mnist_edge.formats.parity import compare
+from mnist_edge.formats.running import is_batch_invariant, run_in_batches
+from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.machine import describe_machine, library_versions
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes import Device
-from mnist_edge.signature import Images, Labels, Logits, to_images
-from mnist_edge.tolerances import tolerance
-from mnist_edge.verify.compare import compare
+from mnist_edge.recipes.train import Device
 from mnist_edge.verify.report import Source, Status, VerifyReport, VerifyRow
-from mnist_edge.verify.running import is_batch_invariant, run_in_batches
 
 # Memory stays small, and progress is told some twenty times a test set.
 _BATCH_SIZE = 500

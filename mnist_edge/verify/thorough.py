@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mnist_edge.backends import reference_logits
-from mnist_edge.bundle import Bundle
-from mnist_edge.data import DataSet
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.quantization import Verdict, read_verdict
+from mnist_edge.contract import to_images
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BadInput, MissingDependency
+from mnist_edge.formats import reference_logits
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes import Device, Precision
-from mnist_edge.signature import to_images
-from mnist_edge.verdict import Verdict, read_verdict
+from mnist_edge.recipes.train import Device, Precision
 from mnist_edge.verify.decisions import Decisions, decide
 from mnist_edge.verify.matrix import (
     Inputs,

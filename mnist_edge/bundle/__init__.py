@@ -1,0 +1,1 @@
+"""What lies on disk: a folder with a manifest, and what the manifest names."""

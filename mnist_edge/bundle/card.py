@@ -1,0 +1,153 @@
+"""The `README.md` of a bundle: what a reader, and a model hub, must know of the model.
+
+The front matter follows https://huggingface.co/docs/hub/model-cards. Everything in it comes from
+the manifest, and nothing of when or where it was made, so the same model has the same card.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mnist_edge.bundle.folder import CHECKPOINT, Artifact, Bundle, Manifest, free_name, record
+from mnist_edge.contract import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
+from mnist_edge.recipes.train import DEFAULT_ARTIFACT, DataName, TrainRecipe
+
+FILE = "README.md"
+
+# As the hub names them; the drawn digits are no data set of the hub's.
+_HUB_DATA: dict[DataName, str] = {"mnist": "ylecun/mnist", "rendered": "rendered-digits"}
+_DATA: dict[DataName, str] = {"mnist": "MNIST", "rendered": "digits rendered from fonts"}
+
+_SHAPE = ", ".join(map(str, IMAGE_SHAPE))
+
+
+def with_model_card(bundle: Bundle) -> tuple[Bundle, dict[str, bytes]]:
+    """The bundle with its card among its extra files, and the contents to save with it.
+
+    A `README.md` that somebody else wrote into the folder stays, and there is no card.
+    """
+    place = bundle.path / FILE
+    if place.exists() and free_name(bundle.path, FILE) == FILE:
+        return bundle, {}
+    card = model_card(bundle.manifest).encode()
+    others = tuple(extra for extra in bundle.manifest.extras if extra.file != FILE)
+    manifest = replace(bundle.manifest, extras=(*others, record(FILE, card)))
+    return replace(bundle, manifest=manifest), {FILE: card}
+
+
+def model_card(manifest: Manifest) -> str:
+    """The card as Markdown, with the hub's YAML before it."""
+    return "\n".join(
+        ("---", *_front_matter(manifest), "---", "", *_text(manifest), *_artifacts(manifest), "")
+    )
+
+
+def _front_matter(manifest: Manifest) -> Iterator[str]:
+    formats = dict.fromkeys(artifact.format for artifact in manifest.artifacts)
+    yield "license: mit"
+    if "onnx" in formats:
+        yield "library_name: onnx"
+    yield "pipeline_tag: image-classification"
+    yield "tags:"
+    for tag in ("mnist", *(name for name in formats if name != "checkpoint")):
+        yield f"  - {tag}"
+    if manifest.data.name == "mnist":
+        yield f"datasets:\n  - {_HUB_DATA['mnist']}"
+    yield "metrics:\n  - accuracy"
+    # JSON strings are YAML strings, whatever they hold.
+    yield f"""model-index:
+  - name: {json.dumps(f"mnist-edge-{manifest.recipe.name}")}
+    results:
+      - task:
+          type: image-classification
+        dataset:
+          name: {json.dumps(_DATA[manifest.data.name])}
+          type: {_HUB_DATA[manifest.data.name]}
+          split: test
+        metrics:
+          - type: accuracy
+            value: {manifest.training.test_accuracy:.4f}"""
+
+
+def _text(manifest: Manifest) -> Iterator[str]:
+    recipe, training, data = manifest.recipe, manifest.training, manifest.data
+    yield f"# A digit classifier of {training.parameters:,} parameters\n"
+    if training.duration_s:
+        epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
+        yield f"Trained by mnist-edge for {epochs}, seed {recipe.seed},"
+    else:
+        yield "Trained elsewhere and imported into mnist-edge,"
+    yield f"""architecture `{recipe.architecture}`. Accuracy {training.test_accuracy:.2%} and loss
+{training.test_loss:.4f} over {data.test_size:,} test digits: {_DATA[data.name]}, SHA-256
+`{data.sha256}`.{_teacher(recipe)}
+
+## Use
+
+    mnist-edge predict picture.png --bundle FOLDER
+    mnist-edge doctor --bundle FOLDER
+
+Every file has the same contract:
+
+- input `{INPUT_NAME}`: float32 (N, {_SHAPE}), a white digit on black, 0 to 1;
+  normalisation, if any, is inside the graph
+- output `{OUTPUT_NAME}`: float32 (N, {len(CLASSES)}), unnormalised scores of the digits
+  {CLASSES[0]} to {CLASSES[-1]}"""
+    if any(artifact.name == DEFAULT_ARTIFACT for artifact in manifest.artifacts):
+        file = manifest.artifact(DEFAULT_ARTIFACT).file
+        yield f"""
+With ONNX Runtime alone:
+
+    import numpy, onnxruntime
+    session = onnxruntime.InferenceSession("{file}")
+    images = numpy.zeros((1, {_SHAPE}), numpy.float32)
+    (logits,) = session.run(["{OUTPUT_NAME}"], {{"{INPUT_NAME}": images}})"""
+    yield """
+## Limits
+
+It knows digits, each alone, as MNIST has them: tight, centred by mass, 20 pixels in 28. Give it a
+picture as it comes from a camera and it will be wrong; `mnist-edge predict` brings it into that
+form first."""
+    if recipe.reject_below:
+        yield f"""Take an answer of a probability under {recipe.reject_below:.0%} for no digit, as
+`predict` does. Letters and signs that look like a digit are read as one all the same."""
+    else:
+        yield "Letters, several digits or scribbles get a confident answer all the same."
+
+
+def _teacher(recipe: TrainRecipe) -> str:
+    if not recipe.taught:
+        return ""
+    return f"""
+
+Besides the labels it learnt another net's answers, that of the weights with the SHA-256
+`{recipe.teacher}`."""
+
+
+def _artifacts(manifest: Manifest) -> Iterator[str]:
+    images = manifest.artifact(CHECKPOINT).parity.images
+    yield f"""
+## Files
+
+Each was compared with the checkpoint in double precision over the {images} digits in
+`{manifest.reference.file}`; `mnist-edge verify` does it again.
+
+| artifact | file | kB | largest error | flips | verdict |
+| --- | --- | ---: | ---: | ---: | --- |"""
+    yield from map(_row, manifest.artifacts)
+    yield f"""
+The checkpoint's SHA-256 is `{manifest.artifact(CHECKPOINT).sha256}`."""
+
+
+def _row(artifact: Artifact) -> str:
+    parity = artifact.parity
+    cells = (
+        artifact.name,
+        f"`{artifact.file}`",
+        f"{artifact.size_bytes / 1000:,.1f}",
+        f"{parity.max_abs_error:.1e}",
+        str(len(parity.flips)),
+        "equivalent" if parity.passed else "differs",
+    )
+    return f"| {' | '.join(cells)} |"

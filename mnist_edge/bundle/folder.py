@@ -1,0 +1,422 @@
+"""A bundle: one directory with a manifest that names every file of one trained model.
+
+Each verb reads what the verb before it wrote. Every file is written beside its place and moved
+there, the manifest last, so a bundle on disk is always whole: whatever interrupts an export, the
+manifest names only files that are there, with the digests that they have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.storage import atomic_write_all, seal, unpack_arrays, unseal
+from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
+from mnist_edge.errors import BadInput, BundleError, DigestMismatch, UsageError
+from mnist_edge.recipes.train import MATRIX, DataName, Format, Precision, TrainRecipe
+
+MANIFEST = "manifest.json"
+LOCAL_BUNDLE = Path("exports/model")
+_PACKAGE = Path(__file__).resolve().parents[1]
+# In a wheel the shipped bundles lie inside the package, in a checkout beside it.
+SHIPPED_BUNDLES = (_PACKAGE / "exports/default", _PACKAGE.parent / "exports/default")
+SHIPPED_TEACHERS = (_PACKAGE / "exports/large", _PACKAGE.parent / "exports/large")
+CHECKPOINT = "checkpoint-float32"
+REJECT_BELOW = "reject_below"
+"""The key under which an ONNX file states the recipe's threshold, for use without its bundle."""
+
+# A manifest names a few kilobytes to a few hundred megabytes; more is a mistake or an attack.
+_MAX_MANIFEST_BYTES = 4 << 20
+_MAX_FILE_BYTES = 1 << 30
+
+# Names that mean the same file on every system: nothing hidden, no drive, stream, path or accent.
+_FILE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """One file of a bundle: its bare name, size and SHA-256 in hexadecimal."""
+
+    file: str
+    size_bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        name = self.file
+        if not _FILE_NAME.fullmatch(name) or name.casefold() == MANIFEST:
+            raise ValueError(f"{name!r:.80} is not a bare file name")
+        if not 0 <= self.size_bytes <= _MAX_FILE_BYTES:
+            raise ValueError(f"{name}: a size of {self.size_bytes!r:.30} bytes is out of range")
+        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
+            raise ValueError(f"{name}: the digest is not a SHA-256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far one artifact is from the reference; written by `verify.compare`.
+
+    Attributes:
+        passed: whether the gate of its format and precision holds.
+        images: how many digits were compared.
+        max_abs_error: the largest absolute difference of any logit.
+        sqnr_db: signal to quantization noise, 10·log10(Σ reference² / Σ difference²).
+        flips: indices of the images whose top class differs.
+        accuracy: share of the images that the candidate names rightly, 0 to 1.
+        reference_accuracy: the same of the reference.
+        reason: why the gate does not hold; empty if it does.
+    """
+
+    passed: bool
+    images: int
+    max_abs_error: float
+    sqnr_db: float
+    flips: tuple[int, ...]
+    accuracy: float
+    reference_accuracy: float
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact(FileRecord):
+    """One exported file in a bundle.
+
+    Attributes:
+        name: `<format>-<precision>`.
+        opset: of the ONNX graph that it is or was made from; 0 where there is none.
+        checkpoint_sha256: the weights that it was made from.
+        parity: against the reference, measured as the artifact was written.
+        batch_invariant: whether an image's logits keep its top class whatever its batch mates.
+    """
+
+    name: str
+    format: Format
+    precision: Precision
+    opset: int
+    checkpoint_sha256: str
+    parity: Parity
+    batch_invariant: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecord:
+    """The data set that a model was trained on: name, digest, and how many digits."""
+
+    name: DataName
+    sha256: str
+    train_size: int
+    test_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """How a training ended. Losses are mean cross-entropy in nats, accuracies 0 to 1.
+
+    `false_reject_rate` is the share of the test digits that the recipe's `reject_below` rejects.
+    """
+
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    duration_s: float
+    parameters: int
+    device: str
+    false_reject_rate: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything that a bundle says of itself. `schema` counts incompatible changes."""
+
+    schema: Literal[1]
+    recipe: TrainRecipe
+    data: DataRecord
+    training: TrainingRecord
+    versions: dict[str, str]
+    reference: FileRecord
+    artifacts: tuple[Artifact, ...]
+    extras: tuple[FileRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [artifact.name for artifact in self.artifacts]
+        # Two names that differ in case alone are one file on Windows and macOS.
+        files = [record.file.casefold() for record in self.records]
+        for kind, counts in (("artifact", Counter(names)), ("file", Counter(files))):
+            for name, count in counts.items():
+                if count > 1:
+                    raise ValueError(f"the {kind} {name!r:.60} stands twice")
+        if CHECKPOINT not in names:
+            raise ValueError(f"the artifact {CHECKPOINT} is missing")
+        checkpoint = self.artifact(CHECKPOINT)
+        for artifact in self.artifacts:
+            if artifact.name != f"{artifact.format}-{artifact.precision}":
+                raise ValueError(f"{artifact.name!r:.60} is not its format and precision")
+            if artifact.checkpoint_sha256 != checkpoint.sha256:
+                raise ValueError(f"{artifact.name} was made from other weights")
+
+    @property
+    def records(self) -> tuple[FileRecord, ...]:
+        """Every file that the bundle names."""
+        return (self.reference, *self.artifacts, *self.extras)
+
+    @property
+    def float32_error(self) -> float:
+        """The largest error of the checkpoint's own float32 against its float64."""
+        return self.artifact(CHECKPOINT).parity.max_abs_error
+
+    def artifact(self, name: str) -> Artifact:
+        """The artifact of that name. Raises KeyError."""
+        for artifact in self.artifacts:
+            if artifact.name == name:
+                return artifact
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Digits with the checkpoint's answers; they travel with the bundle.
+
+    Attributes:
+        images: (N, 28, 28) uint8.
+        labels: (N,) int64.
+        logits: (N, 10) float64, the checkpoint evaluated in double precision.
+    """
+
+    images: RawImages
+    labels: Labels
+    logits: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk, its manifest read and checked; the files are checked when they are read."""
+
+    path: Path
+    manifest: Manifest
+
+    def artifact(self, name: str) -> Artifact:
+        """The artifact of that name.
+
+        Raises:
+            UsageError: there is none; the message lists those that are there, and tells how to
+                export it if it is one that there might be.
+        """
+        try:
+            return self.manifest.artifact(name)
+        except KeyError:
+            known = ", ".join(artifact.name for artifact in self.manifest.artifacts)
+            fix = "choose one of these"
+            if name in {f"{f}-{p}" for f, there in MATRIX.items() for p in there}:
+                format_, _, precision = name.partition("-")
+                options = f"--bundle {self.path} --format {format_} --precision {precision}"
+                fix += f", or run mnist-edge export {options}"
+            raise UsageError(
+                f"{self.path} has no artifact {name!r:.60}, only {known}", fix=fix
+            ) from None
+
+    def check(self, *, but: Collection[str] = ()) -> None:
+        """Read every file that is there, so that a damaged one is found before any is used.
+
+        Files that were left behind on purpose, to save room on a device, are no damage.
+
+        Args:
+            but: names of files to leave out: about to be replaced, or read by themselves.
+
+        Raises:
+            DigestMismatch: as for `read`.
+        """
+        for record in self.manifest.records:
+            if record.file not in but and (self.path / record.file).exists():
+                self.read(record)
+
+    def read(self, record: FileRecord) -> bytes:
+        """The bytes of one file, after its size and digest have been checked.
+
+        Raises:
+            DigestMismatch: the bytes are not the ones that the manifest names.
+            BundleError: the file is missing or cannot be read.
+        """
+        path = self.path / record.file
+        exported = isinstance(record, Artifact) and record.format != "checkpoint"
+        fix = _remedy(self.path, "export" if exported else "train")
+        try:
+            if not path.is_file():
+                raise BundleError(f"{path} is missing or no regular file", fix=fix)
+            size = path.stat().st_size
+            if size != record.size_bytes:
+                raise DigestMismatch(
+                    f"{path} has {size} bytes, the manifest says {record.size_bytes}", fix=fix
+                )
+            data = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"cannot read {path}: {error.strerror or error}", fix=fix) from error
+        if _sha256(data) != record.sha256:
+            raise DigestMismatch(f"{path} is not the file that the manifest names", fix=fix)
+        return data
+
+    def reference(self) -> Reference:
+        """The reference digits and logits. Raises BundleError where they are damaged."""
+        data = self.read(self.manifest.reference)
+        try:
+            return _checked_reference(unpack_arrays(data))
+        except (BadInput, ValueError) as error:
+            raise BundleError(
+                f"the reference of {self.path} is damaged: {error.args[0]}",
+                fix=_remedy(self.path, "train"),
+            ) from None
+
+    def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Bundle:
+        """This bundle with `artifacts` added, or put in place of those of the same name."""
+        fresh = {artifact.name for artifact in artifacts}
+        kept = tuple(a for a in self.manifest.artifacts if a.name not in fresh)
+        return replace(self, manifest=replace(self.manifest, artifacts=kept + artifacts))
+
+
+def open_bundle(path: Path | None = None) -> Bundle:
+    """Read and check the manifest of a bundle.
+
+    Args:
+        path: the directory; by default `exports/model` where there is one, else the shipped one.
+
+    Raises:
+        BundleError: there is no bundle, or its manifest is damaged or of another schema.
+    """
+    folder = default_bundle_path() if path is None else path
+    file = folder / MANIFEST
+    fix = _remedy(folder, "train")
+    try:
+        if not file.is_file():  # to open a pipe would wait for ever
+            raise BundleError(f"no bundle at {folder}", fix=fix)
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise BundleError(f"cannot read {file}: {error.strerror or error}", fix=fix) from error
+    if len(data) > _MAX_MANIFEST_BYTES:
+        raise BundleError(f"{file} is too large for a manifest", fix=fix)
+    try:
+        return Bundle(folder, codec.loads(Manifest, unseal(data.decode("utf-8"))))
+    except (ValueError, UsageError) as error:  # UnicodeDecodeError is a ValueError
+        raise BundleError(f"{file} is not a manifest of schema 1: {error}", fix=fix) from None
+
+
+def default_bundle_path() -> Path:
+    """`exports/model` where it holds a bundle, else the bundle that is shipped."""
+    for path in (LOCAL_BUNDLE, *SHIPPED_BUNDLES):
+        if (path / MANIFEST).is_file():
+            return path
+    return LOCAL_BUNDLE
+
+
+def is_shipped(folder: Path) -> bool:
+    """Whether a bundle that came with the package lies there."""
+    return folder.resolve() in SHIPPED_BUNDLES + SHIPPED_TEACHERS
+
+
+def record(file: str, data: bytes) -> FileRecord:
+    """What the manifest says of a file with these bytes."""
+    return FileRecord(file=file, size_bytes=len(data), sha256=_sha256(data))
+
+
+def free_name(folder: Path, file: str) -> str:
+    """`file`, or the like of it where the bundle in `folder` already names a file so.
+
+    A new training must not touch the files of the old one until its manifest is written.
+    """
+    old = _manifest_in(folder)
+    taken = {known.file.casefold() for known in old.records} if old else set()
+    stem, dot, suffix = file.partition(".")
+    return next(
+        name
+        for name in itertools.chain(
+            [file], (f"{stem}-{number}{dot}{suffix}" for number in itertools.count(2))
+        )
+        if name.casefold() not in taken
+    )
+
+
+def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
+    """Write files and then the manifest that names them; drop what it no longer names.
+
+    At every moment the manifest on disk names only files that are there and whole. An artifact
+    that other bytes replace under its own name leaves the manifest first; what every manifest
+    names, the checkpoint and the reference, must come under a `free_name`.
+
+    Raises:
+        StorageError: as for `atomic_write`; the bundle is as it was, but for artifacts that were
+            being replaced.
+    """
+    folder = bundle.path
+    old = _manifest_in(folder)
+    old_records = old.records if old else ()
+    steps = [(folder / file, data) for file, data in contents.items()]
+    replaced = {
+        known.file
+        for known in old_records
+        if known.file in contents and known.sha256 != _sha256(contents[known.file])
+    }
+    if old and replaced:
+        for lasting in (old.reference, old.artifact(CHECKPOINT)):
+            if lasting.file in replaced:
+                raise ValueError(f"{lasting.file} is in use: write it under a free_name")
+        interim = replace(
+            old,
+            artifacts=tuple(a for a in old.artifacts if a.file not in replaced),
+            extras=tuple(e for e in old.extras if e.file not in replaced),
+        )
+        steps.insert(0, (folder / MANIFEST, seal(codec.dumps(interim)).encode()))
+    steps.append((folder / MANIFEST, seal(codec.dumps(bundle.manifest)).encode()))
+    atomic_write_all(steps)
+    new_files = {known.file for known in bundle.manifest.records}
+    for file in {known.file for known in old_records} - new_files:
+        with contextlib.suppress(OSError):
+            (folder / file).unlink()
+
+
+def _remedy(folder: Path, verb: Literal["train", "export"]) -> str:
+    """What makes the files of a bundle whole again."""
+    if is_shipped(folder):
+        return "install mnist-edge again, or give another bundle"
+    return f"mnist-edge {verb} --bundle {folder}"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _manifest_in(folder: Path) -> Manifest | None:
+    """The manifest of a bundle that is about to be written over, if it can be read."""
+    try:
+        return open_bundle(folder).manifest
+    except BundleError:
+        return None
+
+
+def _checked_reference(arrays: Mapping[str, NDArray[Any]]) -> Reference:
+    lacking = {"images", "labels", "logits"} - arrays.keys()
+    if lacking:
+        raise ValueError(f"it lacks {' and '.join(sorted(lacking))}")
+    images, labels, logits = arrays["images"], arrays["labels"], arrays["logits"]
+    count = labels.size
+    expected = (
+        (images, np.dtype(np.uint8), (count, SIDE, SIDE)),
+        (labels, np.dtype(np.int64), (count,)),
+        (logits, np.dtype(np.float64), (count, len(CLASSES))),
+    )
+    if any(array.dtype != dtype or array.shape != shape for array, dtype, shape in expected):
+        raise ValueError("arrays of the wrong shape or type")
+    if not count or labels.min() < 0 or labels.max() >= len(CLASSES):
+        raise ValueError("no digits, or labels other than 0 to 9")
+    if not np.isfinite(logits).all():
+        raise ValueError("logits that are NaN or infinite")
+    return Reference(images=images, labels=labels, logits=logits)

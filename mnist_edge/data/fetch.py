@@ -1,0 +1,144 @@
+"""Fetch MNIST from torchvision's mirrors.
+
+The list of mirrors is torchvision's, the download is not: its own has no time-out, falls back to
+plain HTTP, checks MD5, and takes any file that is already there for good.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import io
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+from urllib.error import URLError
+from urllib.parse import urlsplit
+
+from mnist_edge.bundle.storage import atomic_write
+from mnist_edge.data.mnist import MNIST_FILES, unpack
+from mnist_edge.errors import BadInput, DataUnavailable, missing_package
+from mnist_edge.progress import Progress, silent
+
+_BLOCK_BYTES = 1 << 16
+# What gzip may add, at most, to a file that it cannot compress.
+_GZIP_EXTRA_BYTES = 1 << 16
+# A server that sends a byte now and then never times out, so each file has a limit, too. At
+# 10 MB for the largest file this asks for 17 kB/s.
+_FILE_LIMIT_S = 600.0
+
+
+class _HttpsOnly(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but never away from HTTPS."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        if urlsplit(newurl).scheme != "https":
+            raise URLError("it redirects to plain HTTP")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def fetch_mnist(folder: Path, *, timeout_s: float, progress: Progress = silent) -> Path:
+    """Bring the four files of MNIST into `folder`; those that are there and good stay.
+
+    A file appears under its name only when it is whole and its raw bytes have the right SHA-256,
+    so neither an interrupt nor a second fetch at the same time can leave anything else there.
+
+    Args:
+        folder: made if it is not there; in `cache_dir()`, `find_mnist` finds the files again.
+        timeout_s: how long a server may be silent, in seconds.
+        progress: told the bytes that the files fetched so far unpack to.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        DataUnavailable: no mirror gave all the files.
+        MissingDependency: torchvision, which knows the mirrors, is not installed.
+        StorageError: `folder` cannot be written to.
+    """
+    wanted = [name for name in MNIST_FILES if not _is_good(folder / f"{name}.gz", name)]
+    mirrors = _mirrors() if wanted else []
+    total = sum(MNIST_FILES[name].size_bytes for name in wanted)
+    done = 0
+    for name in wanted:
+        size = MNIST_FILES[name].size_bytes
+
+        def report(share: float, *, before: int = done, size: int = size) -> None:
+            progress(before + int(size * share), total, "bytes of MNIST")
+
+        body = _from_any(mirrors, name, timeout_s, report, folder)
+        atomic_write(folder / f"{name}.gz", body)
+        done += size
+    return folder
+
+
+def _mirrors() -> list[str]:
+    """The addresses before the file names, each with its slash; plain HTTP is left out."""
+    try:
+        from torchvision.datasets import MNIST  # nearly four seconds: only when it is needed
+    except ModuleNotFoundError as error:
+        raise missing_package(error, "fetch MNIST") from None
+    return [mirror for mirror in MNIST.mirrors if urlsplit(mirror).scheme == "https"]
+
+
+def _from_any(
+    mirrors: list[str], name: str, timeout_s: float, report: Callable[[float], None], folder: Path
+) -> bytes:
+    reasons = []
+    for mirror in mirrors:
+        url = f"{mirror}{name}.gz"
+        try:
+            body = _download(url, name, timeout_s, report)
+            with gzip.GzipFile(fileobj=io.BytesIO(body)) as stream:
+                unpack(stream, name, source=url)
+        except BadInput as error:
+            reasons.append(error.what)
+        # URLError and time-outs are OSError; a nonsensical answer may also end in ValueError.
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            cause = error.reason if isinstance(error, URLError) else error
+            reasons.append(f"{url}: {cause or type(error).__name__}")
+        else:
+            return body
+    raise DataUnavailable(
+        f"MNIST could not be fetched: {'; '.join(reasons) or 'no mirror offers HTTPS'}",
+        fix=f"use --data rendered, or put {', '.join(MNIST_FILES)} (raw or .gz) into {folder}",
+    )
+
+
+def _download(url: str, name: str, timeout_s: float, report: Callable[[float], None]) -> bytes:
+    """The bytes at `url`. Raises OSError or HTTPException."""
+    limit_bytes = MNIST_FILES[name].size_bytes + _GZIP_EXTRA_BYTES
+    deadline = time.monotonic() + _FILE_LIMIT_S
+    request = urllib.request.Request(url, headers={"User-Agent": "mnist-edge"})  # noqa: S310
+    with urllib.request.build_opener(_HttpsOnly).open(request, timeout=timeout_s) as response:
+        total = response.length or 0  # None where the server does not say
+        body = bytearray()
+        # read1 returns what has come; read would wait for the whole block, past any deadline.
+        while block := response.read1(_BLOCK_BYTES):
+            body += block
+            if len(body) > limit_bytes:
+                raise OSError("the file is far too long")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not finished after {_FILE_LIMIT_S:g} s")
+            report(min(1.0, len(body) / total) if total else 0.0)
+    report(1.0)
+    return bytes(body)
+
+
+def _is_good(path: Path, name: str) -> bool:
+    try:
+        with gzip.open(path) as stream:
+            unpack(stream, name, source=str(path))
+    except (OSError, BadInput):
+        return False
+    return True

@@ -1,0 +1,285 @@
+"""Find, check and read a data set of digits as uint8 arrays.
+
+MNIST is four IDX files (Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten
+digits", 1998). Nothing is taken for MNIST before the SHA-256 of its raw bytes has been checked,
+whoever brought the files.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
+from mnist_edge.errors import BadInput, DataUnavailable
+from mnist_edge.recipes.train import DataName
+
+DATA_VARIABLE = "MNIST_EDGE_DATA"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdxFile:
+    """What one raw IDX file must hold: uint8 of this shape, bytes of this SHA-256."""
+
+    shape: tuple[int, ...]
+    sha256: str
+
+    @property
+    def header(self) -> bytes:
+        """Two zeros, 8 for uint8, the rank, then each dimension as a big-endian uint32."""
+        rank = len(self.shape)
+        return struct.pack(f">4B{rank}I", 0, 0, 8, rank, *self.shape)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the whole file, header included."""
+        return len(self.header) + int(np.prod(self.shape))
+
+
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+
+MNIST_FILES: dict[str, IdxFile] = {
+    TRAIN_IMAGES: IdxFile(
+        shape=(60_000, SIDE, SIDE),
+        sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    TRAIN_LABELS: IdxFile(
+        shape=(60_000,),
+        sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    TEST_IMAGES: IdxFile(
+        shape=(10_000, SIDE, SIDE),
+        sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    TEST_LABELS: IdxFile(
+        shape=(10_000,),
+        sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+}
+
+
+# Compared by identity: comparing the arrays would take long and give no single answer.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataSet:
+    """Digits to train on and digits to test on. Made by `data_set`.
+
+    Attributes:
+        name: where the digits come from.
+        sha256: of the four arrays, as `data_set` defines it.
+        train_images: (N, 28, 28) uint8, white digit on black.
+        train_labels: (N,) int64.
+        test_images: (M, 28, 28) uint8.
+        test_labels: (M,) int64.
+    """
+
+    name: DataName
+    sha256: str
+    train_images: RawImages
+    train_labels: Labels
+    test_images: RawImages
+    test_labels: Labels
+
+
+def data_set(
+    name: DataName,
+    *,
+    train_images: RawImages,
+    train_labels: Labels,
+    test_images: RawImages,
+    test_labels: Labels,
+) -> DataSet:
+    """Put four arrays together under one digest.
+
+    The digest is the SHA-256 of the four SHA-256 digests (32 bytes each) of train images, train
+    labels, test images and test labels, each array taken as uint8 in C order, without header.
+    """
+    whole = hashlib.sha256()
+    for array in (train_images, train_labels, test_images, test_labels):
+        whole.update(hashlib.sha256(np.ascontiguousarray(array, np.uint8).data).digest())
+    return DataSet(
+        name=name,
+        sha256=whole.hexdigest(),
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+    )
+
+
+def development_twin(data: DataSet, *, every: int = 12) -> DataSet:
+    """The training set alone, in two: for choosing hyper-parameters without the test set.
+
+    Of MNIST, 55,000 digits to train on and 5,000 to judge by, if not asked otherwise.
+
+    Args:
+        data: to be taken apart.
+        every: so many digits one is judged by; 2 gives halves, which can tell smaller differences.
+    """
+    # Counted off, so the same on every machine and numpy version.
+    held_out = np.arange(len(data.train_labels)) % every == every - 1
+    return data_set(
+        data.name,
+        train_images=data.train_images[~held_out],
+        train_labels=data.train_labels[~held_out],
+        test_images=data.train_images[held_out],
+        test_labels=data.train_labels[held_out],
+    )
+
+
+def cache_dir() -> Path:
+    """The folder of this user in which fetched data is kept. It need not exist.
+
+    Raises:
+        DataUnavailable: this user has no home folder.
+    """
+    if os.name == "nt":
+        base = os.environ.get("LOCALAPPDATA", "")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG base directory specification: a relative path is to be ignored.
+    if Path(base).is_absolute():
+        return Path(base, "mnist-edge")
+    try:
+        return Path.home() / ".cache" / "mnist-edge"
+    except RuntimeError:
+        raise DataUnavailable(
+            "there is no home folder to keep MNIST in",
+            fix=f"set {DATA_VARIABLE} to a folder that holds it, or use --data rendered",
+        ) from None
+
+
+def find_mnist(data_dir: Path | None) -> Path | None:
+    """The folder that holds the four files of MNIST, or None where nobody named one.
+
+    Looked for in `data_dir`, else in `$MNIST_EDGE_DATA`, else in the user's cache folder; in each,
+    directly, in `mnist/`, and in `MNIST/raw/`, where torchvision puts it.
+
+    Raises:
+        DataUnavailable: a folder was named, by argument or variable, and MNIST is not in it.
+    """
+    if data_dir is not None:
+        return _named(data_dir, "--data-dir")
+    if variable := os.environ.get(DATA_VARIABLE):
+        return _named(Path(variable), DATA_VARIABLE)
+    try:
+        return _search(cache_dir())
+    except DataUnavailable:
+        return None
+
+
+def load_mnist(data_dir: Path | None) -> DataSet:
+    """Find and read MNIST.
+
+    Raises:
+        DataUnavailable: it is not on this machine, or a file of it cannot be read.
+        BadInput: a file is damaged, or is not MNIST.
+    """
+    folder = find_mnist(data_dir)
+    if folder is None:
+        raise DataUnavailable(
+            "MNIST is not on this machine",
+            fix=f"give --data-dir, set {DATA_VARIABLE}, or use --data rendered",
+        )
+    return read_mnist(folder)
+
+
+def read_mnist(folder: Path) -> DataSet:
+    """Read the four files of MNIST in `folder`, raw or compressed by gzip.
+
+    Raises:
+        DataUnavailable: a file is missing or cannot be read.
+        BadInput: a file is damaged, or is not MNIST.
+    """
+    return data_set(
+        "mnist",
+        train_images=_read(folder, TRAIN_IMAGES),
+        train_labels=_read(folder, TRAIN_LABELS).astype(np.int64),
+        test_images=_read(folder, TEST_IMAGES),
+        test_labels=_read(folder, TEST_LABELS).astype(np.int64),
+    )
+
+
+def unpack(stream: io.BufferedIOBase, name: str, *, source: str) -> NDArray[np.uint8]:
+    """Read and check one file of MNIST.
+
+    Args:
+        stream: gives the raw bytes; if it decompresses, what goes wrong there is caught here.
+        name: which of `MNIST_FILES` it must be.
+        source: the path or address, for the message.
+
+    Raises:
+        BadInput: it is damaged, or is another file.
+    """
+    expected = MNIST_FILES[name]
+    fix = f"replace it with {name} of MNIST"
+    try:
+        # One byte more than there should be: enough to notice, too little to fill the memory.
+        raw = stream.read(expected.size_bytes + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadInput(f"{source} is damaged: {error}", fix=fix) from error
+    start = len(expected.header)
+    if raw[:start] != expected.header:
+        raise BadInput(f"{source} is not an IDX file of {expected.shape} uint8", fix=fix)
+    if len(raw) != expected.size_bytes:
+        difference = "longer" if len(raw) > expected.size_bytes else "shorter"
+        raise BadInput(f"{source} is {difference} than its header says", fix=fix)
+    array = np.frombuffer(raw, np.uint8, offset=start).reshape(expected.shape)
+    if array.ndim == 1 and array.max() >= len(CLASSES):
+        raise BadInput(f"{source} has the label {array.max()}, expected 0 to 9", fix=fix)
+    if hashlib.sha256(raw).hexdigest() != expected.sha256:
+        # Fashion-MNIST, KMNIST and others use the same names and shapes.
+        raise BadInput(f"{source} is damaged or is of another data set than MNIST", fix=fix)
+    return array.copy()  # an array over bytes is read-only, which torch.from_numpy warns of
+
+
+def _read(folder: Path, name: str) -> NDArray[np.uint8]:
+    path = _locate(folder, name)
+    if path is None:
+        raise DataUnavailable(
+            f"{folder} has no file {name} or {name}.gz", fix="give the folder of all four files"
+        )
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as stream:
+            return unpack(stream, name, source=str(path))
+    except OSError as error:
+        raise DataUnavailable(
+            f"cannot read {path}: {error.strerror or error}", fix="make the file readable"
+        ) from error
+
+
+def _named(folder: Path, source: str) -> Path:
+    found = _search(folder)
+    if found is None:
+        raise DataUnavailable(
+            f"no readable MNIST in {folder} (from {source})",
+            fix=f"put {', '.join(MNIST_FILES)} there, raw or .gz, or name another folder",
+        )
+    return found
+
+
+def _search(folder: Path) -> Path | None:
+    for place in (folder / "mnist", folder, folder / "MNIST" / "raw"):
+        if all(_locate(place, name) for name in MNIST_FILES):
+            return place
+    return None
+
+
+def _locate(folder: Path, name: str) -> Path | None:
+    for path in (folder / name, folder / f"{name}.gz"):
+        try:
+            if path.is_file():
+                return path
+        except OSError:  # no permission to look into the folder
+            continue
+    return None

@@ -1,0 +1,139 @@
+"""Drawn digits and other signs, normalised as pictures are: the hands that MNIST lacks.
+
+MNIST's writers were American. Elsewhere a 1 has a flag and a foot, a 7 a bar, a 9 a curled tail;
+nets that never saw them fail on them. Skeletons of strokes (`styles`, `symbols`) are bent, tilted
+and drawn with a pen, then go through the contract that a user's picture goes through.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
+from mnist_edge.data.mnist import DataSet
+from mnist_edge.data.strokes.styles import DIGITS, Skeleton
+from mnist_edge.data.strokes.symbols import symbol
+from mnist_edge.picture.digit import normalise
+from mnist_edge.recipes.train import TrainRecipe
+
+NO_DIGIT = len(CLASSES)
+"""The label of a training picture that the net shall be unsure of."""
+
+_SAMPLES = 5
+"""Points drawn between two points of a skeleton."""
+
+
+def training_set(recipe: TrainRecipe, data: DataSet) -> tuple[RawImages, Labels]:
+    """The training digits, and what the recipe has drawn beside them.
+
+    Returns:
+        (N, 28, 28) uint8 and (N,) int64; the label of what is no digit is `NO_DIGIT`.
+    """
+    if not recipe.strokes and not recipe.symbols:
+        return data.train_images, data.train_labels
+    digits, labels = stroke_digits(recipe.strokes, seed=recipe.seed)
+    symbols = stroke_symbols(recipe.symbols, seed=recipe.seed)
+    return (
+        np.concatenate([data.train_images, digits, symbols]),
+        np.concatenate([data.train_labels, labels, np.full(recipe.symbols, NO_DIGIT)]),
+    )
+
+
+def stroke_digits(count: int, *, seed: int) -> tuple[RawImages, Labels]:
+    """Draw digits, each by another hand.
+
+    Args:
+        count: how many; the classes take turns.
+        seed: the same seed gives the same digits, and the first of more.
+
+    Returns:
+        (count, 28, 28) uint8, white on black, as `picture.digit.normalise` leaves them; and
+        (count,) int64 labels.
+    """
+    random = Random(seed)  # noqa: S311  (no secret depends on it)
+    labels = np.arange(count, dtype=np.int64) % len(CLASSES)
+    images = np.empty((count, SIDE, SIDE), np.uint8)
+    for index, label in enumerate(labels.tolist()):
+        images[index] = _draw(DIGITS[label](random), random)
+    return images, labels
+
+
+def stroke_symbols(count: int, *, seed: int) -> RawImages:
+    """Draw what is no digit: letters, signs, blots and scribbles, (count, 28, 28) uint8."""
+    random = Random(seed)  # noqa: S311
+    images = np.empty((count, SIDE, SIDE), np.uint8)
+    for index in range(count):
+        images[index] = _draw(symbol(random), random)
+    return images
+
+
+def _draw(skeleton: Skeleton, random: Random) -> NDArray[np.uint8]:
+    """Write a skeleton in some hand with some pen, and normalise it."""
+    u = random.uniform
+    tremor, softness = u(0.0, 0.03), round(4 * min(1.0, u(0.2, 1.6)))
+    curves = [
+        _spline(len(stroke), softness)
+        @ [(random.gauss(x, tremor), random.gauss(y, tremor)) for x, y in stroke]
+        for stroke in skeleton
+    ]
+    points = np.concatenate(curves)
+    for axis in (0, 1):  # bends, the same for all strokes of a digit
+        points[:, axis] += u(0, 0.035) * np.sin(u(2, 9) * points[:, 1 - axis] + u(0, 6))
+    slope, slant, width = u(-0.18, 0.18), u(-0.3, 0.35), math.exp(u(-0.3, 0.3))
+    side = math.exp(u(math.log(24), math.log(90)))  # from a coarse photo to a canvas
+    points @= np.array(
+        [[side * width * math.cos(slope), side * math.sin(slope)],
+         [-side * width * slant, side * math.cos(slope)]]
+    )  # fmt: skip
+    lengths = [len(curve) for curve in curves]
+    return normalise(_ink(points, lengths, pen=max(1.0, side * u(0.03, 0.14))), [])
+
+
+def _ink(points: NDArray[np.float64], lengths: list[int], *, pen: float) -> NDArray[np.uint8]:
+    """Draw strokes of so many points each with a round pen, on a page that just holds them."""
+    points = points - (points.min(axis=0) - pen - 1)
+    width, height = np.ceil(points.max(axis=0) + pen + 1).astype(int).tolist()
+    page = Image.new("L", (width, height))
+    pencil = ImageDraw.Draw(page)
+    radius, start = (pen - 1) / 2, 0
+    for length in lengths:
+        stroke = points[start : start + length]
+        start += length
+        pencil.line(stroke.ravel().tolist(), fill=255, width=round(pen))
+        # Round ends, and round corners, which only the points of the skeleton can be.
+        for x, y in stroke[::_SAMPLES].tolist():
+            pencil.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    return np.asarray(page)
+
+
+@cache
+def _spline(count: int, softness: int) -> NDArray[np.float64]:
+    """The weights of `count` points in those of a curve through them.
+
+    A Catmull-Rom spline, blended with straight lines: `softness` 4 is the one, 0 the other.
+    """
+    rows = []
+    for start in range(count - 1):
+        for step in range(_SAMPLES):
+            t = step / _SAMPLES
+            soft = 0.5 * np.array(
+                [
+                    -t + 2 * t**2 - t**3,
+                    2 - 5 * t**2 + 3 * t**3,
+                    t + 4 * t**2 - 3 * t**3,
+                    t**3 - t**2,
+                ]
+            )
+            straight = np.array([0, 1 - t, t, 0])
+            row = np.zeros(count)
+            places = np.clip(np.arange(start - 1, start + 3), 0, count - 1)
+            np.add.at(row, places, soft * softness / 4 + straight * (1 - softness / 4))
+            rows.append(row)
+    rows.append(np.eye(count)[-1])
+    return np.array(rows)

@@ -1,0 +1,203 @@
+"""Write a convolution as C: as it stands, or by one of Winograd's ways to save products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.formats.c.plan import Place, Plan, padded
+from mnist_edge.formats.c.text import Code, call, define, either, padded_rows
+from mnist_edge.formats.graph.layers import Convolution, Shape
+
+# How F(2, 3) spreads the three weights of a row, or of a column, over four products: see rows.c
+# and winograd.c.
+_SPREAD = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+
+# The same of F(3, 3), over five products: see winograd3.c.
+_SPREAD3 = np.array([[3, 0, 0], [-3, -3, -3], [-1, 1, -1], [1, 2, 4], [0, 0, 6]]) / 6
+
+# Pieces of the input that are worked on together: more would leave the second-level cache.
+_MOST_PIECES = 25
+
+
+def write_convolution(name: str, comment: str, step: Convolution, plan: Plan, place: Place) -> Code:
+    """The C function of a convolution, which reads from `step.source` and writes to `place`."""
+    shape = plan.shape(step.source)
+    if step.groups == step.weight.shape[0] == shape.channels > 1:
+        return _depthwise(name, comment, step, plan, place)
+    _, height, width = step.shape
+    data, body = _direct(name, step, plan, place)
+    if _suits_winograd(step, shape):
+        threes = height % 3 == width % 3 == 0 and 4 * height * width <= 9 * _MOST_PIECES
+        fast = (_winograd3 if threes else _winograd)(name, step, plan, place)
+        # A vector of its kernel holds neighbouring channels of one pixel.
+        data, body = _either(f"LANES > 1 && LANES <= {shape.channels}", fast, (data, body))
+    elif _suits_rows(step):
+        data, body = _either("LANES > 1", _rows(name, step, plan, place), (data, body))
+    bias = define(f"{name}_bias", padded_rows(step.bias, padded(step.shape.channels)))
+    return Code(
+        name=name,
+        comment=comment,
+        data=f"{data}\n{bias}",
+        body=body,
+        macs=multiply_adds(step),
+    )
+
+
+def describe(step: Convolution) -> str:
+    """A convolution in a few words."""
+    window = step.window
+    text = f"{window.height} x {window.width} convolution"
+    if (window.stride_y, window.stride_x) != (1, 1):
+        text += f", stride {window.stride_y} x {window.stride_x}"
+    if any(window[4:]):
+        text += f", border {' '.join(map(str, window[4:]))}"
+    if step.groups > 1:
+        text += f", {step.groups} groups"
+    return text + (", the largest of each 2 x 2" if step.pooled else "")
+
+
+def _either(condition: str, fast: Sequence[str], plain: Sequence[str]) -> list[str]:
+    """The fast texts where the target has wide vectors, else the plain ones."""
+    return [either(condition, *texts) for texts in zip(fast, plain, strict=True)]
+
+
+def _direct(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
+    """Weights and body of the way that fits every convolution."""
+    rows = padded_rows(dense(step).transpose(2, 3, 1, 0), padded(step.shape.channels))
+    return define(f"{name}_weight", rows, rows.shape), slide(name, step, plan, place, step.relu)
+
+
+def slide(name: str, step: Convolution, plan: Plan, place: Place, ending: object) -> str:
+    """The statement that gives the results row by row; `ending` is what the kernels call so."""
+    outputs, height, width = step.shape
+    window = step.window
+    row, next_, _ = plan.view(step.source)
+    down, right = window.stride_y * row, window.stride_x * next_
+    down, lines = (2 * down, (right, down)) if step.pooled else (down, (right,))
+    statement = call(
+        *("pooled_line" if step.pooled else "line", width, outputs),
+        *(f"{plan.start(step.source, window)} + y * {down}", *lines),
+        *(row, window.height, window.width * plan.shape(step.source).channels),
+        *(f"{name}_weight", padded(outputs), f"{name}_bias"),
+        *(f"out + y * {place.row}", outputs, ending),
+        indent=8,
+    )
+    return f"    for (int y = 0; y < {height}; y++)\n{statement}"
+
+
+def _winograd(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
+    """Weights and body of the fast way to do a 3×3 convolution."""
+    outputs, height, width = step.shape
+    wide, depth = padded(outputs), plan.shape(step.source).channels
+    row = plan.view(step.source).row
+    weight = step.weight.astype(np.float64)
+    exact = np.einsum("ay,oiyx,bx->abio", _SPREAD, weight, _SPREAD)
+    rows = padded_rows(exact.astype(np.float32), wide)
+    # As many rows at once as divide the height and stay in the cache.
+    fitting = [n for n in range(1, height + 1) if height % n == 0 and n * width <= _MOST_PIECES]
+    lines = max(fitting, default=1)
+    count = 16 * lines * width
+    statement = call(
+        *("winograd", lines, width, depth, outputs),
+        f"{plan.start(step.source, step.window)} + y * {2 * row}",
+        *(row, f"{name}_weight", wide, f"{name}_bias", f"out + y * {place.row}", place.row),
+        *(outputs, step.relu, "pieces", "products"),
+        indent=8,
+    )
+    body = (
+        f"    float pieces[{count * depth}] ALIGNED, products[{count * wide}] ALIGNED;\n"
+        f"    for (int y = 0; y < {height}; y += {lines})\n{statement}"
+    )
+    return define(f"{name}_weight", rows, rows.shape, "transformed"), body
+
+
+def _winograd3(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
+    """Likewise, where the results can be cut into pieces of 3×3."""
+    outputs, height, width = step.shape
+    wide, depth = padded(outputs), plan.shape(step.source).channels
+    weight = step.weight.astype(np.float64)
+    exact = np.einsum("ay,oiyx,bx->abio", _SPREAD3, weight, _SPREAD3)
+    rows = padded_rows(exact.astype(np.float32), wide)
+    count = 4 * height * width // 9
+    statement = call(
+        *("winograd3", height, width, depth, outputs, plan.start(step.source, step.window)),
+        *(plan.view(step.source).row, f"{name}_weight", wide, f"{name}_bias", "out", place.row),
+        *(outputs, step.relu, "pieces", "products", "results"),
+    )
+    body = (
+        f"    float pieces[{25 * count * depth}] ALIGNED, products[{25 * count * wide}] ALIGNED;\n"
+        f"    float results[{9 * count * wide}] ALIGNED;\n{statement}"
+    )
+    return define(f"{name}_weight", rows, rows.shape, "transformed"), body
+
+
+def _rows(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
+    """Weights and body of the fast way to do a kernel that is three strides wide."""
+    outputs, height, width = step.shape
+    window, wide = step.window, padded(outputs)
+    length = window.stride_x * plan.shape(step.source).channels
+    taps = step.weight.transpose(2, 3, 1, 0).astype(np.float64)
+    taps = taps.reshape(window.height, 3, length, outputs)
+    exact = np.einsum("kx,yxjo->kyjo", _SPREAD, taps)
+    rows = padded_rows(exact.astype(np.float32), wide)
+    lines = (2 * height - 1) * window.stride_y + window.height
+    statement = call(
+        *("convolve_rows", height, width, outputs, plan.start(step.source, window)),
+        *(plan.view(step.source).row, window.height, window.stride_y, length),
+        *(f"{name}_weight", wide, f"{name}_bias", "out", place.row, outputs, step.relu),
+        *("slides", "products"),
+    )
+    body = (
+        f"    float slides[{lines * 3 * 2 * length * width}] ALIGNED;\n"
+        f"    float products[{8 * width * wide}] ALIGNED;\n{statement}"
+    )
+    return define(f"{name}_weight", rows, rows.shape, "transformed"), body
+
+
+def _depthwise(name: str, comment: str, step: Convolution, plan: Plan, place: Place) -> Code:
+    window = step.window
+    channels, height, width = step.shape
+    taps = step.weight.transpose(2, 3, 1, 0)[:, :, 0]
+    weight = define(f"{name}_weight", taps, taps.shape)
+    return Code(
+        name=name,
+        comment=comment,
+        data=f"{weight}\n{define(f'{name}_bias', step.bias)}",
+        body=call(
+            *("depthwise", channels, height, width, plan.start(step.source, window)),
+            *(plan.view(step.source).row, *window[:4], f"{name}_weight", f"{name}_bias", "out"),
+            *(place.row, step.relu),
+        ),
+        macs=step.shape.size * window.height * window.width,
+    )
+
+
+def multiply_adds(step: Convolution) -> int:
+    """For one picture, without those whose result pooling would drop."""
+    return dense(step).size * step.shape.height * step.shape.width * (4 if step.pooled else 1)
+
+
+def dense(step: Convolution) -> NDArray[np.float32]:
+    """The weights (out, in, height, width) of a convolution, with zeros between its groups."""
+    if step.groups == 1:
+        return step.weight
+    outputs, depth, height, width = step.weight.shape
+    dense = np.zeros((step.groups, outputs // step.groups, step.groups, depth, height, width))
+    for group, weight in enumerate(np.split(step.weight, step.groups)):
+        dense[group, :, group] = weight
+    return dense.reshape(outputs, -1, height, width).astype(np.float32)
+
+
+def _suits_winograd(step: Convolution, shape: Shape) -> bool:
+    kernel = step.window[:4]
+    return kernel == (3, 3, 1, 1) and step.pooled and step.groups == 1 and shape.channels >= 4
+
+
+def _suits_rows(step: Convolution) -> bool:
+    """With a stride of one, the sums that this adds cost what the products save."""
+    window = step.window
+    wide = window.stride_x > 1 and window.width == 3 * window.stride_x
+    return wide and step.pooled and step.groups == 1

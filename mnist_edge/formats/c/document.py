@@ -1,0 +1,172 @@
+"""Put the whole C file together: header, kernels, steps, entry points and self-test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.formats.c.plan import Plan
+from mnist_edge.formats.c.text import Code, call, define
+from mnist_edge.formats.graph.layers import PICTURE, Convolution, Linear, sources
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Golden:
+    """Digits with known answers, for the self-test.
+
+    Attributes:
+        pictures: (N, 28, 28) uint8.
+        logits: (N, classes) float64.
+        tolerance: the largest error that passes.
+    """
+
+    pictures: NDArray[np.uint8]
+    logits: NDArray[np.float64]
+    tolerance: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Program:
+    """A net in C, as far as float32 and int8 differ.
+
+    Attributes:
+        plan: where its results lie.
+        steps: its functions.
+        kernels: the files of this package that they call.
+        workspace: its size in float32.
+        marks: what stands at the `@mark@`s of those files, and at these of the others:
+            about: what else the title says;
+            number: the type of results;
+            cast: from float to that, for a pointer;
+            borders: the statements that fill the borders;
+            answers: the statement that copies row `i` of the logits from `workspace + @last@`.
+    """
+
+    plan: Plan
+    steps: Sequence[Code]
+    kernels: Sequence[str]
+    workspace: int
+    marks: Mapping[str, object]
+
+
+def write_document(program: Program, *, name: str, golden: Golden | None) -> str:
+    """The whole C file.
+
+    Args:
+        program: what it computes.
+        name: the prefix of what it defines.
+        golden: built in with -DMNIST_EDGE_SELFTEST alone; without it there is no self-test.
+    """
+    net = program.plan.net
+    marks = {
+        "name": name,
+        "NAME": name.upper(),
+        "picture": net.picture.size,
+        "classes": net.steps[-1].shape.channels,
+        **_facts(program),
+        **_calls(program),
+        **program.marks,
+    }
+    marks["answers"] = _mark(str(marks["answers"]), marks)
+    parts = [
+        _fill("title.c", marks),
+        f"/* ---- {name}.h ---- */\n{_fill('header.h', marks)}/* ---- end of {name}.h ---- */\n",
+        *(_fill(file, marks) for file in program.kernels),
+        *map(_function, program.steps),
+        _fill("entry.c", marks),
+    ]
+    if golden:
+        parts.append(_fill("selftest.c", marks | _answers(golden)))
+    return "\n".join(parts)
+
+
+def _fill(file: str, marks: Mapping[str, object]) -> str:
+    """A file of this package, with a text in the place of each `@mark@`."""
+    return _mark(
+        resources.files(__package__).joinpath("kernels", file).read_text(encoding="ascii"), marks
+    )
+
+
+def _mark(text: str, marks: Mapping[str, object]) -> str:
+    return re.sub(r"@(\w+)@", lambda match: str(marks[match[1]]), text)
+
+
+def _facts(program: Program) -> dict[str, object]:
+    """What the title and the header say of the net."""
+    net, steps = program.plan.net, program.steps
+    parameters = sum(
+        step.weight.size + step.bias.size
+        for step in net.steps
+        if isinstance(step, (Convolution, Linear))
+    )
+    return {
+        "shape": "\n   ".join(f"{step.name}: {step.comment}" for step in steps),
+        "macs": f"{sum(step.macs for step in steps):,}",
+        "parameters": f"{parameters:,}",
+        "workspace": program.workspace,
+        "bytes": f"{4 * program.workspace:,}",
+        "sha256": net.sha256,
+    }
+
+
+def _function(code: Code) -> str:
+    work = f" {code.macs:,} multiply-adds." if code.macs else ""
+    count = "const int count, " if code.counted else ""
+    kind = "INLINE" if code.counted else "static"
+    sources = ", ".join(f"const {code.reads} *{name}" for name in code.inputs)
+    data = f"{code.data}\n\n" if code.data else ""
+    return (
+        f"/* {code.name}: {code.comment}.{work} */\n{data}"
+        f"{kind} void {code.name}({count}{sources}, {code.writes} *out)\n{{\n{code.body}\n}}\n"
+    )
+
+
+def _calls(program: Program) -> dict[str, object]:
+    """The statements of the entry points."""
+    plan, steps = program.plan, program.steps
+    net, body, head = plan.net, [], []
+    if PICTURE in plan.places:
+        place = plan.places[PICTURE]
+        channels, height, width = net.picture
+        to = (f"workspace + {place.inside}", place.row, channels)
+        body.append(call("copy", channels, height, width, "picture", width, 1, height * width, *to))
+    for index, (step, code) in enumerate(zip(net.steps, steps, strict=True)):
+        slot = "" if index >= plan.head else "slot"
+        pointers = [_pointer(plan, source, slot) for source in sources(step)]
+        pointers.append(_pointer(plan, index, slot))
+        if index >= plan.head:
+            head.append(f"    {code.name}(count, {', '.join(pointers)});")
+        else:
+            body.append(f"    {code.name}({', '.join(pointers)});")
+    return {
+        "body": "\n".join(body),
+        "head": "\n".join(head),
+        "last": _pointer(plan, len(steps) - 1, "i").removeprefix("workspace + "),
+        "group": plan.group,
+        "choice": "1" if plan.group == 1 else f"count < {plan.group} ? 1 : {plan.group}",
+    }
+
+
+def _pointer(plan: Plan, index: int, slot: str) -> str:
+    if index not in plan.places:
+        return "picture"
+    place = plan.places[index]
+    step = f" + {slot} * {place.stride}" if slot and place.copies > 1 else ""
+    return f"workspace + {place.inside}{step}"
+
+
+def _answers(golden: Golden) -> dict[str, object]:
+    """The digits of the self-test and their logits."""
+    rows = golden.pictures.reshape(-1, golden.pictures.shape[-1])
+    logits = define("golden_logits", golden.logits.astype(np.float32))
+    return {
+        "count": len(golden.pictures),
+        "pictures": ",\n".join("    " + ",".join(map(str, row)) for row in rows.tolist()),
+        "logits": logits.replace(" ALIGNED", ""),
+        "tolerance": f"{golden.tolerance:g}",
+    }

@@ -1,0 +1,184 @@
+"""Write each step of a quantized net as one C function over constants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.formats.c.convolve import dense, multiply_adds, slide
+from mnist_edge.formats.c.document import Program
+from mnist_edge.formats.c.emit import MOST_DOTS, in_one_piece, innermost, product, write_steps
+from mnist_edge.formats.c.plan import LANES, LARGE_BYTES, Place, Plan, lay_out, padded
+from mnist_edge.formats.c.text import Code, call, define, either, number, padded_rows
+from mnist_edge.formats.graph.layers import PICTURE, Convolution, Linear, Net, Pool, Scale, Step
+from mnist_edge.formats.graph.quantized import Grid, QuantizedNet
+
+# Inputs that one step of a kernel takes in: what the instructions for sums of bytes do.
+_TOGETHER = 4
+
+_ABOUT = """\
+Weights are signed bytes, results unsigned ones, sums whole numbers of 32 bits. C99 with the
+   compiler's vector types and the target's instructions for sums of bytes, where there are any
+   (VNNI, AVX2, SSE2; Arm's dot product and DSP); MNIST_EDGE_SCALAR does without. All of
+   them give the same answers, to the last bit."""
+
+_ANSWERS = """\
+        for (int c = 0; c < @NAME@_CLASSES; c++)
+            logits[i * @NAME@_CLASSES + c] = (float)(workspace[@last@ + c] - {zero}) * {scale};"""
+
+
+def write_quantized(quantized: QuantizedNet) -> Program:
+    """A quantized net in C."""
+    plan = lay_out(quantized.net, weight_bytes=1)
+    last = quantized.grids[len(quantized.net.steps) - 1]
+    return Program(
+        plan=plan,
+        steps=write_steps(plan, partial(_write, quantized)),
+        kernels=("lanes8.c", "common.c", "vectors8.c", "kernels.c", "plain8.c"),
+        workspace=plan.size // 4 + LANES,
+        marks={
+            "about": _ABOUT,
+            "number": "uint8_t",
+            "cast": "(uint8_t *)",
+            "borders": "\n".join(_borders(plan, quantized)),
+            "answers": _ANSWERS.format(zero=last.zero, scale=number(float(last.scale))),
+            "narrow": int(_are_narrow(quantized.net)),
+        },
+    )
+
+
+def _borders(plan: Plan, quantized: QuantizedNet) -> Iterator[str]:
+    """The statements that write what is read beside results."""
+    yield "    /* Borders, and what is read behind a result but multiplied by zero. */"
+    for index, place in plan.places.items():
+        size = place.end - place.start
+        if place.bordered:
+            zero = quantized.grids[index].zero
+            yield f"    memset((uint8_t *)workspace + {place.start}, {zero}, {size});"
+        elif place.shape.channels % _TOGETHER and index != len(plan.net.steps) - 1:
+            for start in range(place.start, place.end, place.stride):
+                behind = start + place.shape.size
+                yield f"    memset((uint8_t *)workspace + {behind}, 0, {_TOGETHER});"
+
+
+def _are_narrow(net: Net) -> bool:
+    """Whether two products of any byte with weights add up to 16 bits at most."""
+    weights = [step.weight for step in net.steps if isinstance(step, (Convolution, Linear))]
+    return all(255 * 2 * np.abs(weight.astype(np.int64)).max() < 2**15 for weight in weights)
+
+
+def _write(
+    quantized: QuantizedNet, name: str, comment: str, step: Step, plan: Plan, index: int
+) -> Code:
+    grid = quantized.grids[index]
+    comment += f"; in bytes of {grid.scale:.6g}" + (f" around {grid.zero}" if grid.zero else "")
+    match step:
+        case Scale():
+            return _bytes(name, comment, step, plan, grid)
+        case Pool():
+            return _pool(name, comment, step, plan, plan.places[index])
+        case Convolution() | Linear():
+            return _product(quantized, name, comment, step, plan, index)
+        case _:
+            raise AssertionError(f"no quantized net has a {type(step).__name__}")
+
+
+def _bytes(name: str, comment: str, step: Scale, plan: Plan, grid: Grid) -> Code:
+    """The picture, `x · factor + offset`, in bytes, as one difference and one quotient."""
+    place = plan.places[0]
+    assert step.source == PICTURE
+    factor, offset = float(step.factor[0]), float(step.offset[0])
+    shift, unit = np.float32((0.0 - offset) / factor), np.float32(float(grid.scale) / factor)
+    _, height, width = step.shape
+    lines = (1, height * width) if not place.bordered else (height, width)
+    return Code(
+        name=name,
+        comment=comment,
+        body=call(
+            *("to_bytes", *lines, "in", plan.view(PICTURE).row),
+            *(number(float(shift)), number(float(unit)), "out", place.row, grid.zero),
+        ),
+        writes="uint8_t",
+    )
+
+
+def _pool(name: str, comment: str, step: Pool, plan: Plan, place: Place) -> Code:
+    window = step.window
+    row = plan.view(step.source).row
+    return Code(
+        name=name,
+        comment=comment,
+        body=call(
+            *("pool", *plan.shape(step.source), "in", row, *window[:4], window.top, window.left),
+            *(*step.shape[1:], "out", place.row),
+        ),
+        reads="uint8_t",
+        writes="uint8_t",
+    )
+
+
+def _product(
+    quantized: QuantizedNet,
+    name: str,
+    comment: str,
+    step: Convolution | Linear,
+    plan: Plan,
+    index: int,
+) -> Code:
+    """A convolution or a matrix product."""
+    source, grid = quantized.grids[step.source], quantized.grids[index]
+    # In the order of ONNX Runtime's own float32 operations, so that they round alike.
+    factor = source.scale * quantized.scales[index] / grid.scale
+    ending = f"(ending){{{name}_factor, {grid.zero}, {int(step.relu)}}}"
+    if isinstance(step, Convolution):
+        rows = dense(step).transpose(2, 3, 1, 0)
+        body, macs = slide(name, step, plan, plan.places[index], ending), multiply_adds(step)
+    else:
+        rows = innermost(step, plan)
+        if in_one_piece(step, plan):
+            rows = rows.reshape(1, -1, 1, len(step.weight))
+        by_dots = step.shape.channels <= MOST_DOTS or step.weight.size < LARGE_BYTES
+        body = product(name, step, plan, index, ending, by_dots=by_dots)
+        macs = step.weight.size
+    weights = packed(rows.astype(np.int8))
+    wide = weights.shape[2]
+    return Code(
+        name=name,
+        comment=comment,
+        data="\n".join(
+            (
+                define(f"{name}_weight", weights, weights.shape, "rows, fours, outputs"),
+                _offsets(f"{name}_bias", step, source.zero),
+                define(f"{name}_factor", padded_rows(factor, wide)),
+            )
+        ),
+        body=body,
+        macs=macs,
+        counted=isinstance(step, Linear) and index >= plan.head,
+        reads="uint8_t",
+        writes="uint8_t",
+    )
+
+
+def packed(rows: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Weights (rows, columns, in, out) as kernels read them: (rows, fours of inputs, out, 4)."""
+    height, width, depth, outputs = rows.shape
+    runs = rows.reshape(height, width * depth, outputs)
+    missing = -runs.shape[1] % _TOGETHER
+    runs = np.pad(runs, [(0, 0), (0, missing), (0, padded(outputs) - outputs)])
+    fours = runs.reshape(height, -1, _TOGETHER, padded(outputs))
+    return np.ascontiguousarray(fours.transpose(0, 1, 3, 2))
+
+
+def _offsets(name: str, step: Convolution | Linear, zero: int) -> str:
+    """Where sums begin: the bias, less what the byte that stands for zero adds to a sum."""
+    weight = step.weight.reshape(len(step.weight), -1).astype(np.int64).sum(axis=1)
+    bias = step.bias.astype(np.int64) - zero * weight
+    arrays = (
+        padded_rows(offset.astype(np.int32), padded(len(bias)))
+        for offset in (bias + 128 * weight, bias)
+    )
+    return either("SIGNED", *(define(name, array) for array in arrays))

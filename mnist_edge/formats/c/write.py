@@ -1,0 +1,44 @@
+"""A net as one C99 file that needs no runtime, and the header that is the first part of it."""
+
+from __future__ import annotations
+
+import re
+
+from mnist_edge.errors import UsageError
+from mnist_edge.formats.c.document import Golden, write_document
+from mnist_edge.formats.c.emit import write_program
+from mnist_edge.formats.c.emit8 import write_quantized
+from mnist_edge.formats.graph.quantized import read_quantized
+from mnist_edge.formats.graph.read import read_graph
+
+__all__ = ["Golden", "export_c", "header_of"]
+
+
+def export_c(graph: bytes, *, name: str, golden: Golden | None, quantized: bool = False) -> bytes:
+    """The C file of a classifier.
+
+    Args:
+        graph: an ONNX file.
+        name: the prefix of what the file defines; `-` becomes `_`.
+        golden: digits for its self-test; without them it has none.
+        quantized: the graph is a statically quantized one, else one of float32.
+
+    Raises:
+        UsageError: `name` is no C identifier.
+        BadInput: the graph holds something that is not known here.
+    """
+    prefix = name.replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", prefix):
+        raise UsageError(
+            f"{name!r:.60} cannot be the prefix of names in C",
+            fix="use a recipe whose name is lower-case letters, digits and -",
+        )
+    program = (
+        write_quantized(read_quantized(graph)) if quantized else write_program(read_graph(graph))
+    )
+    return write_document(program, name=prefix, golden=golden).encode("ascii")
+
+
+def header_of(source: bytes) -> bytes:
+    """The header of a C file: the part of it between two marks."""
+    return source.partition(b".h ---- */\n")[2].partition(b"/* ---- end of ")[0]

@@ -1,0 +1,1 @@
+"""The weights as they were trained."""

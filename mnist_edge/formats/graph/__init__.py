@@ -1,0 +1,1 @@
+"""An ONNX graph as typed steps, from which other formats are written."""

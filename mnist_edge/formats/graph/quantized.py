@@ -1,0 +1,225 @@
+"""Read a statically quantized ONNX graph: the same steps, and what its whole numbers stand for.
+
+The graph is one with pairs of `QuantizeLinear` and `DequantizeLinear` around each operator, as
+`exporters.static` makes it. Steps of such a net hold the whole numbers of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+
+from mnist_edge.errors import BadInput
+from mnist_edge.formats.c.plan import LANES
+from mnist_edge.formats.graph.layers import (
+    PICTURE,
+    Convolution,
+    Linear,
+    Net,
+    Pool,
+    Scale,
+    Weights,
+)
+from mnist_edge.formats.graph.operators import (
+    combine,
+    convolve,
+    multiply,
+    pass_on,
+    pool,
+    rectify,
+    reshape,
+)
+from mnist_edge.formats.graph.read import Operators, read_steps
+from mnist_edge.formats.graph.reader import FIX, Node, Reader, Value
+
+
+class Grid(NamedTuple):
+    """What a byte stands for: `(byte - zero) · scale`."""
+
+    scale: np.float32
+    zero: int
+
+
+class Unit(NamedTuple):
+    """What one in a constant stands for.
+
+    Attributes:
+        scale: (1,), or one for each index along an axis.
+        axis: which that is.
+    """
+
+    scale: Weights
+    axis: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QuantizedNet:
+    """A net that computes with bytes.
+
+    Attributes:
+        net: its steps. The first `Scale`s the picture, before it is quantized.
+        grids: of the result of each step.
+        scales: of the weights of convolutions and matrix products, (out,), by step.
+    """
+
+    net: Net
+    grids: Mapping[int, Grid]
+    scales: Mapping[int, Weights]
+
+
+class _Reader(Reader):
+    """The steps so far and how their results are quantized; `units` are those of constants."""
+
+    types = ("float32", "int8", "int32")
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        super().__init__(graph)
+        self.grids: dict[int, Grid] = {}
+        self.scales: dict[int, Weights] = {}
+        self.units: dict[str, Unit] = {}
+
+    def grid(self, node: Node) -> Grid:
+        """Of what an operator reads."""
+        try:
+            return self.grids[self.input(node).step]
+        except KeyError:
+            raise node.refuse("its input is not quantized") from None
+
+    def unit(self, node: Node, index: int) -> Unit:
+        """Of a constant that an operator reads."""
+        name = node.proto.input[index]
+        try:
+            return self.units[name]
+        except KeyError:
+            raise node.refuse(f"its weights {name!r:.60} are not quantized") from None
+
+
+def read_quantized(data: bytes) -> QuantizedNet:
+    """The steps of a statically quantized classifier.
+
+    Args:
+        data: an ONNX file, as for `read_graph`; the picture has one channel.
+
+    Raises:
+        BadInput: as for `read_graph`, or something in the graph is not quantized, not to 8 bits,
+            or may overflow.
+    """
+    net, reader = read_steps(data, _Reader, _OPERATORS)
+    if len(net.steps) - 1 not in reader.grids:
+        raise BadInput("the C exporter cannot do int8: the logits are not quantized", fix=FIX)
+    return QuantizedNet(net=net, grids=reader.grids, scales=reader.scales)
+
+
+def _quantize(reader: _Reader, node: Node) -> Value:
+    """QuantizeLinear: a mark on the step before."""
+    scale, zero = node.weights(1), node.constant(2) if node.inputs > 2 else None
+    if scale.size != 1 or zero is None or zero.dtype != np.uint8:
+        raise node.refuse("it does not give unsigned bytes with one scale")
+    value = reader.input(node)
+    if value.step == PICTURE:
+        if value.shape.channels > 1 or value.shape.width < LANES:
+            raise node.refuse(f"the picture has several channels, or not {LANES} columns")
+        one, none = np.ones(1, np.float32), np.zeros(1, np.float32)
+        picture = Scale(source=PICTURE, shape=value.shape, factor=one, offset=none)
+        value = reader.append(picture, flat=value.flat)
+    elif value.shared and value.step not in reader.grids:
+        raise node.refuse("its input is read as it is, too")
+    grid = Grid(np.float32(scale.item()), int(zero.item()))
+    if reader.grids.setdefault(value.step, grid) != grid:
+        raise node.refuse("its input is quantized already, in another way")
+    return value
+
+
+def _dequantize(reader: _Reader, node: Node) -> Value | None:
+    """DequantizeLinear: nothing, or a constant of whole numbers."""
+    array = node.constant(0)
+    if array is None:
+        reader.grid(node)
+        return reader.input(node)
+    zero = node.constant(2) if node.inputs > 2 else None
+    if array.dtype not in (np.int8, np.int32) or (zero is not None and np.any(zero)):
+        raise node.refuse("it is of a constant other than signed whole numbers around zero")
+    name = node.proto.output[0]
+    reader.constants[name] = array
+    reader.units[name] = Unit(node.weights(1).reshape(-1), int(node.number("axis", 1)))
+    return None
+
+
+def _weighted(operator: Callable[[Reader, Node], Value]) -> Callable[[_Reader, Node], Value]:
+    """Conv, Gemm or MatMul of bytes and signed bytes."""
+
+    def read(reader: _Reader, node: Node) -> Value:
+        grid, weight = reader.grid(node), reader.unit(node, 1)
+        if node.number("alpha", 1.0) != 1.0 or node.number("beta", 1.0) != 1.0:
+            raise node.refuse("it has factors")
+        value = operator(reader, node)
+        step = reader.steps[value.step]
+        assert isinstance(step, (Convolution, Linear))
+        axis = 0 if node.kind == "Conv" or node.number("transB", 0) else 1
+        if weight.scale.size not in (1, len(step.weight)) or weight.axis not in (axis, axis - 2):
+            raise node.refuse("its weights have no scale for each output")
+        scale = np.broadcast_to(weight.scale, len(step.weight))
+        if node.inputs > 2:
+            bias = reader.unit(node, 2).scale
+            if not np.allclose(bias, grid.scale * scale, rtol=1e-4, atol=0.0):
+                raise node.refuse("its bias has not the scale of its sums")
+        if _largest_sum(step) >= 2**31:
+            raise node.refuse("its sums may pass 32 bits")
+        reader.scales[value.step] = scale
+        return value
+
+    return read
+
+
+def _largest_sum(step: Convolution | Linear) -> int:
+    """That bytes can give, whichever way a target counts them."""
+    weight = np.abs(step.weight.reshape(len(step.weight), -1).astype(np.int64))
+    return int((512 * weight.sum(axis=1) + np.abs(step.bias)).max())
+
+
+def _rectify(reader: _Reader, node: Node) -> Value:
+    """Relu after a convolution or a matrix product."""
+    value = rectify(reader, node)
+    if not isinstance(reader.steps[value.step], (Convolution, Linear)):
+        raise node.refuse("it follows neither a Conv nor a Gemm")
+    return value
+
+
+def _combine(reader: _Reader, node: Node) -> Value:
+    """Add, Sub, Mul and Div of the picture and a constant."""
+    value = combine(reader, node)
+    step = reader.steps[value.step]
+    if not isinstance(step, Scale) or step.source != PICTURE or value.step in reader.grids:
+        raise node.refuse("only the picture, before it is quantized, may have another scale")
+    return value
+
+
+def _pool(reader: _Reader, node: Node) -> Value:
+    """MaxPool: the result is quantized as its input is."""
+    value = pool(reader, node)
+    if isinstance(reader.steps[value.step], Pool):
+        reader.grids[value.step] = reader.grid(node)
+    return value
+
+
+_OPERATORS: Operators[_Reader] = {
+    "QuantizeLinear": _quantize,
+    "DequantizeLinear": _dequantize,
+    "Conv": _weighted(convolve),
+    "Gemm": _weighted(multiply),
+    "MatMul": _weighted(multiply),
+    "Relu": _rectify,
+    "Add": _combine,
+    "Sub": _combine,
+    "Mul": _combine,
+    "Div": _combine,
+    "MaxPool": _pool,
+    "Flatten": reshape,
+    "Reshape": reshape,
+    "Identity": pass_on,
+    "Dropout": pass_on,
+}

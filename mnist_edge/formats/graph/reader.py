@@ -1,0 +1,146 @@
+"""Where reading an ONNX graph stands: the steps so far, and what each name stands for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias, cast
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from mnist_edge.errors import BadInput
+from mnist_edge.formats.graph.layers import PICTURE, Shape, Step, Weights
+
+Array: TypeAlias = NDArray[np.generic]
+Attributes: TypeAlias = Mapping[str, object]
+
+FIX = "choose another format, or a recipe whose operators the C exporter knows"
+
+
+class Value(NamedTuple):
+    """A result in the graph.
+
+    Attributes:
+        step: that gives it.
+        shape: of it.
+        flat: whether a Flatten made a row of it.
+        shared: whether the same numbers are read under another name, too.
+    """
+
+    step: int
+    shape: Shape
+    flat: bool = False
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator: what it reads, of that what is constant, and its options.
+
+    Attributes:
+        types: of numbers that may be its weights.
+    """
+
+    proto: onnx.NodeProto
+    attributes: Attributes
+    constants: Mapping[str, Array]
+    types: Sequence[str]
+
+    @property
+    def kind(self) -> str:
+        """The operator's name in the standard."""
+        return str(self.proto.op_type)
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs it has."""
+        return len(self.proto.input)
+
+    def constant(self, index: int) -> Array | None:
+        """The constant that is its input number `index`, or None if it is none."""
+        return self.constants.get(self.proto.input[index]) if index < self.inputs else None
+
+    def weights(self, index: int) -> Weights:
+        """The constant of finite numbers that is its input number `index`."""
+        array = self.constant(index)
+        if array is None or array.dtype.name not in self.types:
+            types = " or ".join(self.types)
+            raise self.refuse(f"its input {self.proto.input[index]!r:.60} is no {types} constant")
+        if not np.isfinite(array).all():
+            raise BadInput(
+                f"the weights {self.proto.input[index]!r:.60} hold NaN or infinity",
+                fix="train again with mnist-edge train",
+            )
+        return cast("Weights", array)
+
+    def integers(self, name: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """An option that is a list of whole numbers."""
+        value = self.attributes.get(name, default)
+        assert isinstance(value, (list, tuple))
+        return tuple(int(item) for item in value)
+
+    def number(self, name: str, default: float) -> float:
+        """An option that is a number."""
+        value = self.attributes.get(name, default)
+        assert isinstance(value, (int, float))
+        return value
+
+    def refuse(self, why: str) -> BadInput:
+        """The error for what this exporter cannot do."""
+        return BadInput(f"the C exporter cannot do {self.kind}: {why}", fix=FIX)
+
+
+class Reader:
+    """The steps so far, and the names that stand for them."""
+
+    types: Sequence[str] = ("float32",)
+    """Of numbers that may be weights."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.steps: list[Step] = []
+        self.values: dict[str, Value] = {}
+        self.constants = {tensor.name: read_tensor(tensor) for tensor in graph.initializer}
+        self._uses = Counter(name for node in graph.node for name in node.input)
+        self._uses.update(output.name for output in graph.output)
+
+    def value(self, name: str) -> Value:
+        """What a name stands for. Raises BadInput for one that nothing has given yet."""
+        try:
+            value = self.values[name]
+        except KeyError:
+            raise BadInput(
+                f"the graph reads {name!r:.60}, which nothing before it gives", fix=FIX
+            ) from None
+        return value._replace(shared=value.shared or self._uses[name] > 1)
+
+    def input(self, node: Node, index: int = 0) -> Value:
+        """What an operator reads."""
+        return self.value(node.proto.input[index])
+
+    def append(self, step: Step, *, flat: bool = False) -> Value:
+        """Add a step; its result."""
+        self.steps.append(step)
+        return Value(len(self.steps) - 1, step.shape, flat)
+
+    def private(self, value: Value) -> Step | None:
+        """The step that gives a value, if nothing else reads it: it may be changed."""
+        return None if value.step == PICTURE or value.shared else self.steps[value.step]
+
+    def replace(self, value: Value, step: Step) -> Value:
+        """Put another step in the place of the one that gives a value; its result."""
+        self.steps[value.step] = step
+        return value._replace(shape=step.shape)
+
+
+def read_tensor(tensor: onnx.TensorProto) -> Array:
+    """The numbers of a constant. Raises BadInput where they lie in another file."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        raise BadInput(
+            f"the weights {tensor.name!r:.60} lie in another file",
+            fix="save the graph as one file, without external data",
+        )
+    array: Array = onnx.numpy_helper.to_array(tensor)
+    return array

@@ -1,0 +1,248 @@
+"""ONNX files, and ONNX Runtime's own format, run by ONNX Runtime. Needs no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import threading
+import time
+
+import numpy as np
+
+# Since 1.29 ONNX Runtime phones home and writes into the user's cache folder, unless this is set
+# before it is imported. Whoever has set it keeps their choice.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort
+
+from mnist_edge.contract import (
+    CLASSES,
+    IMAGE_SHAPE,
+    INPUT_NAME,
+    OUTPUT_NAME,
+    Images,
+    Logits,
+    check_images,
+    check_logits,
+)
+from mnist_edge.errors import BadInput, DeviceUnavailable
+from mnist_edge.formats import Optimization
+from mnist_edge.formats.onnx.header import names_external_data, read_header
+from mnist_edge.recipes.train import Device
+
+_PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+_LEVELS: dict[Optimization, ort.GraphOptimizationLevel] = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+# `/onnxruntime_src/.../model.cc:256 onnxruntime::Model::Model(...) Unsupported model IR version`
+_SOURCE_PLACE: re.Pattern[str] = re.compile(r"^\S+\.(cc|h):\d+ .*?\) (?=[A-Z])")
+
+_FATAL = 4  # log level: what is worth saying is raised, and lines on stderr are ours
+_FIX = "export it again with mnist-edge export --format onnx"
+
+
+class OrtBackend:
+    """An ONNX or .ort file on one device.
+
+    Args:
+        data: the file. It is loaded from memory, so that no other file can be drawn in.
+        device: `cpu` or `cuda`; must be there, else DeviceUnavailable.
+        threads: that compute one operator; operators run one after the other.
+        optimization: of the graph.
+        spinning: whether idle threads wait busily, which takes a core from whatever else runs.
+
+    Raises:
+        BadInput: not a model, external data, or another signature than ours.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        device: Device = "cpu",
+        threads: int = 1,
+        optimization: Optimization = "all",
+        spinning: bool = False,
+    ) -> None:
+        self.version = str(ort.__version__)
+        self.device = device
+        _check_bytes(data)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = _LEVELS[optimization]
+        options.log_severity_level = _FATAL
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+        session = _open_session(data, options, device)
+        _check_signature(session)
+        self._session: ort.InferenceSession | None = session
+        self._one_picture: _OnePicture | None = _OnePicture(session)
+
+    def run(self, images: Images) -> Logits:
+        """See `Backend.run`."""
+        images = check_images(images)
+        if self._session is None or self._one_picture is None:
+            raise ValueError("the backend is closed")
+        if not len(images):
+            return np.empty((0, len(CLASSES)), np.float32)
+        try:
+            if len(images) == 1 and self.device == "cpu":
+                logits = self._one_picture.run(images)
+            else:
+                (logits,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: images})
+        except Exception as error:
+            raise BadInput(f"the ONNX model cannot run: {_reason(error)}", fix=_FIX) from None
+        return check_logits(logits, len(images), source="the ONNX model")
+
+    def time_resident(self, images: Images, runs: int) -> tuple[float, ...]:
+        """See `DeviceResident.time_resident`; by the host's clock, until the device is done."""
+        assert self._session is not None
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(
+            INPUT_NAME, ort.OrtValue.ortvalue_from_numpy(images, self.device, 0)
+        )
+        binding.bind_output(OUTPUT_NAME, self.device)
+        durations_s = []
+        for _ in range(1 + runs):
+            start = time.perf_counter()
+            self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+            durations_s.append(time.perf_counter() - start)
+        return tuple(durations_s[1:])
+
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself; both of ONNX Runtime's formats can tell."""
+        assert self._session is not None
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._session = self._one_picture = None
+
+
+def available_providers() -> tuple[str, ...]:
+    """The execution providers that the installed onnxruntime is built with; no session is made."""
+    return tuple(ort.get_available_providers())
+
+
+class _OnePicture:
+    """A session that reads one picture from a buffer of its own, and writes its logits to another.
+
+    Bound once, they save what ONNX Runtime does around each call: a tenth of the time of a small
+    net, as benchmarks/ort_settings.py shows.
+    """
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._images = np.zeros((1, *IMAGE_SHAPE), np.float32)
+        self._logits = np.zeros((1, len(CLASSES)), np.float32)
+        self._binding = session.io_binding()
+        for bind, name, buffer in (
+            (self._binding.bind_input, INPUT_NAME, self._images),
+            (self._binding.bind_output, OUTPUT_NAME, self._logits),
+        ):
+            bind(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
+        self._lock = threading.Lock()
+
+    def run(self, image: Images) -> Logits:
+        """(1, 1, 28, 28) to (1, 10); threads wait for each other."""
+        with self._lock:
+            self._images[...] = image
+            self._session.run_with_iobinding(self._binding)
+            return self._logits.copy()
+
+
+def _open_session(data: bytes, options: ort.SessionOptions, device: Device) -> ort.InferenceSession:
+    provider = _PROVIDERS.get(device)
+    if provider not in ort.get_available_providers():
+        # Asked all the same, ORT would print to stdout and run on the CPU.
+        raise _no_device(device, "the installed onnxruntime is built without it")
+    # TF32 keeps 10 bits of the mantissa: errors of 1e-3 where the gate is 1e-4.
+    settings = {"use_tf32": "0"} if device == "cuda" else {}
+    try:
+        # Where CUDA cannot start, ORT's wrapper prints a banner to stdout, which is for results.
+        with contextlib.redirect_stdout(io.StringIO()):
+            session = ort.InferenceSession(data, options, providers=[(provider, settings)])
+    except Exception as error:  # ORT's error classes have no common parent
+        raise BadInput(f"ONNX Runtime cannot load the model: {_reason(error)}", fix=_FIX) from None
+    session.disable_fallback()
+    # ORT falls back to the CPU without a word when CUDA cannot start, so ask what it chose.
+    if session.get_providers()[0] != provider:
+        raise _no_device(device, "onnxruntime fell back to the CPU")
+    return session
+
+
+def _no_device(device: Device, reason: str) -> DeviceUnavailable:
+    fix = "choose --device cpu"
+    if device == "cuda":
+        fix = "run pip uninstall onnxruntime && pip install onnxruntime-gpu, or choose --device cpu"
+    return DeviceUnavailable(f"onnxruntime cannot use {device}: {reason}", fix=fix)
+
+
+def _check_bytes(data: bytes) -> None:
+    if data[4:8] == b"ORTM":  # ONNX Runtime's own format, which holds all its tensors
+        return
+    try:
+        external = names_external_data(data)
+        read_header(data)
+    except ValueError as error:
+        raise BadInput(f"not an ONNX file: {error}{_hint(data)}", fix=_FIX) from None
+    if not data:
+        raise BadInput("not an ONNX file: it is empty", fix=_FIX)
+    if external:
+        raise BadInput(
+            "the ONNX file keeps its weights in other files",
+            fix="save it as one file, without external data",
+        )
+
+
+def _hint(data: bytes) -> str:
+    start = data[:512].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        return " (it is a web page)"
+    if start.startswith(b"version https://git-lfs"):
+        return " (it is a Git LFS pointer; run git lfs pull)"
+    if start.startswith(b"pk\x03\x04"):
+        return " (it is a zip archive, as TorchScript files are)"
+    return ""
+
+
+def _check_signature(session: ort.InferenceSession) -> None:
+    try:
+        found = [
+            " and ".join(_describe(value) for value in values)
+            for values in (session.get_inputs(), session.get_outputs())
+        ]
+    except UnicodeDecodeError:
+        raise BadInput("the ONNX model has names that are not UTF-8", fix=_FIX) from None
+    expected = [
+        f"{INPUT_NAME} tensor(float) {['N', *IMAGE_SHAPE]}",
+        f"{OUTPUT_NAME} tensor(float) {['N', len(CLASSES)]}",
+    ]
+    if found != expected:
+        raise BadInput(
+            f"the ONNX model maps {found[0]:.200} to {found[1]:.200}, "
+            f"expected {expected[0]} to {expected[1]}",
+            fix="use a model that mnist-edge exported",
+        )
+
+
+def _describe(value: ort.NodeArg) -> str:
+    batch, *rest = value.shape or [0]
+    return f"{value.name} {value.type} {[batch if isinstance(batch, int) else 'N', *rest]}"
+
+
+def _reason(error: Exception) -> str:
+    """What ORT says, without its prefixes: error codes, and the place in its C++ sources."""
+    line: str = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return _SOURCE_PLACE.sub("", line.split(" : ", 3)[-1])[:300]

@@ -1,0 +1,72 @@
+"""TorchScript files, run by torch's interpreter.
+
+Bytes are loaded only after a digest has vouched for them: torch reads the archive without Python's
+unpickler, but a TorchScript program may call any operator, those that open files included.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from mnist_edge.errors import BadInput
+from mnist_edge.formats.torch_archive import check_archive
+from mnist_edge.formats.torch_module import TorchModuleBackend, claim_device, torch_reason
+from mnist_edge.recipes.train import Device
+
+_FIX = "export it again with mnist-edge export --format torchscript"
+
+
+class TorchScriptBackend(TorchModuleBackend):
+    """A TorchScript file on one device.
+
+    Args:
+        data: the file.
+        device: must be there, else DeviceUnavailable.
+        threads: of torch, for the whole process.
+
+    Raises:
+        BadInput: not a TorchScript file, or one that does not map one tensor to one tensor.
+    """
+
+    def __init__(self, data: bytes, *, device: Device = "cpu", threads: int = 1) -> None:
+        claim_device(device, threads)
+        check_archive(data, holds="/constants.pkl", kind="a TorchScript file", fix=_FIX)
+        try:
+            with torchscript_warnings_ignored():
+                module = torch.jit.load(  # type: ignore[no-untyped-call]
+                    io.BytesIO(data), map_location=device
+                )
+        except (RuntimeError, ValueError) as error:
+            raise BadInput(f"not a TorchScript file: {torch_reason(error)}", fix=_FIX) from None
+        _check_forward(module)
+        super().__init__("torchscript", module.eval(), device=device)
+
+
+@contextmanager
+def torchscript_warnings_ignored() -> Iterator[None]:
+    """Silence torch's notices that TorchScript is deprecated, and nothing else.
+
+    `.pt2` is the named successor; until torch takes TorchScript out, its users know.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=r"`torch\.jit\.\w+` is (deprecated|not supported)"
+        )
+        yield
+
+
+def _check_forward(module: torch.jit.ScriptModule) -> None:
+    schema = getattr(getattr(module, "forward", None), "schema", None)
+    arguments = [str(value.type) for value in schema.arguments[1:]] if schema else []
+    returns = [str(value.type) for value in schema.returns] if schema else []
+    if arguments != ["Tensor"] or returns != ["Tensor"]:
+        raise BadInput(
+            f"the TorchScript file maps ({', '.join(arguments)}) to ({', '.join(returns)}), "
+            "expected one Tensor to one Tensor",
+            fix=_FIX,
+        )

@@ -1,0 +1,142 @@
+"""What a benchmark says, in words: one sentence a row, and why to doubt them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mnist_edge.bench import BenchReport, Measurement, SelfTest, Verdict
+from mnist_edge.render.bench.tables import ranked, span, three_digits, two_digits
+from mnist_edge.render.text import kilobytes, microseconds
+
+
+def claim(report: BenchReport) -> str:
+    """Which row is the fastest, and by how much."""
+    row = _row(report, report.fastest)
+    if row is None:
+        return "no row can be relied on"
+    text = (
+        f"{row.label} is the fastest: {microseconds(row.p50_s)} µs a picture "
+        f"(99 % interval {span(row.percentiles_s['p50'], microseconds)})"
+    )
+    against = _verdict(report, row.label, report.baseline)
+    if against:
+        text += f", {_times(against)} {report.baseline}"
+    return f"{text}; its first answer takes {row.first_answer_s * 1e3:,.0f} ms"
+
+
+def sentences(report: BenchReport) -> list[str]:
+    """One for each row that was measured, the fastest first."""
+    said = [claim(report)]
+    for row in ranked(report):
+        if row.label == report.fastest:
+            continue
+        if not row.usable:
+            said.append(f"{row.label} is out of the ranking: {'; '.join(row.doubts)}")
+            continue
+        against = _verdict(report, row.label, report.fastest)
+        text = f"{row.label} {_place(against) if against else 'was measured alone'}"
+        said.append(text + _quantization(row, report))
+    quantized = _quantization(_row(report, report.fastest), report)
+    said[0] += quantized
+    return said
+
+
+def doubts(report: BenchReport) -> list[str]:
+    """What failed, what is absent, and what to doubt, each with advice."""
+    notes = [f"{', '.join(labels)}: {reason}" for reason, labels in _by_reason(report.rows).items()]
+    notes += [
+        f"{row.label}: {row.validity}: {'; '.join(row.doubts)}"
+        for row in report.rows
+        if row.status == "ok" and row.doubts
+    ]
+    if report.doubts:
+        notes.append(f"every row: SUSPECT: {'; '.join(report.doubts)}")
+    return notes
+
+
+def method(report: BenchReport) -> str:
+    """How it was measured, in one sentence."""
+    recipe, threads = report.recipe, report.recipe.threads
+    resolution = report.resolution
+    limit = f"; differences below {resolution:.0%} cannot be told apart" if resolution else ""
+    return (
+        f"{recipe.processes} process{'es' * (recipe.processes > 1)} a row, interleaved, "
+        f"{threads} thread{'s' * (threads > 1)}; intervals of 99 %, ≈ where one holds 1{limit}"
+    )
+
+
+def self_test_lines(tested: SelfTest) -> list[str]:
+    """What the benchmark says of itself."""
+    count = len(tested.rounds)
+    last = tested.rounds[-1]
+    overhead_ns = tested.timer_overhead_s * 1e9
+    return [
+        (
+            f"{last.again.against} against itself: indistinguishable in {tested.quiet} of {count}; "
+            f"largest difference {tested.noise_floor:.1%}; in the last one "
+            f"{last.again.ratio.value:.3f} times ({span(last.again.ratio, three_digits)})"
+        ),
+        (
+            f"slowed by {tested.slowdown:.0%}: found in {tested.found} of {count}; in the last one "
+            f"{last.planted.ratio.value:.3f} times ({span(last.planted.ratio, three_digits)})"
+        ),
+        f"the clock itself takes {overhead_ns:.0f} ns a reading; {method(tested.report)}",
+        *doubts(tested.report),
+        "the benchmark sees what is there, and nothing else"
+        if tested.passed
+        else "the benchmark is not to be believed on this machine as it is now",
+    ]
+
+
+def _place(verdict: Verdict) -> str:
+    interval = span(verdict.ratio, two_digits)
+    if verdict.word == "indistinguishable":
+        return f"cannot be told apart from it ({verdict.ratio.value:.2f} times, {interval})"
+    return f"takes {verdict.ratio.value:.2f} times as long ({interval})"
+
+
+def _times(verdict: Verdict) -> str:
+    match verdict.word:
+        case "faster":
+            return f"{1 / verdict.ratio.value:.1f} times as fast as"
+        case "slower":
+            return f"{verdict.ratio.value:.1f} times as slow as"
+        case "indistinguishable":
+            return "indistinguishable from"
+
+
+def _quantization(row: Measurement | None, report: BenchReport) -> str:
+    """Whether a smaller artifact is worth it here, against its own float32."""
+    if row is None or "-float32" in row.artifact:
+        return ""
+    plain = next((r for r in report.rows if r.label == row.full_precision_label), None)
+    against = _verdict(report, row.label, row.full_precision_label)
+    if plain is None or against is None:
+        return ""
+    points = 100 * (row.accuracy - plain.accuracy)
+    advice = {
+        "faster": "recommended",
+        "indistinguishable": "recommended where bytes count",
+        "slower": "not recommended, unless bytes count most",
+    }[against.word]
+    return (
+        f"; {kilobytes(row.size_bytes)} kB instead of {kilobytes(plain.size_bytes)}, "
+        f"{_times(against)} its float32, accuracy {points:+.2f} points: {advice}"
+    )
+
+
+def _by_reason(rows: Iterable[Measurement]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.status != "ok":
+            reasons.setdefault(f"{row.status}, {row.reason}", []).append(row.label)
+    return reasons
+
+
+def _row(report: BenchReport, label: str) -> Measurement | None:
+    return next((row for row in report.rows if row.label == label), None)
+
+
+def _verdict(report: BenchReport, row: str, against: str) -> Verdict | None:
+    pairs = {(verdict.row, verdict.against): verdict for verdict in report.verdicts}
+    return pairs.get((row, against))

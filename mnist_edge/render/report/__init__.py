@@ -1,0 +1,108 @@
+"""One self-contained page on a bundle: how it was trained, what it gets wrong, what it exports.
+
+`findings` is what its model makes of a set of digits, `comparison` the recipes beside each other,
+`content` what stands on the page, and `pages` how one is put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnist_edge import plots
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.history import Epoch
+from mnist_edge.contract import RawImages
+from mnist_edge.data.mnist import DataSet
+from mnist_edge.errors import BundleError
+from mnist_edge.plots import RecipePoint
+from mnist_edge.progress import Progress, silent
+from mnist_edge.render.report.comparison import measured_recipes
+from mnist_edge.render.report.content import Grid, write_page
+from mnist_edge.render.report.findings import Findings, examine
+
+__all__ = ["Findings", "Grid", "Report", "measured_recipes", "report"]
+
+# More errors than this are a model's, not a digit's: the page would only grow.
+MOST_WRONG = 40
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """What is known of a bundle, as data, as pictures and as a page.
+
+    Attributes:
+        findings: the figures behind the pictures.
+        pictures: PNG bytes by name, such as `confusion`.
+        html: the page; it holds the pictures, and asks nobody for anything.
+    """
+
+    findings: Findings
+    pictures: dict[str, bytes]
+    html: str
+
+
+def report(
+    bundle: Bundle,
+    *,
+    data: DataSet | None = None,
+    recipes: Sequence[RecipePoint] = (),
+    grids: Sequence[Grid] = (),
+    progress: Progress = silent,
+) -> Report:
+    """Examine a bundle and write its page.
+
+    Args:
+        bundle: the model is run through `onnx-float32` where the bundle has it and it was found
+            equivalent, else through the checkpoint.
+        data: its test set is examined; without it, the reference digits of the bundle are.
+        recipes: to be compared in two more pictures, such as the `measured_recipes`.
+        grids: further tables, such as those of a benchmark.
+        progress: in digits.
+
+    Raises:
+        BundleError: a file of the bundle is damaged or missing.
+        MissingDependency: what runs the model is not installed.
+    """
+    findings, images = examine(bundle, data, progress=progress)
+    history = _history(bundle)
+    pictures = _draw(findings, images, history, recipes)
+    html = write_page(bundle.manifest, findings, history, pictures, grids)
+    return Report(findings=findings, pictures=pictures, html=html)
+
+
+def _draw(
+    findings: Findings,
+    images: RawImages,
+    history: Sequence[Epoch],
+    recipes: Sequence[RecipePoint],
+) -> dict[str, bytes]:
+    pictures = {"training": plots.training_curves(history)} if history else {}
+    pictures["confusion"] = plots.confusion_matrix(np.array(findings.confusion))
+    pictures["classes"] = plots.class_scores(findings.classes)
+    if findings.wrong:
+        pictures["wrong"] = plots.digit_grid(findings.wrong[:MOST_WRONG], images)
+    pictures["samples"] = plots.digit_grid(findings.samples, images, columns=10)
+    if recipes:
+        pictures["accuracy-size"] = plots.accuracy_against_size(recipes)
+    if any(point.latency_s is not None for point in recipes):
+        pictures["accuracy-latency"] = plots.accuracy_against_latency(recipes)
+    return pictures
+
+
+def _history(bundle: Bundle) -> tuple[Epoch, ...]:
+    """The course of the training; empty for a bundle that was made without one."""
+    for record in bundle.manifest.extras:
+        # A bundle trained anew in its folder has history-2.json beside the old one for a moment.
+        if record.file.startswith("history") and record.file.endswith(".json"):
+            try:
+                return codec.loads(tuple[Epoch, ...], bundle.read(record).decode("utf-8"))
+            except ValueError as error:
+                raise BundleError(
+                    f"{bundle.path / record.file} is no history: {error}",
+                    fix=f"mnist-edge train --bundle {bundle.path}",
+                ) from None
+    return ()

@@ -1,0 +1,236 @@
+"""What stands on the page of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from mnist_edge.bundle.folder import Manifest
+from mnist_edge.bundle.history import Epoch
+from mnist_edge.recipes.train import Augmentation, Claim, TrainRecipe
+from mnist_edge.render.report.findings import Findings
+from mnist_edge.render.report.pages import (
+    Html,
+    heading,
+    key_figures,
+    note,
+    page,
+    paragraph,
+    picture,
+    section,
+    table,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A table that somebody else has filled. `notes` stand below it."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def write_page(
+    manifest: Manifest,
+    findings: Findings,
+    history: Sequence[Epoch],
+    pictures: Mapping[str, bytes],
+    grids: Sequence[Grid],
+) -> str:
+    """The page. What there is no history, error or picture for is left out or said so."""
+    recipe, data = manifest.recipe, manifest.data
+    parts = [
+        heading(f"{recipe.name}, trained on {data.name}"),
+        paragraph(
+            f"Examined on {findings.source} ({findings.count:,} digits), run as "
+            f"{findings.artifact} by {findings.backend}."
+        ),
+        note(f"Data set {data.name}, SHA-256 {data.sha256}."),
+        key_figures(_key_figures(manifest, findings)),
+        *_claim(recipe.claim, manifest),
+    ]
+    if history:
+        parts.append(_training(history, pictures["training"]))
+    parts += [
+        _errors(findings, pictures),
+        _wrong(findings, pictures),
+        section(
+            "Sample predictions",
+            note("The first digits of each class, whatever became of them; errors are red."),
+            picture(pictures["samples"], "Digits, each with its prediction and probability"),
+        ),
+        _artifacts(manifest),
+        *(
+            section(grid.title, table(grid.headers, grid.rows), *map(note, grid.notes))
+            for grid in grids
+        ),
+        *_comparison(pictures),
+        _origin(manifest),
+    ]
+    return page(f"mnist-edge report: {recipe.name} on {data.name}", *parts)
+
+
+def _key_figures(manifest: Manifest, findings: Findings) -> list[tuple[str, str]]:
+    training = manifest.training
+    figures = [
+        ("accuracy", f"{findings.accuracy:.2%}"),
+        ("wrong", f"{len(findings.wrong):,} of {findings.count:,}"),
+        ("loss", f"{findings.loss:.4f} nats"),
+        ("parameters", f"{training.parameters:,}"),
+        ("file", f"{manifest.artifact(findings.artifact).size_bytes / 1000:,.1f} kB"),
+    ]
+    if training.duration_s:
+        figures.append(("training", f"{training.duration_s:,.1f} s on {training.device}"))
+    return figures
+
+
+def _claim(claim: Claim | None, manifest: Manifest) -> list[Html]:
+    if claim is None:
+        return []
+    measured = manifest.training.test_accuracy
+    reached = f"This training has {measured:.2%} on the test set of {manifest.data.name}."
+    if not claim.test_accuracy:
+        return [
+            paragraph(f"The recipe reproduces {claim.project}, which gives no figure. {reached}")
+        ]
+    return [
+        paragraph(
+            f"The recipe reproduces {claim.project}, which claims a test accuracy of "
+            f"{claim.test_accuracy:.2f}%. {reached}"
+        )
+    ]
+
+
+def _training(history: Sequence[Epoch], curves: bytes) -> Html:
+    rows = [
+        (
+            str(line.epoch),
+            f"{line.train_loss:.4f}",
+            f"{line.train_accuracy:.2%}",
+            f"{line.test_loss:.4f}",
+            f"{line.test_accuracy:.2%}",
+            f"{line.learning_rate:.3g}",
+            f"{line.duration_s:.1f}",
+        )
+        for line in history
+    ]
+    headers = (
+        *("epoch", "training loss", "training accuracy", "test loss", "test accuracy"),
+        *("learning rate", "seconds"),
+    )
+    return section(
+        "Training",
+        picture(curves, "Curves of loss and accuracy over the epochs, training and test"),
+        note(
+            "The training figures are the running ones of the pass itself, on digits as distorted "
+            "and with dropout on; the test figures are those of the weights that are kept. No "
+            "epoch was chosen by them."
+        ),
+        table(headers, rows),
+    )
+
+
+def _errors(findings: Findings, pictures: Mapping[str, bytes]) -> Html:
+    rows = [
+        (
+            str(score.digit),
+            f"{score.support:,}",
+            f"{score.predicted:,}",
+            f"{score.precision:.2%}",
+            f"{score.recall:.2%}",
+            f"{score.f1:.2%}",
+        )
+        for score in findings.classes
+    ]
+    return section(
+        "Errors by class",
+        picture(pictures["confusion"], "Confusion matrix: true digits against digits named"),
+        picture(pictures["classes"], "Precision, recall and F1 of each digit; the table has them"),
+        table(("digit", "there are", "named so", "precision", "recall", "F1"), rows),
+    )
+
+
+def _wrong(findings: Findings, pictures: Mapping[str, bytes]) -> Html:
+    count = len(findings.wrong)
+    if not count:
+        return section("Misclassified digits", paragraph("None: every digit is named rightly."))
+    return section(
+        "Misclassified digits",
+        note(
+            f"{count:,} in all, those first whose true class seemed least probable. Below each the "
+            "probabilities of both classes, and its number in the set."
+        ),
+        picture(pictures["wrong"], "Digits named wrongly, with both classes and probabilities"),
+    )
+
+
+def _artifacts(manifest: Manifest) -> Html:
+    rows = [
+        (
+            artifact.name,
+            f"{artifact.size_bytes / 1000:,.1f}",
+            f"{artifact.parity.max_abs_error:.1e}",
+            f"{artifact.parity.sqnr_db:.1f}",
+            str(len(artifact.parity.flips)),
+            f"{artifact.parity.accuracy:.2%}",
+            "yes" if artifact.batch_invariant else "no",
+            "equivalent" if artifact.parity.passed else f"differs: {artifact.parity.reason}",
+        )
+        for artifact in manifest.artifacts
+    ]
+    images = manifest.artifacts[0].parity.images
+    headers = (
+        *("artifact", "kB", "largest error", "SQNR, dB", "flips", "accuracy"),
+        *("batch invariant", "verdict"),
+    )
+    return section(
+        "Artifacts",
+        note(
+            f"Each was compared with the checkpoint in double precision over {images:,} reference "
+            "digits as it was written."
+        ),
+        table(headers, rows),
+    )
+
+
+def _comparison(pictures: Mapping[str, bytes]) -> list[Html]:
+    drawn = [
+        picture(pictures[name], description)
+        for name, description in (
+            ("accuracy-size", "Test accuracy of the recipes against their parameters"),
+            ("accuracy-latency", "Test accuracy of the recipes against their latency"),
+        )
+        if name in pictures
+    ]
+    return [section("The recipes side by side", *drawn)] if drawn else []
+
+
+def _origin(manifest: Manifest) -> Html:
+    data = manifest.data
+    facts = [
+        ("data set", data.name),
+        ("its SHA-256", data.sha256),
+        ("digits", f"{data.train_size:,} to train on, {data.test_size:,} to test on"),
+        *((f"SHA-256 of {artifact.file}", artifact.sha256) for artifact in manifest.artifacts),
+        *((f"version of {name}", version) for name, version in manifest.versions.items()),
+    ]
+    return section(
+        "Origin",
+        table(("recipe", "value"), list(_fields(manifest.recipe))),
+        table(("origin", "value"), facts),
+    )
+
+
+def _fields(part: TrainRecipe | Augmentation) -> Iterator[tuple[str, str]]:
+    for field in fields(part):
+        if field.name.startswith("teacher") and not getattr(part, "taught", False):
+            continue
+        value = getattr(part, field.name)
+        if isinstance(value, Augmentation):
+            yield from _fields(value)
+        elif isinstance(value, tuple):
+            yield field.name, ", ".join(map(str, value))
+        elif not isinstance(value, Claim | None):
+            yield field.name.replace("_", " "), str(value)

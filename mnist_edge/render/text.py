@@ -1,0 +1,233 @@
+"""Reports to text: tables for the terminal and for Markdown from the same rows, and JSON.
+
+SI units inside, readable ones here: microseconds, kilobytes of 1,000 bytes, percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_edge.bundle import codec
+from mnist_edge.recipes.catalogue import TEACHER
+from mnist_edge.render.table import NOTHING, Table, markdown, terminal
+
+if TYPE_CHECKING:
+    from mnist_edge.bench import BenchReport
+    from mnist_edge.bundle.folder import Artifact, Bundle, Manifest, Parity
+    from mnist_edge.bundle.history import Epoch
+    from mnist_edge.machine import Machine
+    from mnist_edge.recipes.train import TrainRecipe
+    from mnist_edge.render.published import Accuracy, Figures
+    from mnist_edge.verify import VerifyReport
+
+__all__ = [
+    "NOTHING",
+    "Table",
+    "accuracy_text",
+    "artifact_table",
+    "bundle_json",
+    "epoch_line",
+    "files_table",
+    "json_text",
+    "kilobytes",
+    "markdown",
+    "microseconds",
+    "recipes_json",
+    "recipes_table",
+    "terminal",
+    "training_line",
+    "verify_table",
+]
+
+
+def json_text(report: VerifyReport | BenchReport) -> str:
+    """A report as one JSON document."""
+    return codec.join_numbers(codec.dumps(report))
+
+
+def bundle_json(bundle: Bundle) -> str:
+    """A bundle as one JSON document: where it lies, and its manifest."""
+    return codec.dumps({"bundle": str(bundle.path), "manifest": bundle.manifest})
+
+
+def epoch_line(epoch: Epoch, epochs: int) -> str:
+    """One line of the history, as the training goes on."""
+    return (
+        f"epoch {epoch.epoch}/{epochs}"
+        f"  train loss {epoch.train_loss:.4f} accuracy {epoch.train_accuracy:.2%}"
+        f"  test loss {epoch.test_loss:.4f} accuracy {epoch.test_accuracy:.2%}"
+        f"  {epoch.duration_s:.1f} s"
+    )
+
+
+def files_table(paths: Sequence[Path]) -> Table:
+    """Files that were written, with their sizes."""
+    return Table(
+        headers=("file", "kB"),
+        rows=tuple((str(path), kilobytes(path.stat().st_size)) for path in paths),
+    )
+
+
+def training_line(manifest: Manifest) -> str:
+    """What a training has reached."""
+    training = manifest.training
+    # Imported weights come without the time that their training took.
+    course = "trained elsewhere"
+    if training.duration_s:
+        course = f"{training.duration_s:.1f} s on {training.device}"
+    return (
+        f"test accuracy {training.test_accuracy:.2%}, loss {training.test_loss:.4f}: recipe "
+        f"{manifest.recipe.name}, {training.parameters:,} parameters, {manifest.data.name}, "
+        + course
+    )
+
+
+def recipes_table(rows: Sequence[tuple[TrainRecipe, Figures | None]]) -> Table:
+    """The named recipes, each with what was measured of it."""
+    return Table(
+        headers=(
+            "recipe",
+            "architecture",
+            "epochs",
+            "parameters",
+            "multiply-adds",
+            "test accuracy",
+            "training",
+            "ONNX kB",
+            "p50 µs",
+        ),
+        rows=tuple(
+            (recipe.name, recipe.architecture, str(recipe.epochs), *_figure_cells(figures))
+            for recipe, figures in rows
+        ),
+        notes=(
+            *_figure_notes([figures for _, figures in rows if figures]),
+            *_teacher_notes([recipe.name for recipe, _ in rows if recipe.taught]),
+        ),
+    )
+
+
+def _figure_cells(figures: Figures | None) -> tuple[str, ...]:
+    if figures is None:
+        return (NOTHING,) * 6
+    latency = figures.latency
+    return (
+        f"{figures.parameters:,}",
+        f"{figures.multiply_adds:,}",
+        accuracy_text(figures.accuracy),
+        f"{figures.train_s:.1f} s",
+        kilobytes(latency.size_bytes) if latency else NOTHING,
+        microseconds(latency.p50_s) if latency else NOTHING,
+    )
+
+
+def accuracy_text(accuracy: Accuracy) -> str:
+    """A mean over seeds with its standard deviation in points, and how many seeds."""
+    spread = f" ± {100 * accuracy.sd:.2f}" if accuracy.n > 1 else ""
+    return f"{accuracy.mean:.2%}{spread} (n = {accuracy.n})"
+
+
+def _teacher_notes(taught: Sequence[str]) -> tuple[str, ...]:
+    if not taught:
+        return ()
+    names = ", ".join(taught)
+    return (f"{names}: trained with the answers of the shipped {TEACHER} (seed 0).",)
+
+
+def _figure_notes(measured: Sequence[Figures]) -> tuple[str, ...]:
+    if not measured:
+        return ()
+    processors = " and ".join(sorted({figures.processor for figures in measured}))
+    return (
+        "Accuracy: MNIST's test set after the last step, mean ± standard deviation over n seeds.",
+        f"Training and latency (ONNX Runtime, one digit, one thread): {processors}.",
+    )
+
+
+def recipes_json(rows: Sequence[tuple[TrainRecipe, Figures | None]]) -> str:
+    """The named recipes as one JSON document."""
+    return codec.dumps([{"recipe": recipe, "figures": figures} for recipe, figures in rows])
+
+
+def artifact_table(folder: Path, artifacts: Sequence[Artifact]) -> Table:
+    """Artifacts of the bundle in `folder`, as they were verified over its reference."""
+    return Table(
+        headers=("artifact", "file", "kB", *_PARITY_HEADERS),
+        rows=tuple(
+            (
+                artifact.name,
+                str(folder / artifact.file),
+                kilobytes(artifact.size_bytes),
+                *_parity_cells(artifact.parity),
+                "equivalent" if artifact.parity.passed else "differs",
+            )
+            for artifact in artifacts
+        ),
+        notes=tuple(
+            _batch_note(artifact.name) for artifact in artifacts if not artifact.batch_invariant
+        ),
+    )
+
+
+_PARITY_HEADERS = ("largest error", "flips", "accuracy", "verdict")
+
+
+def _batch_note(artifact: str) -> str:
+    return f"{artifact}: a picture's answer depends on its batch mates, so it is run alone"
+
+
+def _parity_cells(parity: Parity) -> tuple[str, str, str]:
+    return (f"{parity.max_abs_error:.1e}", str(len(parity.flips)), f"{parity.accuracy:.2%}")
+
+
+def verify_table(report: VerifyReport) -> Table:
+    """Each artifact on each set of digits, against the checkpoint in double precision."""
+    rows = [
+        (
+            row.artifact,
+            row.source,
+            row.backend or NOTHING,
+            *(_parity_cells(row.parity) if row.parity else (NOTHING,) * 3),
+            row.status,
+        )
+        for row in report.rows
+    ]
+    notes = [f"{row.artifact}, {row.source}: {row.reason}" for row in report.rows if row.reason]
+    variant = {row.artifact for row in report.rows if row.batch_invariant is False}
+    notes += [_batch_note(artifact) for artifact in sorted(variant)]
+    notes.append(
+        f"the checkpoint's own float32 is {report.float32_error:.1e} from its float64; "
+        f"{_count(report.threads, 'thread')} on {report.device}"
+    )
+    data = report.data.partition(" ")[0] or "the bundle's reference alone"
+    return Table(
+        headers=("artifact", "digits", "backend", *_PARITY_HEADERS),
+        rows=tuple(rows),
+        notes=(*notes, _context(report.machine, data)),
+    )
+
+
+def _context(machine: Machine, data: str) -> str:
+    return (
+        f"{machine.processor}, {_count(machine.usable_threads, 'usable thread')}, "
+        f"{machine.system}, {machine.python}; data: {data}"
+    )
+
+
+def microseconds(seconds: float | None) -> str:
+    """A latency; nothing where the samples did not suffice."""
+    if seconds is None:
+        return NOTHING
+    return f"{seconds * 1e6:,.1f}" if seconds < 1e-3 else f"{seconds * 1e6:,.0f}"
+
+
+def kilobytes(size_bytes: int) -> str:
+    """A size in kB of 1,000 bytes."""
+    return f"{size_bytes / 1000:,.1f}"
+
+
+def _count(count: int, noun: str) -> str:
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"1 {noun}" if count == 1 else f"{count} {plural}"

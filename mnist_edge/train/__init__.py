@@ -1,0 +1,1 @@
+"""A model is trained, or weights that were trained elsewhere are taken in. Needs torch."""

@@ -1,0 +1,143 @@
+"""Weights that a user already has, of any architecture in the table, as a model of ours."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import Tensor, nn
+
+from mnist_edge.errors import BadInput, UsageError
+from mnist_edge.models import build_model
+from mnist_edge.recipes.train import TrainRecipe
+
+# Where common training scripts put the weights inside a checkpoint.
+_NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
+# A count of batches, which no model of ours computes with.
+_COUNTER = "num_batches_tracked"
+_MAX_BYTES = 1 << 30
+_Layers: TypeAlias = dict[int, list[dict[str, Tensor]]]
+_KINDS = {4: "convolution", 2: "linear", 1: "normalisation", 0: "unknown"}
+"""The kinds of layers, by the rank of their weight."""
+
+
+def import_weights(path: Path, recipe: TrainRecipe) -> tuple[TrainRecipe, nn.Sequential]:
+    """Read a `.pth`, `.pt` or safetensors file into the recipe's architecture.
+
+    The user's layers have names of their own, so layers are matched by kind (convolution, linear,
+    normalisation) and order, and checked by shape; their widths are read off the file.
+
+    Returns:
+        The recipe with the widths of the file and without calibration and teacher, which were of
+        our own training, and the model in evaluation mode.
+
+    Raises:
+        BadInput: no such file, no weights, code in a pickle, or another architecture.
+    """
+    given = _by_kind(_learned(_read(path), path))
+    widths = tuple(len(layer["weight"]) for kind in (4, 2) for layer in given.get(kind, []))
+    try:
+        recipe = replace(recipe, widths=widths[:-1], teacher="", temperature=1.0, reject_below=0.0)
+        model = build_model(recipe)
+        _fill(_by_kind(model.state_dict()), given)
+    except (ValueError, UsageError) as error:
+        reason = error.what if isinstance(error, UsageError) else str(error)
+        raise BadInput(
+            f"{path} does not fit the architecture {recipe.architecture}: {reason}",
+            fix="choose another --recipe; mnist-edge recipes lists them",
+        ) from None
+    return recipe, model.eval()
+
+
+def _fill(model: _Layers, given: _Layers) -> None:
+    """Copy the tensors of a file into those of a model. Raises ValueError where they differ."""
+    for kind, name in _KINDS.items():
+        theirs, ours = given.get(kind, []), model.get(kind, [])
+        if len(theirs) != len(ours):
+            raise ValueError(f"{len(theirs)} {name} layers, not {len(ours)}")
+        for number, (source, target) in enumerate(zip(theirs, ours, strict=True), 1):
+            if source.keys() != target.keys():
+                there, wanted = (", ".join(sorted(layer)) for layer in (source, target))
+                raise ValueError(f"{name} layer {number} has {there}, not {wanted}")
+            for leaf, tensor in source.items():
+                there, wanted = (str(tuple(layer[leaf].shape)) for layer in (source, target))
+                if there != wanted:
+                    raise ValueError(
+                        f"the {leaf} of {name} layer {number} has shape {there}, not {wanted}"
+                    )
+                target[leaf].copy_(tensor)
+
+
+def _by_kind(tensors: dict[str, Tensor]) -> _Layers:
+    """Layers, each a dict of its tensors, by the rank of their weight, in the order of the file."""
+    layers: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        layer, _, leaf = name.rpartition(".")
+        if leaf != _COUNTER:
+            layers.setdefault(layer, {})[leaf] = tensor
+    kinds: _Layers = {}
+    for members in layers.values():
+        kind = members["weight"].ndim if "weight" in members else 0
+        kinds.setdefault(kind, []).append(members)
+    return kinds
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise BadInput(
+            f"cannot read {path}: {error.strerror}", fix="give the path of a weights file"
+        ) from None
+    if len(data) > _MAX_BYTES:
+        raise BadInput(f"{path} is too large", fix="give a weights file of less than 1 GiB")
+    fix = "save the weights alone, with torch.save(model.state_dict(), path)"
+    try:
+        if data[:2] == b"PK" or data[:1] == b"\x80":  # torch's archives, new and old
+            document = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        else:
+            # The format keeps no order: conv10 belongs after conv2.
+            tensors = load_safetensors(data)
+            document = {name: tensors[name] for name in sorted(tensors, key=_natural)}
+    except SafetensorError:
+        raise BadInput(f"{path} is neither a torch file nor a safetensors file", fix=fix) from None
+    except Exception:  # a pickle that names code, a whole model, a damaged archive
+        raise BadInput(f"{path} is damaged, or holds more than weights", fix=fix) from None
+    while isinstance(document, dict):
+        nested = [document[key] for key in _NESTED if isinstance(document.get(key), dict)]
+        if not nested:
+            return document
+        document = nested[0]
+    raise BadInput(f"{path} holds a {type(document).__name__}, not named weights", fix=fix)
+
+
+def _learned(document: dict[str, object], path: Path) -> dict[str, Tensor]:
+    tensors = {
+        str(name): value
+        for name, value in document.items()
+        if isinstance(value, Tensor) and not str(name).endswith(_COUNTER)
+    }
+    if not tensors:
+        raise BadInput(
+            f"{path} holds no tensors",
+            fix="save the weights with torch.save(model.state_dict(), path)",
+        )
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+            raise BadInput(
+                f"{path}: {name} holds NaN, infinity or integers",
+                fix="give weights of a model that works",
+            )
+    return tensors
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts the numbers in a name by value."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
