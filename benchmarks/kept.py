@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from mnist_edge.bundle.folder import Bundle, open_bundle
-from mnist_edge.recipes.train import MATRIX, ExportRecipe, Format, Precision
-from mnist_edge.train.session import export_verified
+from mnist_edge.export import export_verified
+from mnist_edge.recipes.export import ExportRecipe
+from mnist_edge.recipes.terms import MATRIX, Format, Precision
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 

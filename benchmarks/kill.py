@@ -24,12 +24,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.folder import CHECKPOINT, MANIFEST, open_bundle
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.data.fonts import rendered_data
+from mnist_edge.export import export_verified
 from mnist_edge.recipes.catalogue import train_recipe
-from mnist_edge.recipes.train import ExportRecipe
-from mnist_edge.train.session import STATE, export_verified, read_state, train_bundle
+from mnist_edge.recipes.export import ExportRecipe
+from mnist_edge.train.session import STATE, read_state, train_bundle
 
 REPORT = Path(__file__).with_suffix(".json")
 RECIPE = replace(train_recipe("sprint"), widths=(8, 16), epochs=400, batch_size=50)

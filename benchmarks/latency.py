@@ -30,7 +30,8 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.machine import describe_machine, load_average
-from mnist_edge.recipes.train import BENCH_RECIPES, DEFAULT_ARTIFACT, BenchRecipe, Format
+from mnist_edge.recipes.bench import BENCH_RECIPES, BenchRecipe
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Format
 from mnist_edge.render.published import Latency, Timed, recipe_digest
 
 REPORT = Path(__file__).with_suffix(".json")

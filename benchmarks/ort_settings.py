@@ -37,7 +37,8 @@ from mnist_edge.cli.reports import report_path
 from mnist_edge.contract import INPUT_NAME, OUTPUT_NAME, Images, Logits
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.machine import usable_threads
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT, BenchRecipe
+from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench import context, listed
 from mnist_edge.render.bench.sentences import doubts
 from mnist_edge.render.bench.tables import ranked, span, two_digits

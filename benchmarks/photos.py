@@ -41,7 +41,8 @@ from mnist_edge.machine import library_versions
 from mnist_edge.metrics import softmax
 from mnist_edge.picture import Picture, load_picture
 from mnist_edge.recipes.catalogue import RECIPES
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT, TrainRecipe
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
+from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.render.published import recipe_digest
 from mnist_edge.render.text import NOTHING, Table, markdown
 from mnist_edge.stats import Interval, paired_change

@@ -30,13 +30,14 @@ import numpy as np
 from PIL import Image
 
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.folder import CHECKPOINT, Bundle, open_bundle
+from mnist_edge.bundle.folder import Bundle, open_bundle
+from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.contract import INPUT_NAME, RawImages, to_images
 from mnist_edge.data.strokes import stroke_digits
 from mnist_edge.machine import Machine, describe_machine, library_versions, load_average
 from mnist_edge.predict import Predictor
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.stats import Interval, estimate_quantile, samples_needed
 
 OURS, TORCH = "mnist-edge predict", "bare script, TorchScript"

@@ -31,7 +31,7 @@ from mnist_edge.formats import open_backend
 from mnist_edge.machine import Machine, describe_machine, library_versions
 from mnist_edge.picture import to_picture
 from mnist_edge.plots.style import BLUE, FAINT, GREEN, GREY, VERMILION, png, show_percent, styled
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 Distort = Callable[[Image.Image, float, np.random.Generator], Image.Image]
 

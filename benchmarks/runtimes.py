@@ -36,8 +36,9 @@ from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.cli.reports import report_path
 from mnist_edge.machine import load_average
+from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.catalogue import RECIPES
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT, BenchRecipe
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 PEERS = ("openvino", "ncnn", "mnn", "litert", "tract", "executorch", "iree")
 PEERS_ON = ("sprint", "quick")

@@ -14,7 +14,7 @@ from thinned import NOTE, SCENARIOS, Scenario, process_medians, samples_s, thinn
 
 from mnist_edge.bench import BenchReport, Measurement
 from mnist_edge.bundle import codec
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench import ABOVE_THE_ROOF, context, listed
 from mnist_edge.render.bench.sentences import doubts
 from mnist_edge.render.bench.tables import megabytes, ranked, span, two_digits

@@ -22,7 +22,8 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.cli.reports import report_path
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT, SELF_TEST_RECIPE
+from mnist_edge.recipes.bench import SELF_TEST_RECIPE
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench.sentences import self_test_lines
 from mnist_edge.render.text import NOTHING, Table, markdown, microseconds
 from mnist_edge.stats import Interval

@@ -1,4 +1,4 @@
-"""Turns the results in benchmarks/ into mnist_edge/render/figures.json and the tables of the README.
+"""Turns the results in benchmarks/ into the package's figures.json and the tables of the README.
 
 python benchmarks/tables.py            rewrites both
 python benchmarks/tables.py --check    says whether they are stale, and exits 1 if so

@@ -18,6 +18,8 @@ Everything else that escapes is a bug of ours: it is shown with its traceback an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -111,3 +113,12 @@ def _one_line(text: str) -> str:
             c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
         ).split()
     )
+
+
+@contextmanager
+def needed_to(purpose: str) -> Iterator[None]:
+    """Imports in here become a MissingDependency that names the purpose where one is absent."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_package(error, purpose) from error

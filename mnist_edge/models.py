@@ -17,7 +17,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mnist_edge.contract import CLASSES, IMAGE_SHAPE
 from mnist_edge.errors import BadInput
-from mnist_edge.recipes.train import Architecture, TrainRecipe
+from mnist_edge.recipes.terms import Architecture
+from mnist_edge.recipes.train import TrainRecipe
 
 _CLASSES = len(CLASSES)
 

@@ -16,13 +16,14 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.folder import REJECT_BELOW, Artifact, open_bundle
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.bundle.manifest import REJECT_BELOW, Artifact
 from mnist_edge.contract import IMAGE_SHAPE, Images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.formats import Backend, load_backend
 from mnist_edge.picture import Picture, Source, load_picture, split_digits
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT, Device
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device
 
 Status: TypeAlias = Literal["digit", "no digit"]
 

@@ -17,7 +17,7 @@ from mnist_edge.bench.rows import measured_row
 from mnist_edge.bench.session import with_verdicts
 from mnist_edge.bench.timing import BatchSamples, PacedSamples, SingleStream
 from mnist_edge.machine import Machine
-from mnist_edge.recipes.train import BenchRecipe
+from mnist_edge.recipes.bench import BenchRecipe
 
 PLAIN_MACHINE = Machine(
     processor="Chip 9000",

@@ -16,7 +16,7 @@ from torch import nn
 from mnist_edge.contract import Images
 from mnist_edge.formats.writing import export_artifact
 from mnist_edge.models import build_model
-from mnist_edge.recipes.train import DEFAULT_OPSET, Format, Precision
+from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
 
 PAIRS: tuple[tuple[Format, Precision], ...] = (
     ("torchscript", "float32"),

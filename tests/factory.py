@@ -12,22 +12,20 @@ from typing import cast
 
 import numpy as np
 
-from mnist_edge.bundle.folder import (
+from mnist_edge.bundle.folder import Bundle, Reference, open_bundle, save_bundle
+from mnist_edge.bundle.manifest import (
     CHECKPOINT,
     Artifact,
-    Bundle,
     DataRecord,
     FileRecord,
     Manifest,
     Parity,
-    Reference,
     TrainingRecord,
-    open_bundle,
     record,
-    save_bundle,
 )
 from mnist_edge.bundle.storage import pack_arrays
-from mnist_edge.recipes.train import Format, Precision, TrainRecipe
+from mnist_edge.recipes.terms import Format, Precision
+from mnist_edge.recipes.train import TrainRecipe
 
 RECIPE = TrainRecipe(
     name="tiny", architecture="compact", widths=(4, 8), epochs=1, batch_size=8, learning_rate=0.01

@@ -15,7 +15,7 @@ from mnist_edge.bench.quantization import advise, families, record_verdict, weig
 from mnist_edge.bundle.folder import Bundle, Reference, open_bundle
 from mnist_edge.bundle.quantization import FILE, Pace, Verdict, read_verdict
 from mnist_edge.contract import to_images
-from mnist_edge.recipes.train import BenchRecipe
+from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.stats import Interval
 
 pytestmark = pytest.mark.edge

@@ -18,7 +18,7 @@ from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput
 from mnist_edge.formats import Backend, load_backend
 from mnist_edge.formats.running import is_batch_invariant
-from mnist_edge.recipes.train import Format, Precision
+from mnist_edge.recipes.terms import Format, Precision
 
 BACKENDS = [
     pytest.param("onnx-tiny", marks=pytest.mark.edge),

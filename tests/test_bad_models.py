@@ -14,8 +14,9 @@ from PIL import Image
 from tiny_onnx import field, tiny_onnx, weight_matrix
 
 from mnist_edge import cli
-from mnist_edge.bundle.folder import MANIFEST, Reference
+from mnist_edge.bundle.folder import Reference
 from mnist_edge.bundle.golden import KEY, pack_golden
+from mnist_edge.bundle.manifest import MANIFEST
 from mnist_edge.contract import CLASSES, to_images
 from mnist_edge.errors import BadInput
 from mnist_edge.recipes.train import TrainRecipe

@@ -13,9 +13,10 @@ from mnist_edge.bench import BenchReport, bench, plan
 from mnist_edge.bench.measure import ColdStart, Failure, Job, Run
 from mnist_edge.bench.timing import BatchSamples, PacedSamples, SingleStream
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.folder import CHECKPOINT, Bundle
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.errors import DeviceUnavailable, UsageError
-from mnist_edge.recipes.train import BENCH_RECIPES, BenchRecipe
+from mnist_edge.recipes.bench import BENCH_RECIPES, BenchRecipe
 
 pytestmark = pytest.mark.edge
 

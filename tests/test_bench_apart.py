@@ -17,7 +17,7 @@ from mnist_edge.bench.subject import Subject
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.contract import to_images
-from mnist_edge.recipes.train import BenchRecipe
+from mnist_edge.recipes.bench import BenchRecipe
 
 pytestmark = pytest.mark.edge
 

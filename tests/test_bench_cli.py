@@ -12,8 +12,8 @@ from factory import make_bundle
 from mnist_edge import cli
 from mnist_edge.bench.session import with_verdicts
 from mnist_edge.bundle import codec
-from mnist_edge.recipes import train as recipes
-from mnist_edge.recipes.train import BenchRecipe
+from mnist_edge.recipes import bench as recipes
+from mnist_edge.recipes.bench import BenchRecipe
 
 pytestmark = pytest.mark.edge
 

@@ -12,7 +12,7 @@ from mnist_edge.bench import self_test
 from mnist_edge.bench.measure import Failure, Job, Run
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.errors import BadInput
-from mnist_edge.recipes.train import SELF_TEST_RECIPE
+from mnist_edge.recipes.bench import SELF_TEST_RECIPE
 from mnist_edge.render.bench.sentences import self_test_lines
 
 pytestmark = pytest.mark.edge

@@ -18,7 +18,8 @@ from mnist_edge.bench.timing import (
 )
 from mnist_edge.bundle.folder import Reference
 from mnist_edge.contract import Images, Logits, to_images
-from mnist_edge.recipes.train import BenchRecipe, Device
+from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.terms import Device
 
 pytestmark = pytest.mark.edge
 

@@ -14,15 +14,8 @@ from factory import make_bundle, make_reference, names, read_all
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle import folder as bundling
-from mnist_edge.bundle.folder import (
-    CHECKPOINT,
-    LOCAL_BUNDLE,
-    MANIFEST,
-    FileRecord,
-    default_bundle_path,
-    open_bundle,
-    record,
-)
+from mnist_edge.bundle.folder import LOCAL_BUNDLE, default_bundle_path, open_bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, FileRecord, record
 from mnist_edge.bundle.storage import seal, unseal
 from mnist_edge.errors import BundleError, DigestMismatch, UsageError
 

@@ -12,12 +12,8 @@ import numpy as np
 import pytest
 from factory import make_bundle, make_reference, read_all
 
-from mnist_edge.bundle.folder import (
-    CHECKPOINT,
-    MANIFEST,
-    Bundle,
-    record,
-)
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, record
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.errors import BundleError, DigestMismatch
 

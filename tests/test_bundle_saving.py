@@ -14,15 +14,8 @@ from factory import make_artifact, make_bundle, make_manifest, make_reference, n
 from faults import FAULT_KINDS, FaultKind, Killed, injected
 
 import mnist_edge
-from mnist_edge.bundle.folder import (
-    CHECKPOINT,
-    MANIFEST,
-    Bundle,
-    free_name,
-    open_bundle,
-    record,
-    save_bundle,
-)
+from mnist_edge.bundle.folder import Bundle, free_name, open_bundle, save_bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, record
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.errors import BundleError, StorageError
 

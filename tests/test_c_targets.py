@@ -21,7 +21,7 @@ from exported import METADATA, artifact
 from mnist_edge.contract import Images
 from mnist_edge.formats.c.run import CBackend
 from mnist_edge.formats.c.write import header_of
-from mnist_edge.recipes.train import Precision
+from mnist_edge.recipes.terms import Precision
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-ffp-contract=fast")
 

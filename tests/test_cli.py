@@ -25,9 +25,11 @@ from mnist_edge.cli import talk as talking
 from mnist_edge.cli.options import given_fields
 from mnist_edge.contract import Images, Logits
 from mnist_edge.predict import Predictor
+from mnist_edge.recipes import bench as recipes
 from mnist_edge.recipes import catalogue
-from mnist_edge.recipes import train as recipes
-from mnist_edge.recipes.train import Augmentation, BenchRecipe, Device, TrainRecipe
+from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.terms import Device
+from mnist_edge.recipes.train import Augmentation, TrainRecipe
 
 pytestmark = pytest.mark.edge
 
@@ -504,7 +506,7 @@ def test_an_option_left_out_is_no_change(
         raise errors.TrainingError("enough", fix="none")
 
     monkeypatch.setattr("mnist_edge.train.session.train_bundle", train_bundle)
-    monkeypatch.setattr("mnist_edge.train.session.obtain_data", lambda *_, **__: None)
+    monkeypatch.setattr("mnist_edge.data.obtain.obtain_data", lambda *_, **__: None)
     call("train")
     call("train", "--epochs", "2", "--widths", "4", "--widths", "8", "--shift-px", "1.5")
     plain, changed = asked

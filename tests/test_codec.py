@@ -11,14 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_edge.bundle import codec
-from mnist_edge.recipes.train import (
-    WIDTH_COUNTS,
-    Augmentation,
-    Claim,
-    Optimizer,
-    Schedule,
-    TrainRecipe,
-)
+from mnist_edge.recipes.terms import Optimizer, Schedule
+from mnist_edge.recipes.train import WIDTH_COUNTS, Augmentation, Claim, TrainRecipe
 
 pytestmark = pytest.mark.edge
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mnist_edge.bundle.storage import cache_dir
 from mnist_edge.data import mnist as data
 from mnist_edge.data.mnist import (
     DATA_VARIABLE,
@@ -179,7 +180,7 @@ def test_the_argument_goes_before_the_variable_and_the_variable_before_the_cache
     tiny_mnist: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, variable = (write(tmp_path / name, tiny_mnist) for name in ("given", "variable"))
-    cached = write(data.cache_dir() / "mnist", tiny_mnist)
+    cached = write(cache_dir() / "mnist", tiny_mnist)
     assert data.find_mnist(None) == cached
     monkeypatch.setenv(DATA_VARIABLE, "")
     assert data.find_mnist(None) == cached
@@ -191,7 +192,7 @@ def test_the_argument_goes_before_the_variable_and_the_variable_before_the_cache
 def test_a_named_folder_without_mnist_is_an_error(
     tiny_mnist: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(data.cache_dir() / "mnist", tiny_mnist)  # not what was asked for
+    write(cache_dir() / "mnist", tiny_mnist)  # not what was asked for
     empty = tmp_path / "empty"
     with pytest.raises(DataUnavailable, match="--data-dir") as caught:
         data.find_mnist(empty)
@@ -202,7 +203,7 @@ def test_a_named_folder_without_mnist_is_an_error(
 
 
 def test_three_files_of_four_are_not_mnist(tiny_mnist: Raw, tmp_path: Path) -> None:
-    write(data.cache_dir() / "mnist", {k: v for k, v in tiny_mnist.items() if k != TEST_IMAGES})
+    write(cache_dir() / "mnist", {k: v for k, v in tiny_mnist.items() if k != TEST_IMAGES})
     assert data.find_mnist(None) is None
 
 
@@ -222,7 +223,7 @@ def test_a_user_without_a_home_has_no_cache_but_may_name_a_folder(
     monkeypatch.delenv("LOCALAPPDATA")
     monkeypatch.setattr(Path, "home", no_home)
     with pytest.raises(DataUnavailable, match="no home folder") as caught:
-        data.cache_dir()
+        cache_dir()
     assert DATA_VARIABLE in caught.value.fix
     assert data.find_mnist(None) is None
     assert data.find_mnist(write(tmp_path, tiny_mnist)) == tmp_path
@@ -231,7 +232,7 @@ def test_a_user_without_a_home_has_no_cache_but_may_name_a_folder(
 def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("LOCALAPPDATA", "relative")
-    assert data.cache_dir() == Path.home() / ".cache" / "mnist-edge"
+    assert cache_dir() == Path.home() / ".cache" / "mnist-edge"
 
 
 def test_without_mnist_the_error_says_what_to_do() -> None:

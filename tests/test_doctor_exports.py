@@ -16,8 +16,8 @@ from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.doctor import examine
 from mnist_edge.doctor.single import examine_file
-from mnist_edge.recipes.train import ExportRecipe
-from mnist_edge.train import session as workflow
+from mnist_edge.export import export_verified
+from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.train.write import write_bundle
 
 
@@ -26,7 +26,7 @@ def bundle(digits: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("exported")
     written = write_bundle(folder, exported.RECIPE, digits, exported.model().eval())
     recipe = ExportRecipe(precisions=("float32", "int8-dynamic"), allow_mismatch=True)
-    workflow.export_verified(written, recipe)
+    export_verified(written, recipe)
     return open_bundle(folder)
 
 
@@ -49,7 +49,7 @@ def test_every_file_passes_by_itself(bundle: Bundle) -> None:
 
 def test_an_ort_file_names_the_operators_that_it_takes(bundle: Bundle, tmp_path: Path) -> None:
     copy = open_bundle(shutil.copytree(bundle.path, tmp_path / "copy"))
-    workflow.export_verified(copy, ExportRecipe(formats=("ort",)))
+    export_verified(copy, ExportRecipe(formats=("ort",)))
     report = examine_file(copy.path / "ort-float32.ort")
     assert (report.format, report.check.status) == ("ort", "passed")
     assert "ai.onnx;13;Gemm" in report.metadata["required_operators"].splitlines()

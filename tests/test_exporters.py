@@ -39,7 +39,7 @@ from mnist_edge.formats.torchscript.run import torchscript_warnings_ignored
 from mnist_edge.formats.writing import export_artifact
 from mnist_edge.metrics import sqnr_db
 from mnist_edge.models import deployable
-from mnist_edge.recipes.train import MATRIX, OPSETS, Format, Precision
+from mnist_edge.recipes.terms import MATRIX, OPSETS, Format, Precision
 
 PAIRS = exported.PAIRS
 DIGITS: Images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float32)

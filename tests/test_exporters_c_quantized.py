@@ -22,15 +22,7 @@ pytest.importorskip("onnx")
 import exported
 import onnx
 from onnx import NodeProto, helper, numpy_helper
-from test_exporters_c import (
-    CC,
-    build,
-    conv,
-    graph,
-    needs_compiler,
-    node,
-    weights,
-)
+from test_exporters_c import CC, build, conv, graph, needs_compiler, node, weights
 from test_exporters_c import cache as cache  # the fixtures
 from test_exporters_c import images as images
 
@@ -42,7 +34,7 @@ from mnist_edge.formats.c.write import Golden, export_c
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.onnx.static import quantize_statically
 from mnist_edge.formats.writing import export_artifact
-from mnist_edge.recipes.train import DEFAULT_OPSET, Format
+from mnist_edge.recipes.terms import DEFAULT_OPSET, Format
 
 Constants: TypeAlias = Mapping[str, NDArray[np.generic]]
 

@@ -20,7 +20,7 @@ from onnxruntime.tools.ort_format_model import OrtFormatModelProcessor
 from mnist_edge.contract import Images
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.ort import write as ort
-from mnist_edge.recipes.train import MATRIX, Precision
+from mnist_edge.recipes.terms import MATRIX, Precision
 
 DIGITS: Images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float32)
 BOTH = MATRIX["ort"]

@@ -270,7 +270,7 @@ def test_two_fetches_at_once_do_not_harm_each_other(
 KILLED = """
 import os, sys, time
 from pathlib import Path
-from mnist_edge import data, fetch
+from mnist_edge.data import fetch, mnist as data
 
 name, spec, body = sys.argv[1], sys.argv[2], sys.argv[3]
 data.MNIST_FILES = fetch.MNIST_FILES = {name: eval(spec, vars(data))}

@@ -17,8 +17,8 @@ from factory import make_bundle, make_reference, read_all
 from PIL import Image
 from tiny_onnx import tiny_onnx
 
-from mnist_edge.bundle.folder import MANIFEST
 from mnist_edge.bundle.golden import pack_golden, unpack_golden
+from mnist_edge.bundle.manifest import MANIFEST
 from mnist_edge.bundle.storage import unseal
 from mnist_edge.errors import BadInput, BundleError
 from mnist_edge.formats.onnx.run import OrtBackend

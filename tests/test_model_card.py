@@ -7,7 +7,8 @@ import pytest
 from factory import make_artifact, make_bundle, read_all
 
 from mnist_edge.bundle.card import FILE, model_card, with_model_card
-from mnist_edge.bundle.folder import Bundle, Manifest, save_bundle
+from mnist_edge.bundle.folder import Bundle, save_bundle
+from mnist_edge.bundle.manifest import Manifest
 
 pytestmark = pytest.mark.edge
 

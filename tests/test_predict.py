@@ -19,13 +19,14 @@ from factory import make_bundle
 from PIL import Image
 
 from mnist_edge import predict
-from mnist_edge.bundle.folder import REJECT_BELOW, Bundle, save_bundle
+from mnist_edge.bundle.folder import Bundle, save_bundle
+from mnist_edge.bundle.manifest import REJECT_BELOW
 from mnist_edge.contract import Images, Logits, check_images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.picture import load_picture
 from mnist_edge.picture.files import find_pictures
 from mnist_edge.predict import Predictor, predict_files
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 
 pytestmark = pytest.mark.edge
 

@@ -20,9 +20,10 @@ from runtimes import Row
 from mnist_edge.bench import Subject
 from mnist_edge.bench.measure import Failure
 from mnist_edge.bench.session import Outcomes
-from mnist_edge.bundle.folder import Artifact, Bundle
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.errors import NotEquivalent
-from mnist_edge.recipes.train import ExportRecipe
+from mnist_edge.recipes.export import ExportRecipe
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mnist_edge import cli
 from mnist_edge.contract import Images, Logits
 from mnist_edge.picture import Picture, load_picture
 from mnist_edge.predict import Predictor
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 from mnist_edge.render.preview import preview
 
 pytestmark = pytest.mark.edge

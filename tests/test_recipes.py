@@ -9,22 +9,20 @@ from factory import RECIPE
 
 from mnist_edge.errors import UsageError
 from mnist_edge.formats.tolerances import tolerance
+from mnist_edge.recipes.bench import BENCH_RECIPES, BenchRecipe
 from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, RECIPES, train_recipe
-from mnist_edge.recipes.train import (
-    BENCH_RECIPES,
+from mnist_edge.recipes.export import ExportRecipe
+from mnist_edge.recipes.terms import (
     DEFAULT_ARTIFACT,
     DEFAULT_OPSET,
     MATRIX,
     OPSETS,
-    WIDTH_COUNTS,
     Architecture,
-    Augmentation,
-    BenchRecipe,
-    ExportRecipe,
     Format,
     Precision,
     unknown_name,
 )
+from mnist_edge.recipes.train import WIDTH_COUNTS, Augmentation
 
 pytestmark = pytest.mark.edge
 

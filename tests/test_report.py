@@ -19,13 +19,16 @@ from mnist_edge import cli
 from mnist_edge.bench import bench
 from mnist_edge.bench.measure import Failure
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.folder import CHECKPOINT, Artifact, Bundle
+from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.history import Epoch
+from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
 from mnist_edge.contract import Images, Logits
 from mnist_edge.data.mnist import DataSet, data_set
 from mnist_edge.errors import BundleError
 from mnist_edge.plots import RecipePoint
-from mnist_edge.recipes.train import BenchRecipe, Claim, Device
+from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.terms import Device
+from mnist_edge.recipes.train import Claim
 from mnist_edge.render.report import Grid, findings, report
 
 HISTORY = (

@@ -13,9 +13,10 @@ pytest.importorskip("torch")
 from mnist_edge import cli
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import tolerances
+from mnist_edge.recipes import bench as recipes
 from mnist_edge.recipes import catalogue
-from mnist_edge.recipes import train as recipes
-from mnist_edge.recipes.train import BenchRecipe, TrainRecipe
+from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.train import TrainRecipe
 
 RECIPE = TrainRecipe(
     name="quick",
@@ -41,7 +42,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: DataSet) -> N
     def obtain_data(*_: object, **__: object) -> DataSet:
         return digits
 
-    monkeypatch.setattr("mnist_edge.train.session.obtain_data", obtain_data)
+    monkeypatch.setattr("mnist_edge.data.obtain.obtain_data", obtain_data)
 
 
 @pytest.mark.slow

@@ -11,14 +11,16 @@ from factory import make_bundle, names, read_all
 from mnist_edge import cli
 from mnist_edge.bundle import codec, golden
 from mnist_edge.bundle import folder as bundling
-from mnist_edge.bundle.folder import CHECKPOINT, MANIFEST, SHIPPED_BUNDLES, SHIPPED_TEACHERS, Bundle
+from mnist_edge.bundle.folder import SHIPPED_BUNDLES, SHIPPED_TEACHERS, Bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST
 from mnist_edge.bundle.storage import seal
 from mnist_edge.contract import RawImages, to_images
+from mnist_edge.data import obtain
 from mnist_edge.data.mnist import read_mnist
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes.catalogue import RECIPES, TEACHER
-from mnist_edge.train import session as workflow
+from mnist_edge.train import session
 
 pytestmark = pytest.mark.edge
 
@@ -146,8 +148,8 @@ def test_no_verb_writes_into_it(
 def test_without_torch_the_data_are_not_touched(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    monkeypatch.setattr(workflow, "find_spec", lambda _: None)
-    monkeypatch.setattr(workflow, "obtain_data", lambda *_, **__: pytest.fail("data were read"))
+    monkeypatch.setattr(session, "find_spec", lambda _: None)
+    monkeypatch.setattr(obtain, "obtain_data", lambda *_, **__: pytest.fail("data were read"))
     assert cli.main([verb]) == 2
     said = capsys.readouterr().err
     assert said.startswith("mnist-edge: error: torch is not installed, but needed to train; ")

@@ -13,13 +13,16 @@ import ship as shipping
 from factory import make_bundle, names, read_all
 from ship import ship
 
-from mnist_edge.bundle.folder import MANIFEST, Bundle
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import MANIFEST
 from mnist_edge.contract import Logits, to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BundleError, NotEquivalent, UsageError
+from mnist_edge.export import export_verified
 from mnist_edge.formats import load_backend
-from mnist_edge.recipes.train import ExportRecipe, TrainRecipe
-from mnist_edge.train.session import export_verified, train_bundle
+from mnist_edge.recipes.export import ExportRecipe
+from mnist_edge.recipes.train import TrainRecipe
+from mnist_edge.train.session import train_bundle
 
 pytestmark = pytest.mark.slow
 

@@ -13,12 +13,7 @@ from factory import names
 from faults import FAULT_KINDS, FaultKind, Killed, injected
 
 import mnist_edge
-from mnist_edge.bundle.storage import (
-    LOCK,
-    atomic_write,
-    atomic_write_all,
-    lock,
-)
+from mnist_edge.bundle.storage import LOCK, atomic_write, atomic_write_all, lock
 from mnist_edge.errors import BundleError, StorageError
 
 pytestmark = pytest.mark.edge

@@ -10,10 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_edge.bundle import storage
-from mnist_edge.bundle.storage import (
-    pack_arrays,
-    unpack_arrays,
-)
+from mnist_edge.bundle.storage import pack_arrays, unpack_arrays
 from mnist_edge.errors import BadInput
 
 pytestmark = pytest.mark.edge

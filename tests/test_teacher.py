@@ -13,8 +13,9 @@ torch = pytest.importorskip("torch")
 from test_train import TINY, weights
 
 from mnist_edge import cli
-from mnist_edge.bundle.folder import CHECKPOINT, Bundle, open_bundle
+from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.bundle.history import Epoch
+from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import TrainingError, UsageError
 from mnist_edge.recipes.train import TrainRecipe
@@ -134,7 +135,7 @@ def test_train_takes_a_bundle_as_teacher(
         return master
 
     monkeypatch.setattr("mnist_edge.train.session.train_bundle", note)
-    monkeypatch.setattr("mnist_edge.train.session.obtain_data", lambda *_, **__: None)
+    monkeypatch.setattr("mnist_edge.data.obtain.obtain_data", lambda *_, **__: None)
     words = ["train", "--teacher", str(master.path), "--bundle", str(tmp_path / "pupil")]
     assert cli.main([*words, "--quiet"]) == 0
     (recipe, folder), *_ = asked
@@ -175,7 +176,7 @@ def test_a_damaged_teacher_is_refused_before_there_is_any_data(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mnist_edge.train.session.obtain_data", None)
+    monkeypatch.setattr("mnist_edge.data.obtain.obtain_data", None)
     damaged = tmp_path / "damaged"
     shutil.copytree(master.path, damaged)
     file = damaged / master.manifest.artifact(CHECKPOINT).file

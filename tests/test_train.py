@@ -21,13 +21,9 @@ from mnist_edge.data.strokes import NO_DIGIT, stroke_symbols, training_set
 from mnist_edge.errors import DeviceUnavailable, TrainingError
 from mnist_edge.metrics import softmax
 from mnist_edge.models import Normalize
-from mnist_edge.recipes.train import Augmentation, Device, TrainRecipe
-from mnist_edge.train.fit import (
-    choose_device,
-    evaluate,
-    fit,
-    learning_rate,
-)
+from mnist_edge.recipes.terms import Device
+from mnist_edge.recipes.train import Augmentation, TrainRecipe
+from mnist_edge.train.fit import choose_device, evaluate, fit, learning_rate
 from mnist_edge.train.state import saved_recipe
 
 TINY = TrainRecipe(

@@ -29,7 +29,7 @@ from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import is_batch_invariant, run_in_batches
 from mnist_edge.formats.tolerances import INT8_TOLERANCE, Tolerance, tolerance
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 from mnist_edge.verify import VerifyReport, verify
 
 pytestmark = pytest.mark.edge
@@ -244,8 +244,8 @@ def bundle(tmp_path: Path) -> Bundle:
 
 @pytest.fixture
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("eager", "torchscript"):
-        monkeypatch.delitem(sys.modules, f"mnist_edge.formats.{module}", raising=False)
+    for module in ("checkpoint", "torchscript"):
+        monkeypatch.delitem(sys.modules, f"mnist_edge.formats.{module}.run", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
 
 

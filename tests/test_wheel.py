@@ -20,10 +20,13 @@ pytest.importorskip("torch")
 import numpy as np
 from PIL import Image
 
-from mnist_edge.bundle.folder import MANIFEST, Bundle
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import MANIFEST
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.recipes.train import ExportRecipe, TrainRecipe
-from mnist_edge.train.session import export_verified, train_bundle
+from mnist_edge.export import export_verified
+from mnist_edge.recipes.export import ExportRecipe
+from mnist_edge.recipes.train import TrainRecipe
+from mnist_edge.train.session import train_bundle
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 

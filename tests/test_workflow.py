@@ -20,10 +20,12 @@ torch = pytest.importorskip("torch")
 
 from faults import FAULT_KINDS, FaultKind, Killed, injected
 
-from mnist_edge.bundle.folder import CHECKPOINT, Bundle, open_bundle
+from mnist_edge.bundle.folder import Bundle, open_bundle
+from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.contract import to_images
-from mnist_edge.data.mnist import DATA_VARIABLE, DataSet
+from mnist_edge.data.mnist import DATA_VARIABLE, DataSet, balanced_sample
+from mnist_edge.data.obtain import obtain_data
 from mnist_edge.errors import (
     BundleError,
     DataUnavailable,
@@ -32,12 +34,14 @@ from mnist_edge.errors import (
     TrainingError,
     UsageError,
 )
+from mnist_edge.export import export_verified, prove_rebuildable
 from mnist_edge.formats import open_backend
 from mnist_edge.formats.tolerances import Tolerance
-from mnist_edge.recipes.train import ExportRecipe, Format, TrainRecipe
+from mnist_edge.recipes.export import ExportRecipe
+from mnist_edge.recipes.terms import Format
+from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train import session as workflow
 from mnist_edge.train.fit import fit
-from mnist_edge.train.write import balanced_sample
 
 TINY = TrainRecipe(
     name="tiny",
@@ -98,7 +102,7 @@ def test_the_reference_holds_the_answers_of_the_checkpoint(bundle: Bundle) -> No
 
 
 def test_nothing_of_the_machine_is_in_the_bundle(bundle: Bundle, tmp_path: Path) -> None:
-    bundle, _ = workflow.export_verified(bundle, QUANTIZED)
+    bundle, _ = export_verified(bundle, QUANTIZED)
     words = [str(tmp_path), str(Path.cwd()), sys.prefix, str(Path.home()) + os.sep]
     # Two letters stand in any compressed array.
     words += [name for name in (platform.node(), getpass.getuser()) if len(name) > 4]
@@ -111,8 +115,8 @@ def test_the_same_recipe_gives_the_same_files(
     bundle: Bundle, digits: DataSet, tmp_path: Path
 ) -> None:
     again = workflow.train_bundle(TINY, digits, tmp_path / "again", threads=1)
-    workflow.export_verified(bundle, QUANTIZED)
-    workflow.export_verified(again, QUANTIZED)
+    export_verified(bundle, QUANTIZED)
+    export_verified(again, QUANTIZED)
     first, second = files(bundle.path), files(again.path)
     assert first.keys() == second.keys()
     # The manifest, the history and its curve hold the time that training took.
@@ -122,7 +126,7 @@ def test_the_same_recipe_gives_the_same_files(
 
 
 def test_export_writes_verified_artifacts(bundle: Bundle) -> None:
-    exported, written = workflow.export_verified(bundle, QUANTIZED)
+    exported, written = export_verified(bundle, QUANTIZED)
     names = [
         "torchscript-float32",
         "onnx-float32",
@@ -138,8 +142,8 @@ def test_export_writes_verified_artifacts(bundle: Bundle) -> None:
 
 
 def test_a_second_export_replaces_the_first(bundle: Bundle) -> None:
-    workflow.export_verified(bundle, ExportRecipe())
-    exported, _ = workflow.export_verified(bundle, ExportRecipe(formats=("onnx",), opset=20))
+    export_verified(bundle, ExportRecipe())
+    exported, _ = export_verified(bundle, ExportRecipe(formats=("onnx",), opset=20))
     assert exported.artifact("onnx-float32").opset == 20
     assert [a.name for a in check_whole(bundle.path).manifest.artifacts] == [
         CHECKPOINT,
@@ -151,7 +155,7 @@ def test_a_second_export_replaces_the_first(bundle: Bundle) -> None:
 def test_training_again_drops_the_artifacts_of_the_old_weights(
     bundle: Bundle, digits: DataSet
 ) -> None:
-    workflow.export_verified(bundle, ExportRecipe())
+    export_verified(bundle, ExportRecipe())
     fresh = workflow.train_bundle(dataclasses.replace(TINY, seed=1), digits, bundle.path, threads=1)
     assert [a.name for a in check_whole(bundle.path).manifest.artifacts] == [CHECKPOINT]
     assert not list(bundle.path.glob("*.onnx"))
@@ -162,9 +166,9 @@ def test_an_artifact_that_is_not_equivalent_is_not_kept(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = Tolerance(max_abs_error=1e-30)
-    monkeypatch.setattr("mnist_edge.train.write.tolerance", lambda *_, **__: strict)
+    monkeypatch.setattr("mnist_edge.formats.running.tolerance", lambda *_, **__: strict)
     with pytest.raises(NotEquivalent, match="onnx-float32"):
-        workflow.export_verified(bundle, ExportRecipe(formats=("onnx",)))
+        export_verified(bundle, ExportRecipe(formats=("onnx",)))
     assert [a.name for a in check_whole(bundle.path).manifest.artifacts] == [CHECKPOINT]
     assert not list(bundle.path.glob("*.onnx"))
 
@@ -173,10 +177,10 @@ def test_an_artifact_that_is_not_equivalent_is_kept_marked_on_request(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = Tolerance(max_abs_error=1e-30)
-    monkeypatch.setattr("mnist_edge.train.write.tolerance", lambda *_, **__: strict)
+    monkeypatch.setattr("mnist_edge.formats.running.tolerance", lambda *_, **__: strict)
     allowing = ExportRecipe(formats=("onnx",), allow_mismatch=True)
     with pytest.raises(NotEquivalent):
-        workflow.export_verified(bundle, allowing)
+        export_verified(bundle, allowing)
     kept = check_whole(bundle.path).artifact("onnx-float32")
     assert not kept.parity.passed
     assert kept.parity.reason
@@ -194,7 +198,7 @@ def test_a_net_without_linear_layers_is_told_that_nothing_can_be_quantized(
     bundle = workflow.train_bundle(TINY, digits, tmp_path / "model", threads=1)
     before = files(bundle.path)
     with pytest.raises(UsageError, match="nothing"):
-        workflow.export_verified(bundle, QUANTIZED)
+        export_verified(bundle, QUANTIZED)
     assert files(bundle.path) == before
 
 
@@ -297,7 +301,7 @@ import dataclasses, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_workflow import TINY
-from mnist_edge import workflow
+from mnist_edge.train import session as workflow
 from mnist_edge.data.fonts import rendered_data
 recipe = dataclasses.replace(TINY, epochs=int(sys.argv[3]))
 folder = Path(sys.argv[1])
@@ -350,20 +354,20 @@ def test_auto_falls_back_to_rendered_digits_with_a_notice(
         raise DataUnavailable("no server answers", fix="try again")
 
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
-    monkeypatch.setattr("mnist_edge.train.session.find_mnist", lambda _: None)
+    monkeypatch.setattr("mnist_edge.data.obtain.find_mnist", lambda _: None)
     monkeypatch.setattr("mnist_edge.data.fetch.fetch_mnist", no_network)
     monkeypatch.setattr("mnist_edge.data.fonts.rendered_data", lambda **_: digits)
     notices: list[str] = []
-    assert workflow.obtain_data("auto", None, notice=notices.append) is digits
+    assert obtain_data("auto", None, notice=notices.append) is digits
     assert len(notices) == 1
     assert "no server answers" in notices[0]
     with pytest.raises(DataUnavailable, match="no server answers"):
-        workflow.obtain_data("mnist", None)
+        obtain_data("mnist", None)
 
 
 def test_a_named_data_folder_without_mnist_is_an_error_even_under_auto(tmp_path: Path) -> None:
     with pytest.raises(DataUnavailable):
-        workflow.obtain_data("auto", tmp_path)
+        obtain_data("auto", tmp_path)
 
 
 def test_imported_weights_become_a_bundle(bundle: Bundle, digits: DataSet, tmp_path: Path) -> None:
@@ -376,9 +380,9 @@ def test_imported_weights_become_a_bundle(bundle: Bundle, digits: DataSet, tmp_p
 
 def test_an_export_can_be_made_again_byte_for_byte(bundle: Bundle) -> None:
     recipe = ExportRecipe(formats=("onnx",), precisions=("float32", "int8"), allow_mismatch=True)
-    exported, _ = workflow.export_verified(bundle, recipe)
-    assert workflow.prove_rebuildable(exported) == ("onnx-float32", "onnx-int8")
-    assert workflow.prove_rebuildable(exported, artifacts=("onnx-int8",)) == ("onnx-int8",)
+    exported, _ = export_verified(bundle, recipe)
+    assert prove_rebuildable(exported) == ("onnx-float32", "onnx-int8")
+    assert prove_rebuildable(exported, artifacts=("onnx-int8",)) == ("onnx-int8",)
 
 
 @pytest.mark.parametrize("format_", ["ort", "c"])
@@ -387,15 +391,15 @@ def test_what_is_made_from_a_graph_is_made_again_with_its_opset(
 ) -> None:
     if format_ == "c" and shutil.which("cc") is None:
         pytest.skip("needs a C compiler")
-    exported, _ = workflow.export_verified(bundle, ExportRecipe(formats=(format_,), opset=20))
+    exported, _ = export_verified(bundle, ExportRecipe(formats=(format_,), opset=20))
     assert exported.artifact(f"{format_}-float32").opset == 20
-    assert f"{format_}-float32" in workflow.prove_rebuildable(exported)
+    assert f"{format_}-float32" in prove_rebuildable(exported)
 
 
 def test_an_artifact_that_was_made_otherwise_is_named(bundle: Bundle) -> None:
     recipe = ExportRecipe(formats=("onnx",), opset=20)
-    exported, _ = workflow.export_verified(bundle, recipe)
+    exported, _ = export_verified(bundle, recipe)
     (made,) = (a for a in exported.manifest.artifacts if a.format == "onnx")
     claimed = exported.with_artifacts((dataclasses.replace(made, opset=18),))
     with pytest.raises(NotEquivalent, match="onnx-float32: made again"):
-        workflow.prove_rebuildable(claimed)
+        prove_rebuildable(claimed)

@@ -15,25 +15,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from mnist_edge.bundle.card import with_model_card
-from mnist_edge.bundle.folder import (
-    CHECKPOINT,
-    MANIFEST,
-    Bundle,
-    Reference,
-    open_bundle,
-    record,
-    save_bundle,
-)
+from mnist_edge.bundle.folder import Bundle, Reference, open_bundle, save_bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, record
 from mnist_edge.bundle.storage import LOCK, pack_arrays
 from mnist_edge.contract import to_images
 from mnist_edge.data.strokes import stroke_digits
 from mnist_edge.errors import UsageError
+from mnist_edge.export import export_verified
 from mnist_edge.formats.checkpoint.run import float64_logits
+from mnist_edge.formats.running import judged_artifact
+from mnist_edge.formats.source import CALIBRATION_STEM
 from mnist_edge.models import load_weights
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.train import ExportRecipe
-from mnist_edge.train.session import export_verified
-from mnist_edge.train.write import CALIBRATION_STEM, REFERENCE_SIZE, judged_artifact
+from mnist_edge.recipes.export import ExportRecipe
+from mnist_edge.train.write import REFERENCE_SIZE
 
 # What runs on a device without torch, in the precisions that pay there. No C file: to check one, a
 # compiler's output has to be kept in the user's cache folder, and this bundle writes nowhere.

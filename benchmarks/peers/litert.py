@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge.bundle.folder import CHECKPOINT, open_bundle
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.contract import IMAGE_SHAPE, Images, Logits
 
 # litert-torch wants a torch below 2.15.

@@ -27,7 +27,7 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.contract import Images, Logits, to_images
 from mnist_edge.machine import peak_resident_bytes
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 
 
 class PeerBackend:

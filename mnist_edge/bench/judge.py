@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from mnist_edge.bench.measure import Run
 from mnist_edge.bench.report import Measurement, Validity, Verdict, Word
-from mnist_edge.bundle.folder import Artifact
+from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.machine import Machine
-from mnist_edge.recipes.train import BenchRecipe, Device
+from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.terms import Device
 from mnist_edge.stats import Interval, is_steady, ratio_of_medians, samples_needed
 
 _ENOUGH_PROCESSES = 3

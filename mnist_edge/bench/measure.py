@@ -21,12 +21,14 @@ from mnist_edge.bench.timing import (
     time_single,
     timer_overhead_s,
 )
-from mnist_edge.bundle.folder import Artifact, Bundle, open_bundle
+from mnist_edge.bundle.folder import Bundle, open_bundle
+from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import to_images
 from mnist_edge.errors import missing_package
 from mnist_edge.formats import open_backend
 from mnist_edge.machine import peak_resident_bytes
-from mnist_edge.recipes.train import BenchRecipe, Device, Format
+from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.terms import Device, Format
 
 # What open_backend would import; imported first here only to be timed apart from the opening.
 _BACKEND_MODULES: dict[Format, str] = {

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from mnist_edge.bench import BenchReport, Measurement, bench
 from mnist_edge.bundle.card import with_model_card
-from mnist_edge.bundle.folder import Artifact, Bundle, open_bundle, save_bundle
+from mnist_edge.bundle.folder import Bundle, open_bundle, save_bundle
+from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.bundle.quantization import Pace, Verdict, Weighed, with_verdict
 from mnist_edge.bundle.storage import lock
 from mnist_edge.contract import Labels, to_images
@@ -19,7 +20,7 @@ from mnist_edge.formats.running import run_in_batches
 from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.machine import describe_machine, library_versions
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.train import ADVICE_RECIPE, BenchRecipe
+from mnist_edge.recipes.bench import ADVICE_RECIPE, BenchRecipe
 from mnist_edge.stats import Interval, paired_change
 
 _BATCH_SIZE = 500

@@ -11,7 +11,7 @@ from mnist_edge.bench.measure import Cost, Run
 from mnist_edge.bench.roofline import UNKNOWN_CEILING, Ceiling
 from mnist_edge.bench.subject import Subject
 from mnist_edge.machine import Machine
-from mnist_edge.recipes.train import BenchRecipe
+from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.stats import Interval, ratio_of_medians
 
 SCHEMA: Literal[1] = 1

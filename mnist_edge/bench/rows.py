@@ -9,7 +9,7 @@ from mnist_edge.bench.judge import judge
 from mnist_edge.bench.measure import Failure, Run
 from mnist_edge.bench.report import PERCENTILES, Measurement, Paced, Status, Throughput
 from mnist_edge.bench.subject import Subject
-from mnist_edge.bundle.folder import Artifact
+from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.stats import Interval, estimate_quantile
 
 # A process that ends later than this share of its time after the last picture was due falls behind.

@@ -15,7 +15,7 @@ from mnist_edge.bench.subject import Subject
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.errors import BadInput
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.train import BenchRecipe
+from mnist_edge.recipes.bench import BenchRecipe
 
 PLANTED_SLOWDOWN = 0.2
 # One round in this many may be judged wrongly; with verdicts at 99 % one in a hundred is expected.

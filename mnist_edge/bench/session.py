@@ -15,11 +15,13 @@ from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement
 from mnist_edge.bench.roofline import UNKNOWN_CEILING, Ceiling
 from mnist_edge.bench.rows import row_of
 from mnist_edge.bench.subject import Subject, choose_subjects
-from mnist_edge.bundle.folder import CHECKPOINT, Bundle
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.errors import DeviceUnavailable
 from mnist_edge.machine import describe_machine, gpu_state, library_versions, load_average
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.train import BenchRecipe, Device
+from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.terms import Device
 
 Outcomes: TypeAlias = dict[str, Failure | tuple[Run, ...]]
 """By label: the runs of its processes so far, or why there are none."""

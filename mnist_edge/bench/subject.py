@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mnist_edge.bundle.folder import CHECKPOINT
-from mnist_edge.recipes.train import BenchRecipe, Device, Mode
+from mnist_edge.bundle.manifest import CHECKPOINT
+from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.terms import Device, Mode
 
 
 @dataclass(frozen=True, kw_only=True)

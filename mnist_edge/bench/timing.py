@@ -14,7 +14,7 @@ import numpy as np
 from mnist_edge.bundle.folder import Reference
 from mnist_edge.contract import Images, Logits, to_images
 from mnist_edge.formats import Backend, DeviceResident
-from mnist_edge.recipes.train import BenchRecipe
+from mnist_edge.recipes.bench import BenchRecipe
 
 Clock: TypeAlias = Callable[[], int]
 """Nanoseconds from any fixed point."""

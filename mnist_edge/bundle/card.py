@@ -10,9 +10,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mnist_edge.bundle.folder import CHECKPOINT, Artifact, Bundle, Manifest, free_name, record
+from mnist_edge.bundle.folder import Bundle, free_name
+from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, Manifest, record
 from mnist_edge.contract import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT, DataName, TrainRecipe
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, DataName
+from mnist_edge.recipes.train import TrainRecipe
 
 FILE = "README.md"
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.folder import Bundle, free_name, record
+from mnist_edge.bundle.folder import Bundle, free_name
+from mnist_edge.bundle.manifest import record
 from mnist_edge.errors import BundleError
 from mnist_edge.machine import Machine
-from mnist_edge.recipes.train import Precision
+from mnist_edge.recipes.terms import Precision
 from mnist_edge.stats import Interval
 
 FILE = "verdict.json"

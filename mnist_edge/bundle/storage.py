@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.errors import BadInput, BundleError, StorageError
+from mnist_edge.errors import BadInput, BundleError, DataUnavailable, StorageError
 
 LOCK = ".lock"
 
@@ -182,3 +182,25 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def cache_dir() -> Path:
+    """The folder of this user in which fetched data is kept. It need not exist.
+
+    Raises:
+        DataUnavailable: this user has no home folder.
+    """
+    if os.name == "nt":
+        base = os.environ.get("LOCALAPPDATA", "")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG base directory specification: a relative path is to be ignored.
+    if Path(base).is_absolute():
+        return Path(base, "mnist-edge")
+    try:
+        return Path.home() / ".cache" / "mnist-edge"
+    except RuntimeError:
+        raise DataUnavailable(
+            "there is no home folder to keep MNIST in",
+            fix="set MNIST_EDGE_DATA to a folder that holds it, or use --data rendered",
+        ) from None

@@ -23,13 +23,8 @@ from mnist_edge.cli.options import (
 from mnist_edge.cli.steps import measure_artifacts
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes.train import (
-    BENCH_RECIPES,
-    DEFAULT_ARTIFACT,
-    QUICK_ARTIFACTS,
-    SELF_TEST_RECIPE,
-    BenchRecipe,
-)
+from mnist_edge.recipes.bench import BENCH_RECIPES, QUICK_ARTIFACTS, SELF_TEST_RECIPE, BenchRecipe
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport

@@ -70,7 +70,8 @@ def _examine_bundle(talk: Talk, path: Path | None, threads: int, *, as_json: boo
 
 def _bundle(talk: Talk, path: Path | None) -> Bundle | None:
     """The bundle that was asked for, else the default one where there is one."""
-    from mnist_edge.bundle.folder import MANIFEST, default_bundle_path, open_bundle
+    from mnist_edge.bundle.folder import default_bundle_path, open_bundle
+    from mnist_edge.bundle.manifest import MANIFEST
 
     place = path or default_bundle_path()
     if path is None:

@@ -17,15 +17,8 @@ from mnist_edge.cli.options import (
 from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import MissingDependency
-from mnist_edge.recipes.train import (
-    DEFAULT_OPSET,
-    MATRIX,
-    OPSETS,
-    ExportRecipe,
-    Format,
-    Precision,
-    unknown_name,
-)
+from mnist_edge.recipes.export import ExportRecipe
+from mnist_edge.recipes.terms import DEFAULT_OPSET, MATRIX, OPSETS, Format, Precision, unknown_name
 
 
 def _matrix() -> str:

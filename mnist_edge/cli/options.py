@@ -12,7 +12,7 @@ import typer
 
 from mnist_edge.cli.talk import Talk
 from mnist_edge.recipes.catalogue import RECIPES
-from mnist_edge.recipes.train import DataChoice, DeviceChoice
+from mnist_edge.recipes.terms import DataChoice, DeviceChoice
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -21,7 +21,7 @@ from mnist_edge.cli.options import (
 from mnist_edge.cli.talk import Talk, emit, emit_json
 from mnist_edge.errors import UsageError
 from mnist_edge.progress import silent
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT, Device
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device
 from mnist_edge.render.answers import CSV_HEADER, Answer, answers, csv_line, line
 
 if TYPE_CHECKING:

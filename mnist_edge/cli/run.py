@@ -30,8 +30,9 @@ from mnist_edge.cli.steps import (
     write_samples,
 )
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+from mnist_edge.recipes.bench import BENCH_RECIPES
 from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, train_recipe
-from mnist_edge.recipes.train import BENCH_RECIPES, ExportRecipe
+from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.render.answers import Answer, answers, line
 
 if TYPE_CHECKING:

@@ -5,25 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_edge.cli.reports import (
-    report_path,
-    write_bench_page,
-    write_report,
-    write_verify_page,
-)
+from mnist_edge.cli.reports import report_path, write_bench_page, write_report, write_verify_page
 from mnist_edge.cli.talk import Talk
-from mnist_edge.recipes.train import (
-    BenchRecipe,
-    DataChoice,
-    Device,
-    DeviceChoice,
-    ExportRecipe,
-    TrainRecipe,
-)
+from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.export import ExportRecipe
+from mnist_edge.recipes.terms import DataChoice, Device, DeviceChoice
+from mnist_edge.recipes.train import TrainRecipe
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
-    from mnist_edge.bundle.folder import Artifact, Bundle
+    from mnist_edge.bundle.folder import Bundle
+    from mnist_edge.bundle.manifest import Artifact
     from mnist_edge.bundle.quantization import Verdict
     from mnist_edge.data.mnist import DataSet
     from mnist_edge.verify import ThoroughReport, VerifyReport
@@ -31,7 +23,7 @@ if TYPE_CHECKING:
 
 def get_data(talk: Talk, choice: DataChoice, data_dir: Path | None) -> DataSet:
     """Find, fetch or render the digits."""
-    from mnist_edge.train.session import obtain_data
+    from mnist_edge.data.obtain import obtain_data
 
     with talk.progress("data") as progress:
         return obtain_data(choice, data_dir, progress=progress, notice=talk.warn)
@@ -83,7 +75,7 @@ def export_artifacts(
     talk: Talk, bundle: Bundle, recipe: ExportRecipe
 ) -> tuple[Bundle, tuple[Artifact, ...]]:
     """Export, and verify each artifact as it is written."""
-    from mnist_edge.train.session import export_verified
+    from mnist_edge.export import export_verified
 
     with talk.progress("export") as progress:
         return export_verified(bundle, recipe, progress=progress)
@@ -197,7 +189,7 @@ def measure_artifacts(
 
 def bundle_files(bundle: Bundle) -> list[Path]:
     """Every file of a bundle, the manifest first."""
-    from mnist_edge.bundle.folder import MANIFEST
+    from mnist_edge.bundle.manifest import MANIFEST
 
     names = [MANIFEST, *(record.file for record in bundle.manifest.records)]
     return [bundle.path / name for name in names]

@@ -25,11 +25,7 @@ from mnist_edge.cli.steps import bundle_files, get_data, train_model
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, train_recipe
-from mnist_edge.recipes.train import (
-    Architecture,
-    Optimizer,
-    Schedule,
-)
+from mnist_edge.recipes.terms import Architecture, Optimizer, Schedule
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge train                         # the default recipe on MNIST

@@ -19,13 +19,9 @@ from mnist_edge.cli.options import (
     chosen_bundle,
     given_bundle,
 )
-from mnist_edge.cli.steps import (
-    known_test_set,
-    verify_artifacts,
-    verify_artifacts_thoroughly,
-)
+from mnist_edge.cli.steps import known_test_set, verify_artifacts, verify_artifacts_thoroughly
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 
 if TYPE_CHECKING:
     from mnist_edge.bundle.folder import Bundle
@@ -99,7 +95,7 @@ def command(
 
 
 def _rebuild(talk: Talk, bundle: Bundle, artifacts: tuple[str, ...]) -> None:
-    from mnist_edge.train.session import prove_rebuildable
+    from mnist_edge.export import prove_rebuildable
 
     with talk.progress("export") as progress:
         names = prove_rebuildable(bundle, artifacts=artifacts, progress=progress)

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_edge.bundle.storage import cache_dir
 from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
 from mnist_edge.errors import BadInput, DataUnavailable
-from mnist_edge.recipes.train import DataName
+from mnist_edge.recipes.terms import DataName
 
 DATA_VARIABLE = "MNIST_EDGE_DATA"
 
@@ -134,28 +135,6 @@ def development_twin(data: DataSet, *, every: int = 12) -> DataSet:
         test_images=data.train_images[held_out],
         test_labels=data.train_labels[held_out],
     )
-
-
-def cache_dir() -> Path:
-    """The folder of this user in which fetched data is kept. It need not exist.
-
-    Raises:
-        DataUnavailable: this user has no home folder.
-    """
-    if os.name == "nt":
-        base = os.environ.get("LOCALAPPDATA", "")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG base directory specification: a relative path is to be ignored.
-    if Path(base).is_absolute():
-        return Path(base, "mnist-edge")
-    try:
-        return Path.home() / ".cache" / "mnist-edge"
-    except RuntimeError:
-        raise DataUnavailable(
-            "there is no home folder to keep MNIST in",
-            fix=f"set {DATA_VARIABLE} to a folder that holds it, or use --data rendered",
-        ) from None
 
 
 def find_mnist(data_dir: Path | None) -> Path | None:
@@ -283,3 +262,15 @@ def _locate(folder: Path, name: str) -> Path | None:
         except OSError:  # no permission to look into the folder
             continue
     return None
+
+
+def balanced_sample(labels: Labels, count: int) -> NDArray[np.intp]:
+    """Indices, in rising order, of the first digits of each class, `count` in all.
+
+    Deterministic, and as even over the classes as the numbers allow.
+    """
+    rank = np.empty(len(labels), np.int64)
+    for digit in np.unique(labels):
+        members = np.flatnonzero(labels == digit)
+        rank[members] = np.arange(len(members))
+    return np.sort(np.argsort(rank, kind="stable")[:count])

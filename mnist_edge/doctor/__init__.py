@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
-from mnist_edge.bundle.folder import Artifact, Bundle, Reference
+from mnist_edge.bundle.folder import Bundle, Reference
+from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.data.mnist import find_mnist
 from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, DataUnavailable, MissingDependency

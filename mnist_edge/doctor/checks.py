@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.folder import Parity
+from mnist_edge.bundle.manifest import Parity
 from mnist_edge.contract import RawImages, to_images
 from mnist_edge.formats import Backend
 from mnist_edge.formats.parity import compare

@@ -21,7 +21,7 @@ from mnist_edge.errors import BadInput, BundleError, MissingDependency, missing_
 from mnist_edge.formats import Backend, load_backend
 from mnist_edge.formats.onnx.header import Header, read_header
 from mnist_edge.formats.tolerances import Tolerance, tolerance
-from mnist_edge.recipes.train import Format, Precision
+from mnist_edge.recipes.terms import Format, Precision
 
 _MAX_FILE_BYTES = 1 << 30
 _FIX = "give a file that mnist-edge export wrote"

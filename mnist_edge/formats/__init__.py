@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -9,10 +10,16 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.folder import CHECKPOINT, Artifact, Bundle
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
 from mnist_edge.contract import Images, Logits
 from mnist_edge.errors import UsageError, missing_package
-from mnist_edge.recipes.train import Device, Format, Mode, TrainRecipe
+from mnist_edge.recipes.terms import Device, Format, Mode
+from mnist_edge.recipes.train import TrainRecipe
+
+# Since 1.29 ONNX Runtime phones home and writes into the user's cache folder, unless this is set
+# before it is imported: by any module in here. Whoever has set it keeps their choice.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 Optimization: TypeAlias = Literal["none", "basic", "extended", "all"]
 

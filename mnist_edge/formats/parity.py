@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.folder import Parity
+from mnist_edge.bundle.manifest import Parity
 from mnist_edge.contract import Labels, Logits, check_logits
 from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.metrics import accuracy, sqnr_db, top1_margin

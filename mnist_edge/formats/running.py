@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 
-from mnist_edge.contract import CLASSES, Images, Logits
-from mnist_edge.formats import Backend
+from mnist_edge.bundle.folder import Reference
+from mnist_edge.bundle.manifest import Artifact, record
+from mnist_edge.contract import CLASSES, Images, Logits, to_images
+from mnist_edge.formats import Backend, load_backend
+from mnist_edge.formats.parity import compare
+from mnist_edge.formats.tolerances import tolerance
+from mnist_edge.recipes.terms import Format, Precision
+from mnist_edge.recipes.train import TrainRecipe
 
 # What `is_batch_invariant` runs. Kernels change with the batch size and round differently, which
 # the gate of float32 allows for; a scale taken from the whole batch moves logits a hundred times
@@ -53,3 +60,50 @@ def run_in_batches(
         logits[start : start + len(part)] = part
         on_batch(len(part))
     return logits
+
+
+def judged_artifact(
+    data: bytes,
+    recipe: TrainRecipe,
+    reference: Reference,
+    *,
+    file: str,
+    format_: Format,
+    precision: Precision,
+    checkpoint_sha256: str,
+    opset: int = 0,
+    float32_error: float = 0.0,
+) -> Artifact:
+    """Run the bytes of an artifact over the reference and describe it for the manifest.
+
+    Args:
+        data: the whole file.
+        recipe: names the architecture.
+        reference: the digits to run, and the answers of the checkpoint.
+        file: the name that it will have in the bundle.
+        format_: of the file.
+        precision: of its arithmetic.
+        checkpoint_sha256: of the weights that it was made from.
+        opset: of the ONNX graph that it is or was made from; 0 where there is none.
+        float32_error: of the checkpoint itself.
+    """
+    images = to_images(reference.images)
+    backend = load_backend(data, format_, recipe)
+    try:
+        invariant = is_batch_invariant(backend, images)
+        # As it is deployed: `predict` runs what is not invariant one picture at a time.
+        logits = run_in_batches(backend, images, len(images) if invariant else 1)
+        gate = tolerance(format_, precision, float32_error=float32_error)
+        parity = compare(logits, reference.logits, reference.labels, gate)
+    finally:
+        backend.close()
+    return Artifact(
+        **asdict(record(file, data)),
+        name=f"{format_}-{precision}",
+        format=format_,
+        precision=precision,
+        opset=opset,
+        checkpoint_sha256=checkpoint_sha256,
+        parity=parity,
+        batch_invariant=invariant,
+    )

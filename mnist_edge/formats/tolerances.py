@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from mnist_edge.recipes.train import Device, Format, Precision
+from mnist_edge.recipes.terms import Device, Format, Precision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from torch import nn
 
 from mnist_edge.contract import CLASSES, Images, Logits, check_images, check_logits
 from mnist_edge.errors import BadInput, DeviceUnavailable
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 
 
 class TorchModuleBackend:

@@ -27,7 +27,7 @@ from mnist_edge.formats.pt2.write import export_program
 from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.formats.torchscript.write import export_torchscript
 from mnist_edge.models import deployable
-from mnist_edge.recipes.train import Format, Precision
+from mnist_edge.recipes.terms import Format, Precision
 
 _CONTRACT = {
     "producer": "mnist-edge",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mnist_edge.recipes.train import Augmentation, Claim, TrainRecipe, unknown_name
+from mnist_edge.recipes.terms import unknown_name
+from mnist_edge.recipes.train import Augmentation, Claim, TrainRecipe
 
 DEFAULT_RECIPE = "quick"
 TEACHER = "large"

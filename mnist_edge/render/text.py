@@ -15,8 +15,9 @@ from mnist_edge.render.table import NOTHING, Table, markdown, terminal
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
-    from mnist_edge.bundle.folder import Artifact, Bundle, Manifest, Parity
+    from mnist_edge.bundle.folder import Bundle
     from mnist_edge.bundle.history import Epoch
+    from mnist_edge.bundle.manifest import Artifact, Manifest, Parity
     from mnist_edge.machine import Machine
     from mnist_edge.recipes.train import TrainRecipe
     from mnist_edge.render.published import Accuracy, Figures

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,8 @@ from mnist_edge.data.mnist import DataSet
 from mnist_edge.data.strokes import NO_DIGIT, training_set
 from mnist_edge.errors import DeviceUnavailable, TrainingError
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.train import Device, DeviceChoice, TrainRecipe
+from mnist_edge.recipes.terms import Device, DeviceChoice
+from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train.augment import augment
 from mnist_edge.train.distributed import ALONE, Group
 from mnist_edge.train.state import Run, restore, result, save, start

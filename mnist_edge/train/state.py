@@ -16,7 +16,8 @@ from mnist_edge.bundle.history import Epoch
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import TrainingError, UsageError
 from mnist_edge.models import build_model
-from mnist_edge.recipes.train import Device, TrainRecipe
+from mnist_edge.recipes.terms import Device
+from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train.distributed import Group
 
 _FROM_THE_START = "train from the start, without --resume"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from mnist_edge.bundle.folder import CHECKPOINT, MANIFEST, SHIPPED_TEACHERS, open_bundle
+from mnist_edge.bundle.folder import SHIPPED_TEACHERS, open_bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST
 from mnist_edge.errors import TrainingError
 from mnist_edge.models import deployable, load_weights
 from mnist_edge.recipes.train import TrainRecipe

@@ -7,46 +7,30 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.torch import save as save_safetensors
 from torch import nn
 
-from mnist_edge.bundle import codec, golden
+from mnist_edge.bundle import codec
 from mnist_edge.bundle.card import with_model_card
-from mnist_edge.bundle.folder import (
-    CHECKPOINT,
-    REJECT_BELOW,
-    Artifact,
-    Bundle,
-    DataRecord,
-    Manifest,
-    Reference,
-    TrainingRecord,
-    free_name,
-    record,
-    save_bundle,
-)
+from mnist_edge.bundle.folder import Bundle, Reference, free_name, save_bundle
 from mnist_edge.bundle.history import Epoch
-from mnist_edge.bundle.storage import pack_arrays, unpack_arrays
-from mnist_edge.contract import Images, Labels, to_images
-from mnist_edge.data.mnist import DataSet
-from mnist_edge.errors import BadInput, BundleError
-from mnist_edge.formats import load_backend
+from mnist_edge.bundle.manifest import DataRecord, Manifest, TrainingRecord, record
+from mnist_edge.bundle.storage import pack_arrays
+from mnist_edge.contract import to_images
+from mnist_edge.data.mnist import DataSet, balanced_sample
 from mnist_edge.formats.checkpoint.run import float64_logits
-from mnist_edge.formats.parity import compare
-from mnist_edge.formats.running import is_batch_invariant, run_in_batches
-from mnist_edge.formats.tolerances import tolerance
+from mnist_edge.formats.running import judged_artifact
+from mnist_edge.formats.source import CALIBRATION_STEM
 from mnist_edge.machine import library_versions
 from mnist_edge.metrics import accuracy, cross_entropy, softmax
 from mnist_edge.models import count_parameters
 from mnist_edge.plots import training_curves
-from mnist_edge.recipes.train import Device, Format, Precision, TrainRecipe
+from mnist_edge.recipes.terms import Device
+from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train.fit import evaluate
 
 REFERENCE_SIZE = 256
 CALIBRATION_SIZE = 1024
-CALIBRATION_STEM = "calibration"
-GOLDEN_SIZE = 10  # one of each class: what every artifact carries must stay small
 
 
 def write_bundle(
@@ -134,24 +118,6 @@ def _calibration(data: DataSet) -> bytes:
     return pack_arrays({"images": data.train_images[sample], "labels": data.train_labels[sample]})
 
 
-def calibration_images(bundle: Bundle) -> Images:
-    """The training digits that `write_bundle` put by for static quantization, (N, 1, 28, 28).
-
-    Raises:
-        BundleError: the bundle has none, or they are damaged.
-    """
-    fix = f"mnist-edge train --bundle {bundle.path}"
-    for extra in bundle.manifest.extras:
-        if extra.file.startswith(CALIBRATION_STEM):
-            try:
-                return to_images(unpack_arrays(bundle.read(extra))["images"])
-            except (BadInput, KeyError, ValueError) as error:
-                raise BundleError(
-                    f"the calibration digits of {bundle.path} are damaged: {error}", fix=fix
-                ) from None
-    raise BundleError(f"{bundle.path} has no calibration digits", fix=fix)
-
-
 def _course(history: Sequence[Epoch]) -> list[tuple[str, bytes]]:
     if not history:
         return []
@@ -181,80 +147,3 @@ def _training(
         device=device,
         false_reject_rate=float(np.mean(softmax(test_logits).max(axis=1) < recipe.reject_below)),
     )
-
-
-def balanced_sample(labels: Labels, count: int) -> NDArray[np.intp]:
-    """Indices, in rising order, of the first digits of each class, `count` in all.
-
-    Deterministic, and as even over the classes as the numbers allow.
-    """
-    rank = np.empty(len(labels), np.int64)
-    for digit in np.unique(labels):
-        members = np.flatnonzero(labels == digit)
-        rank[members] = np.arange(len(members))
-    return np.sort(np.argsort(rank, kind="stable")[:count])
-
-
-def judged_artifact(
-    data: bytes,
-    recipe: TrainRecipe,
-    reference: Reference,
-    *,
-    file: str,
-    format_: Format,
-    precision: Precision,
-    checkpoint_sha256: str,
-    opset: int = 0,
-    float32_error: float = 0.0,
-) -> Artifact:
-    """Run the bytes of an artifact over the reference and describe it for the manifest.
-
-    Args:
-        data: the whole file.
-        recipe: names the architecture.
-        reference: the digits to run, and the answers of the checkpoint.
-        file: the name that it will have in the bundle.
-        format_: of the file.
-        precision: of its arithmetic.
-        checkpoint_sha256: of the weights that it was made from.
-        opset: of the ONNX graph that it is or was made from; 0 where there is none.
-        float32_error: of the checkpoint itself.
-    """
-    images = to_images(reference.images)
-    backend = load_backend(data, format_, recipe)
-    try:
-        invariant = is_batch_invariant(backend, images)
-        # As it is deployed: `predict` runs what is not invariant one picture at a time.
-        logits = run_in_batches(backend, images, len(images) if invariant else 1)
-        gate = tolerance(format_, precision, float32_error=float32_error)
-        parity = compare(logits, reference.logits, reference.labels, gate)
-    finally:
-        backend.close()
-    return Artifact(
-        **asdict(record(file, data)),
-        name=f"{format_}-{precision}",
-        format=format_,
-        precision=precision,
-        opset=opset,
-        checkpoint_sha256=checkpoint_sha256,
-        parity=parity,
-        batch_invariant=invariant,
-    )
-
-
-def artifact_metadata(bundle: Bundle) -> dict[str, str]:
-    """What an artifact says of itself: no date, path or host, so the bytes stay the same."""
-    manifest = bundle.manifest
-    reference = bundle.reference()
-    sample = balanced_sample(reference.labels, GOLDEN_SIZE)
-    return {
-        golden.KEY: golden.pack_golden(reference.images[sample], reference.logits[sample]),
-        "recipe": manifest.recipe.name,
-        "architecture": manifest.recipe.architecture,
-        "seed": str(manifest.recipe.seed),
-        REJECT_BELOW: str(manifest.recipe.reject_below),
-        "data": manifest.data.name,
-        "data_sha256": manifest.data.sha256,
-        "checkpoint_sha256": manifest.artifact(CHECKPOINT).sha256,
-        "checkpoint_test_accuracy": f"{manifest.training.test_accuracy:.4f}",
-    }

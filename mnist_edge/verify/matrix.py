@@ -14,7 +14,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.folder import Artifact, Bundle
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import IMAGE_SHAPE, SIDE, Images, Labels, Logits
 from mnist_edge.formats import Optimization, open_backend
 from mnist_edge.formats.parity import compare
@@ -22,7 +23,7 @@ from mnist_edge.formats.running import run_in_batches
 from mnist_edge.formats.tolerances import Tolerance, tolerance
 from mnist_edge.machine import usable_threads
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.train import Device, Format
+from mnist_edge.recipes.terms import Device, Format
 
 Stratum: TypeAlias = Literal["digits", "black", "white", "one pixel", "noise"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from mnist_edge.bundle.folder import Parity
+from mnist_edge.bundle.manifest import Parity
 from mnist_edge.machine import Machine
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 
 Source: TypeAlias = Literal["reference", "test set"]
 Status: TypeAlias = Literal["equivalent", "differs", "not checked"]

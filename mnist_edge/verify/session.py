@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.folder import Artifact, Bundle
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import Images, Labels, Logits, to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BadInput, DeviceUnavailable, MissingDependency, MnistEdgeError
@@ -17,7 +18,7 @@ from mnist_edge.formats.running import is_batch_invariant, run_in_batches
 from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.machine import describe_machine, library_versions
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 from mnist_edge.verify.report import Source, Status, VerifyReport, VerifyRow
 
 # Memory stays small, and progress is told some twenty times a test set.

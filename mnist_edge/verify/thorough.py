@@ -12,7 +12,7 @@ from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BadInput, MissingDependency
 from mnist_edge.formats import reference_logits
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.train import Device, Precision
+from mnist_edge.recipes.terms import Device, Precision
 from mnist_edge.verify.decisions import Decisions, decide
 from mnist_edge.verify.matrix import (
     Inputs,

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_edge.data.mnist import cache_dir
+from mnist_edge.bundle.storage import cache_dir
 from mnist_edge.errors import BadInput, DataUnavailable, MissingDependency, StorageError
 
 COMPILER_VARIABLE = "CC"

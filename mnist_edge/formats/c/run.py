@@ -14,7 +14,7 @@ import numpy as np
 from mnist_edge.contract import CLASSES, IMAGE_SHAPE, Images, Logits, check_images, check_logits
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.formats.c.compiler import build_library, find_compiler
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 
 if TYPE_CHECKING:
     from ctypes import _NamedFuncPointer

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes.train import Device, Mode
+from mnist_edge.recipes.terms import Device, Mode
 
 _WARMUP_RUNS = 3
 

@@ -14,7 +14,8 @@ from mnist_edge.contract import CLASSES, Images, check_images
 from mnist_edge.formats.checkpoint.accelerated import accelerate
 from mnist_edge.formats.torch_module import TorchModuleBackend, claim_device
 from mnist_edge.models import deployable, load_weights
-from mnist_edge.recipes.train import Device, Mode, TrainRecipe
+from mnist_edge.recipes.terms import Device, Mode
+from mnist_edge.recipes.train import TrainRecipe
 
 # Bounds the memory of a pass in double precision, whatever the number of digits.
 _FLOAT64_BATCH = 500

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
 import threading
 import time
 
 import numpy as np
-
-# Since 1.29 ONNX Runtime phones home and writes into the user's cache folder, unless this is set
-# before it is imported. Whoever has set it keeps their choice.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
 import onnxruntime as ort
 
 from mnist_edge.contract import (
@@ -30,7 +24,7 @@ from mnist_edge.contract import (
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.formats import Optimization
 from mnist_edge.formats.onnx.header import names_external_data, read_header
-from mnist_edge.recipes.train import Device
+from mnist_edge.recipes.terms import Device
 
 _PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from mnist_edge.contract import BATCH_NAME, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes.train import OPSETS
+from mnist_edge.recipes.terms import OPSETS
 
 # The IR version that came with each opset; the libraries write newer ones, which older runtimes
 # refuse: https://github.com/onnx/onnx/blob/main/docs/Versioning.md#released-versions

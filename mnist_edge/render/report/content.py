@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from mnist_edge.bundle.folder import Manifest
 from mnist_edge.bundle.history import Epoch
+from mnist_edge.bundle.manifest import Manifest
 from mnist_edge.recipes.train import Augmentation, Claim, TrainRecipe
 from mnist_edge.render.report.findings import Findings
 from mnist_edge.render.report.pages import (

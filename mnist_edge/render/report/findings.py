@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.folder import CHECKPOINT, Artifact, Bundle
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
 from mnist_edge.contract import CLASSES, Labels, RawImages, to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import open_backend
@@ -22,7 +23,7 @@ from mnist_edge.metrics import (
 )
 from mnist_edge.plots import ReadDigit
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.train import DEFAULT_ARTIFACT
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 _BATCH_SIZE = 500
 _SAMPLES_PER_CLASS = 3

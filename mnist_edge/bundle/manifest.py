@@ -1,0 +1,171 @@
+"""What a bundle says of itself: its manifest, and the records in it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+from mnist_edge.recipes.terms import DataName, Format, Precision
+from mnist_edge.recipes.train import TrainRecipe
+
+MANIFEST = "manifest.json"
+CHECKPOINT = "checkpoint-float32"
+REJECT_BELOW = "reject_below"
+"""The key under which an ONNX file states the recipe's threshold, for use without its bundle."""
+
+_MAX_FILE_BYTES = 1 << 30
+
+# Names that mean the same file on every system: nothing hidden, no drive, stream, path or accent.
+_FILE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """One file of a bundle: its bare name, size and SHA-256 in hexadecimal."""
+
+    file: str
+    size_bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        name = self.file
+        if not _FILE_NAME.fullmatch(name) or name.casefold() == MANIFEST:
+            raise ValueError(f"{name!r:.80} is not a bare file name")
+        if not 0 <= self.size_bytes <= _MAX_FILE_BYTES:
+            raise ValueError(f"{name}: a size of {self.size_bytes!r:.30} bytes is out of range")
+        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
+            raise ValueError(f"{name}: the digest is not a SHA-256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far one artifact is from the reference; written by `formats.parity.compare`.
+
+    Attributes:
+        passed: whether the gate of its format and precision holds.
+        images: how many digits were compared.
+        max_abs_error: the largest absolute difference of any logit.
+        sqnr_db: signal to quantization noise, 10·log10(Σ reference² / Σ difference²).
+        flips: indices of the images whose top class differs.
+        accuracy: share of the images that the candidate names rightly, 0 to 1.
+        reference_accuracy: the same of the reference.
+        reason: why the gate does not hold; empty if it does.
+    """
+
+    passed: bool
+    images: int
+    max_abs_error: float
+    sqnr_db: float
+    flips: tuple[int, ...]
+    accuracy: float
+    reference_accuracy: float
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact(FileRecord):
+    """One exported file in a bundle.
+
+    Attributes:
+        name: `<format>-<precision>`.
+        opset: of the ONNX graph that it is or was made from; 0 where there is none.
+        checkpoint_sha256: the weights that it was made from.
+        parity: against the reference, measured as the artifact was written.
+        batch_invariant: whether an image's logits keep its top class whatever its batch mates.
+    """
+
+    name: str
+    format: Format
+    precision: Precision
+    opset: int
+    checkpoint_sha256: str
+    parity: Parity
+    batch_invariant: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecord:
+    """The data set that a model was trained on: name, digest, and how many digits."""
+
+    name: DataName
+    sha256: str
+    train_size: int
+    test_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """How a training ended. Losses are mean cross-entropy in nats, accuracies 0 to 1.
+
+    `false_reject_rate` is the share of the test digits that the recipe's `reject_below` rejects.
+    """
+
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    duration_s: float
+    parameters: int
+    device: str
+    false_reject_rate: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything that a bundle says of itself. `schema` counts incompatible changes."""
+
+    schema: Literal[1]
+    recipe: TrainRecipe
+    data: DataRecord
+    training: TrainingRecord
+    versions: dict[str, str]
+    reference: FileRecord
+    artifacts: tuple[Artifact, ...]
+    extras: tuple[FileRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [artifact.name for artifact in self.artifacts]
+        # Two names that differ in case alone are one file on Windows and macOS.
+        files = [record.file.casefold() for record in self.records]
+        for kind, counts in (("artifact", Counter(names)), ("file", Counter(files))):
+            for name, count in counts.items():
+                if count > 1:
+                    raise ValueError(f"the {kind} {name!r:.60} stands twice")
+        if CHECKPOINT not in names:
+            raise ValueError(f"the artifact {CHECKPOINT} is missing")
+        checkpoint = self.artifact(CHECKPOINT)
+        for artifact in self.artifacts:
+            if artifact.name != f"{artifact.format}-{artifact.precision}":
+                raise ValueError(f"{artifact.name!r:.60} is not its format and precision")
+            if artifact.checkpoint_sha256 != checkpoint.sha256:
+                raise ValueError(f"{artifact.name} was made from other weights")
+
+    @property
+    def records(self) -> tuple[FileRecord, ...]:
+        """Every file that the bundle names."""
+        return (self.reference, *self.artifacts, *self.extras)
+
+    @property
+    def float32_error(self) -> float:
+        """The largest error of the checkpoint's own float32 against its float64."""
+        return self.artifact(CHECKPOINT).parity.max_abs_error
+
+    def artifact(self, name: str) -> Artifact:
+        """The artifact of that name. Raises KeyError."""
+        for artifact in self.artifacts:
+            if artifact.name == name:
+                return artifact
+        raise KeyError(name)
+
+
+def record(file: str, data: bytes) -> FileRecord:
+    """What the manifest says of a file with these bytes."""
+    return FileRecord(file=file, size_bytes=len(data), sha256=sha256(data))
+
+
+def sha256(data: bytes) -> str:
+    """The digest of these bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

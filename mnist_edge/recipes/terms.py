@@ -1,0 +1,52 @@
+"""The closed sets of names: formats, precisions, devices, data sets, and what checks a value."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Literal, TypeAlias
+
+from mnist_edge.errors import UsageError
+
+Format: TypeAlias = Literal["checkpoint", "torchscript", "pt2", "onnx", "ort", "c"]
+Precision: TypeAlias = Literal["float32", "float16", "int8-dynamic", "int8"]
+Device: TypeAlias = Literal["cpu", "cuda", "mps"]
+DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+Mode: TypeAlias = Literal["plain", "compile", "cuda-graph"]
+DataName: TypeAlias = Literal["mnist", "rendered"]
+DataChoice: TypeAlias = Literal["auto", "mnist", "rendered"]
+Architecture: TypeAlias = Literal[
+    "simple", "dropout", "lenet", "batchnorm", "wide", "compact", "deep", "tiny"
+]
+Optimizer: TypeAlias = Literal["adam", "adamw"]
+Schedule: TypeAlias = Literal["constant", "step", "onecycle"]
+DEFAULT_ARTIFACT = "onnx-float32"
+
+# Opset 18 with IR 8: the newest pair that ONNX Runtime 1.14 and everything later loads. The
+# exporter cannot write an older opset, and from 22 on ONNX Runtime loses the int8 MaxPool fusion.
+DEFAULT_OPSET = 18
+OPSETS = range(18, 22)
+
+MATRIX: dict[Format, tuple[Precision, ...]] = {
+    "torchscript": ("float32", "float16", "int8-dynamic"),
+    "pt2": ("float32", "float16"),
+    "onnx": ("float32", "float16", "int8-dynamic", "int8"),
+    "ort": ("float32", "int8"),
+    "c": ("float32", "int8"),
+}
+"""The pairs of format and precision that `export` can write."""
+
+
+def unknown_name(what: str, name: str, known: tuple[str, ...]) -> UsageError:
+    """The error for a name that is in no table, with the nearest one that is."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return UsageError(f"unknown {what} {name!r:.60}", fix=f"{hint}choose from {', '.join(known)}")
+
+
+def check_range(option: str, value: float, low: float, high: float) -> None:
+    """Raise UsageError unless `value` lies in `low` to `high`; both ends belong to it."""
+    if not (low <= value <= high):  # also catches NaN
+        raise UsageError(
+            f"--{option} is {value!r:.30}, which is outside {low:g} to {high:g}",
+            fix=f"give --{option} a value in that range",
+        )
