@@ -3,7 +3,7 @@
     python benchmarks/accuracy.py quick sprint --seeds 5
     python benchmarks/accuracy.py large --seeds 5 --jobs 2 --keep FOLDER --keep-all
 
-One JSON line a run goes to benchmarks/accuracy.jsonl as it ends; a run that already stands there
+One JSON line a run goes to results/accuracy.jsonl as it ends; a run that already stands there
 (same recipe to the last field, same seed) is not repeated, so the campaign may be stopped at any
 time and goes on where it was. It is repeated where the line lacks the digits that were named
 wrongly, or a bundle is to be kept that is not there; the new line then counts. Every run is a

@@ -35,6 +35,7 @@ from cross.report import Absence, FlagRow, TargetRow, TargetsReport, page
 from cross.timing import TIMED, Library, time_builds
 from kept import kept_bundles
 from latency import one_a_recipe
+from runs import RESULTS
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.storage import atomic_write
@@ -92,7 +93,7 @@ def main() -> None:
         subjects = list(find_subjects(options.folder, Path(scratch)))
         report = measure(subjects, rounds=options.rounds, seed=options.seed)
     name = report_path(None, bundle="c", verb="targets", processor=report.machine.processor)
-    path = options.out or Path(__file__).parent / name.name
+    path = options.out or RESULTS / name.name
     atomic_write(path, codec.join_numbers(codec.dumps(report)).encode())
     atomic_write(path.with_suffix(".md"), page(report).encode())
     print(page(report))

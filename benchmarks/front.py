@@ -2,14 +2,14 @@
 
     python benchmarks/front.py
 
-Drawn from mnist_edge/render/figures.json, so after tables.py, into benchmarks/front.png.
+Drawn from mnist_edge/render/figures.json, so after tables.py, into benchmarks/results/front.png.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
+from runs import RESULTS
 from tiers import TIERS
 
 from mnist_edge.bundle.storage import atomic_write
@@ -17,7 +17,7 @@ from mnist_edge.plots import Anchor, RecipePoint, accuracy_front
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.render.report.comparison import measured_recipes
 
-FIGURE = Path(__file__).with_suffix(".png")
+FIGURE = RESULTS / "front.png"
 
 ANCHORS = tuple(
     Anchor(name=found.how, parameters=found.parameters, accuracy=found.accuracy)

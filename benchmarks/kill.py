@@ -1,6 +1,6 @@
 """Kills a training and an export at random moments, and looks at what they leave.
 
-    python benchmarks/kill.py --kills 20        writes benchmarks/kill.json
+    python benchmarks/kill.py --kills 20        writes benchmarks/results/kill.json
 
 A tiny recipe is trained once without a break. The same training is then started over and over,
 killed by SIGKILL after a random time, and resumed; when the kills are used up it may end. The two
@@ -23,6 +23,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from runs import RESULTS
+
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST
@@ -33,7 +35,7 @@ from mnist_edge.recipes.catalogue import train_recipe
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.train.session import STATE, read_state, train_bundle
 
-REPORT = Path(__file__).with_suffix(".json")
+REPORT = RESULTS / "kill.json"
 RECIPE = replace(train_recipe("sprint"), widths=(8, 16), epochs=400, batch_size=50)
 # The first epoch ends after about 0.9 s, each further one 0.02 s later: some kills fall into the
 # start, most into an epoch or the writing of its state, and all twenty before the last epoch.

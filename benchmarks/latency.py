@@ -1,4 +1,4 @@
-"""Latency and size of each recipe's ONNX and C artifacts, into benchmarks/latency.json.
+"""Latency and size of each recipe's ONNX and C artifacts, into benchmarks/results/latency.json.
 
     python benchmarks/latency.py FOLDER
 
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from counter import count_processes
 from kept import PRECISIONS, kept_bundles
+from runs import RESULTS
 
 from mnist_edge.bench import Measurement, Subject, plan
 from mnist_edge.bench.apart import run_apart
@@ -34,7 +35,7 @@ from mnist_edge.recipes.bench import BENCH_RECIPES, BenchRecipe
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Format
 from mnist_edge.render.published import Latency, Timed, recipe_digest
 
-REPORT = Path(__file__).with_suffix(".json")
+REPORT = RESULTS / "latency.json"
 FORMATS: tuple[Format, ...] = ("onnx", "c")
 # One picture at a time is all that is asked.
 RECIPE = replace(BENCH_RECIPES["default"], batch_sizes=(), rates=(), sweep_s=0.0)

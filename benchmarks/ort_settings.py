@@ -24,6 +24,7 @@ import numpy as np
 import onnxruntime as ort
 from counter import count_processes
 from peers.worker import measure_function, result_on_stdout
+from runs import RESULTS
 from thinned import NOTE, process_medians, thinned
 
 from mnist_edge.bench import BenchReport, Measurement, Subject, measure_subjects
@@ -104,7 +105,7 @@ def main() -> None:
     report = measure_subjects(bundle, recipe, subjects, measure=_measure, progress=count_processes)
     print(file=sys.stderr)
     name = report_path(None, bundle="ort", verb="settings", processor=report.machine.processor).name
-    path = options.out or HERE / name
+    path = options.out or RESULTS / name
     written = {"note": NOTE, "processes": process_medians(report), "report": thinned(report)}
     atomic_write(path, codec.join_numbers(codec.dumps(written)).encode())
     atomic_write(path.with_suffix(".md"), page(report).encode())

@@ -26,11 +26,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from runs import latest, read_runs
+from runs import RESULTS, latest, read_runs
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.storage import atomic_write
@@ -40,7 +39,7 @@ from mnist_edge.render.published import recipe_digest
 from mnist_edge.render.text import NOTHING, Table, markdown
 from mnist_edge.stats import CONFIDENCE, Interval, mcnemar
 
-REPORT = Path(__file__).with_suffix(".json")
+REPORT = RESULTS / "paired.json"
 
 (DIGITS,) = MNIST_FILES[TEST_LABELS].shape
 DRAWS = 10_000

@@ -29,6 +29,7 @@ import numpy as np
 from kept import kept_bundles
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from runs import RESULTS
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
@@ -47,7 +48,7 @@ from mnist_edge.render.published import recipe_digest
 from mnist_edge.render.text import NOTHING, Table, markdown
 from mnist_edge.stats import Interval, paired_change
 
-REPORT = Path(__file__).with_suffix(".json")
+REPORT = RESULTS / "photos.json"
 SOURCE = "https://github.com/wblachowski/bhmsds"
 ARTIFACTS = (DEFAULT_ARTIFACT, "onnx-int8")
 SYMBOLS = ("w", "x", "plus")

@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from runs import RESULTS
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle, open_bundle
@@ -120,7 +121,7 @@ def main() -> None:
         rows=rows,
     )
     stem = report.machine.processor.lower().replace(" ", "-").replace("/", "-")
-    path = options.out or Path(__file__).parent / f"prediction-{stem}.json"
+    path = options.out or RESULTS / f"prediction-{stem}.json"
     atomic_write(path, codec.dumps(report).encode())
     atomic_write(path.with_suffix(".md"), markdown(report).encode())
     print(markdown(report))

@@ -20,6 +20,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageFilter
+from runs import RESULTS
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle, open_bundle
@@ -127,7 +128,7 @@ def main() -> None:
     report = measure(
         bundle, data.test_images[: options.digits], data.test_labels[: options.digits], options.seed
     )
-    stem = options.out or Path(__file__).parent / "robustness"
+    stem = options.out or RESULTS / "robustness"
     atomic_write(stem.with_suffix(".json"), codec.dumps(report).encode())
     atomic_write(stem.with_suffix(".md"), markdown(report).encode())
     atomic_write(stem.with_suffix(".png"), figure(report))

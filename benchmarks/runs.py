@@ -9,7 +9,10 @@ from pathlib import Path
 
 from mnist_edge.bundle import codec
 
-RUNS = Path(__file__).with_name("accuracy.jsonl")
+RESULTS = Path(__file__).with_name("results")
+"""Every report and picture that is committed."""
+
+RUNS = RESULTS / "accuracy.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)

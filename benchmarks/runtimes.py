@@ -24,6 +24,7 @@ from pathlib import Path
 from counter import count_processes
 from peers.install import convert, install, network_of, python_of
 from prepared import prepare
+from runs import RESULTS
 from runtimes_page import BATCH, compared, page
 
 from mnist_edge.bench import BenchReport, Ceiling, Measurement, Subject, measure_ceiling, plan
@@ -153,7 +154,7 @@ def _measured(row: Row, outcome: Failure | tuple[Run, ...], report: BenchReport)
 def _write(reports: dict[str, BenchReport], out: Path | None) -> None:
     processor = next(iter(reports.values())).machine.processor
     name = report_path(None, bundle="peers", verb="runtimes", processor=processor).name
-    path = out or HERE / name
+    path = out or RESULTS / name
     atomic_write(path, codec.join_numbers(codec.dumps(compared(reports))).encode())
     atomic_write(path.with_suffix(".md"), page(reports).encode())
     print(page(reports))

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from counter import count_processes
+from runs import RESULTS
 
 from mnist_edge.bench import SelfTest, self_test
 from mnist_edge.bundle import codec
@@ -40,7 +41,7 @@ def main() -> None:
         progress=count_processes,
     )
     print(file=sys.stderr)
-    path = options.out or Path(__file__).parent / _name(tested)
+    path = options.out or RESULTS / _name(tested)
     atomic_write(path, codec.dumps({"rounds": tested.rounds, "recipe": recipe}).encode())
     atomic_write(path.with_suffix(".md"), page(tested).encode())
     print(page(tested))

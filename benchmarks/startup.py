@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw
+from runs import RESULTS
 
 from mnist_edge.bench import plan
 from mnist_edge.bundle import codec
@@ -106,7 +107,7 @@ def main() -> None:
         }
         report = measure(commands, rounds=options.rounds, seed=options.seed)
     stem = report.machine.processor.lower().replace(" ", "-").replace("/", "-")
-    path = options.out or Path(__file__).parent / f"startup-{stem}.json"
+    path = options.out or RESULTS / f"startup-{stem}.json"
     atomic_write(path, codec.dumps(report).encode())
     atomic_write(path.with_suffix(".md"), markdown(report).encode())
     print(markdown(report))

@@ -15,7 +15,7 @@ from pathlib import Path
 from cross.report import flags_table, read_report, targets_table
 from paired import Difference, PairedReport
 from photos import PhotosReport, of_today, pictures_table
-from runs import TrainingRun, latest, read_runs
+from runs import RESULTS, TrainingRun, latest, read_runs
 from runtimes_page import read_comparison, summary_table
 from tiers import TIERS, Tier
 from training import training_table
@@ -26,8 +26,7 @@ from mnist_edge.recipes.train import Claim
 from mnist_edge.render.published import FIGURES, Accuracy, Figures, Latency, recipe_digest
 from mnist_edge.render.text import NOTHING, Table, accuracy_text, markdown
 
-HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+README = Path(__file__).parents[1] / "README.md"
 NOT_YET = "not measured yet"
 
 
@@ -48,8 +47,8 @@ def main() -> None:
 
 def figures() -> dict[str, Figures]:
     """What was measured of every recipe, by name, in the order of the catalogue."""
-    runs = [run for run in read_runs(HERE / "accuracy.jsonl") if run.device == "cpu"]
-    latencies = codec.loads(dict[str, Latency], (HERE / "latency.json").read_text())
+    runs = [run for run in read_runs(RESULTS / "accuracy.jsonl") if run.device == "cpu"]
+    latencies = codec.loads(dict[str, Latency], (RESULTS / "latency.json").read_text())
     found = {}
     for recipe in RECIPES.values():
         digest = recipe_digest(recipe)
@@ -96,7 +95,7 @@ def readme_text() -> str:
     text = README.read_text()
     found = figures()
     photos = photos_report()
-    (targets,) = HERE.glob("c-targets-*.json")  # of one machine: times are not compared
+    (targets,) = RESULTS.glob("c-targets-*.json")  # of one machine: times are not compared
     elsewhere = read_report(targets)
     tables = {
         "recipes": recipes_table(found),
@@ -104,11 +103,11 @@ def readme_text() -> str:
         "pictures": pictures_table(photos, our_recipes()),
         "differences": differences_table(paired_report()),
         "seeds": seeds_table(found),
-        "training": training_table(HERE / "training.json"),
+        "training": training_table(RESULTS / "training.json"),
         "c-flags": flags_table(elsewhere),
         "c-targets": targets_table(elsewhere),
     }
-    if comparison := read_comparison(HERE):
+    if comparison := read_comparison(RESULTS):
         tables["runtimes"] = summary_table(comparison)
     for name, table in tables.items():
         before, start, rest = text.partition(f"<!-- table: {name} -->\n")
@@ -235,14 +234,14 @@ def int8_text(digest: str, photos: PhotosReport, tier: Tier | None) -> str:
 
 def photos_report() -> PhotosReport:
     """The rows of photos.json that belong to recipes as they stand; none without the file."""
-    path = HERE / "photos.json"
+    path = RESULTS / "photos.json"
     if not path.exists():
         return PhotosReport(digits=0, symbols=0, blanks=0, versions={}, rows=())
     return of_today(codec.loads(PhotosReport, path.read_text()), RECIPES.values())
 
 
 def paired_report() -> PairedReport | None:
-    path = HERE / "paired.json"
+    path = RESULTS / "paired.json"
     return codec.loads(PairedReport, path.read_text()) if path.exists() else None
 
 

@@ -1,6 +1,6 @@
 """Seconds to 99.0 % and 99.4 % on MNIST: our recipes, the seeds' way, the usual example loop.
 
-    python benchmarks/training.py            writes benchmarks/training.json
+    python benchmarks/training.py            writes benchmarks/results/training.json
 
 The seeds' way is the LeNet-like net of the `lenet` recipe, trained as its project does: a
 DataLoader that turns one digit after the other into a tensor, batches of 10, Adam, 5 epochs. The
@@ -26,6 +26,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from runs import RESULTS
+
 from mnist_edge.render.text import Table
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     from mnist_edge.data.mnist import DataSet
 
-REPORT = Path(__file__).with_suffix(".json")
+REPORT = RESULTS / "training.json"
 OURS = ("sprint", "quick")
 THEIRS = ("lenet-dataloader", "pytorch-example")
 PATIENCE_S = 200.0

@@ -27,6 +27,9 @@ from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.recipes.terms import Format, Precision
 from mnist_edge.recipes.train import TrainRecipe
 
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+
 RECIPE = TrainRecipe(
     name="tiny", architecture="compact", widths=(4, 8), epochs=1, batch_size=8, learning_rate=0.01
 )

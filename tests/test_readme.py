@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 import typer
+from factory import ROOT
 
 from mnist_edge import cli
 from mnist_edge.errors import MnistEdgeError
@@ -15,7 +15,6 @@ from mnist_edge.recipes.catalogue import RECIPES
 
 pytestmark = pytest.mark.edge
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 GROUP = typer.main.get_command(cli.app)
 VERBS: dict[str, set[str]] = {

@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("torch")
 
 import numpy as np
+from factory import ROOT
 from PIL import Image
 
 from mnist_edge.bundle.folder import Bundle
@@ -30,7 +31,6 @@ from mnist_edge.train.session import train_bundle
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[1]
 RECIPE = TrainRecipe(
     name="tiny", architecture="compact", widths=(4, 8), epochs=3, batch_size=32, learning_rate=0.01
 )

@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("accuracy", reason="needs the benchmarks of a checkout")
 
 import accuracy
+from conftest import digits as digits  # the fixture
 from runs import TrainingRun, read_runs
 
 from mnist_edge.bundle.folder import open_bundle

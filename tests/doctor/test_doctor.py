@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factory import make_bundle, make_reference
+from factory import ROOT, make_bundle, make_reference
 from numpy.typing import NDArray
 from tiny_onnx import field, text, tiny_onnx, weight_matrix
 
@@ -138,7 +138,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 
 
 def test_every_need_is_a_declared_dependency() -> None:
-    project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())
+    project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text())
     base = project["project"]["dependencies"]
     extra = project["project"]["optional-dependencies"]["train"]
     declared = {line.partition(">")[0] for line in base + extra}

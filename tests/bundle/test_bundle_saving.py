@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import pytest
 from factory import make_artifact, make_bundle, make_manifest, make_reference, names, read_all
 from faults import FAULT_KINDS, FaultKind, Killed, injected
 
-import mnist_edge
 from mnist_edge.bundle.folder import Bundle, free_name, open_bundle, save_bundle
 from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, record
 from mnist_edge.bundle.storage import pack_arrays
@@ -195,21 +195,19 @@ def test_processes_that_export_at_once_lose_nothing(tmp_path: Path) -> None:
     make_bundle(tmp_path, {})
     script = """
 import pathlib, sys
-sys.path.insert(0, sys.argv[1])
 from test_bundle_saving import exported
 from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.bundle.storage import lock
-folder = pathlib.Path(sys.argv[2])
-for name in sys.argv[3:]:
+folder = pathlib.Path(sys.argv[1])
+for name in sys.argv[2:]:
     with lock(folder, timeout_s=60):
         exported(open_bundle(folder), {name: name.encode()})
 """
     shares = [[ONNX, INT8], ["torchscript-float32", "pt2-float32"], ["c-float32", "ort-int8"]]
-    here = str(Path(__file__).parent)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", script, here, str(tmp_path), *share],
-            cwd=Path(mnist_edge.__file__).parents[1],
+            [sys.executable, "-c", script, str(tmp_path), *share],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         for share in shares
     ]

@@ -40,7 +40,7 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of reports for a catalogue of one seed project's recipe and two of ours."""
     recipes = {"small": SMALL, "lenet": RECIPES["lenet"], "nano": NANO}
     monkeypatch.setattr(tables, "RECIPES", recipes)
-    monkeypatch.setattr(tables, "HERE", tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
     (tmp_path / "latency.json").write_text("{}")
     (tmp_path / "training.json").write_text('{"rows": []}')
     return tmp_path

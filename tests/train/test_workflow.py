@@ -299,11 +299,10 @@ def test_there_must_be_something_to_resume(digits: DataSet, tmp_path: Path) -> N
 _KILLED = """
 import dataclasses, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
 from test_workflow import TINY
 from mnist_edge.train import session as workflow
 from mnist_edge.data.fonts import rendered_data
-recipe = dataclasses.replace(TINY, epochs=int(sys.argv[3]))
+recipe = dataclasses.replace(TINY, epochs=int(sys.argv[2]))
 folder = Path(sys.argv[1])
 digits = rendered_data(600, 200, seed=0)
 print("ready", flush=True)
@@ -321,9 +320,9 @@ def test_killed_at_random_moments_a_training_ends_with_the_same_bits(
     epochs = 6
     recipe = dataclasses.replace(TINY, epochs=epochs)
     whole = workflow.train_bundle(recipe, digits, tmp_path / "whole", threads=1)
-    folder, tests = tmp_path / "model", Path(__file__).parent
-    command = [sys.executable, "-c", _KILLED, str(folder), str(tests), str(epochs)]
-    environment = {**os.environ, "PYTHONPATH": str(tests.parent), "OMP_NUM_THREADS": "1"}
+    folder = tmp_path / "model"
+    command = [sys.executable, "-c", _KILLED, str(folder), str(epochs)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     rng = np.random.default_rng(0)
     for _ in range(3):
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as child:

@@ -17,6 +17,7 @@ pytest.importorskip("torch", reason="mnist_edge.formats.writing needs it")
 pytest.importorskip("onnx")
 
 import onnx
+from factory import ROOT
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from mnist_edge.contract import Images
@@ -424,7 +425,7 @@ def test_the_ten_lines_of_c_in_the_readme_get_a_digit_out_of_a_picture(
     images: Images, tmp_path: Path
 ) -> None:
     assert CC
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
     (example,) = re.findall(r"^```c\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
     assert len(example.splitlines()) <= 10
     nodes, constants, features = OPERATORS["many channels, pooled, and again"]

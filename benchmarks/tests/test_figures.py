@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from factory import ROOT
 
 from mnist_edge.bundle import codec
 from mnist_edge.recipes.catalogue import RECIPES
@@ -13,8 +14,6 @@ from mnist_edge.render import published as figures
 from mnist_edge.render.published import Figures, figures_of, load_figures, recipe_digest
 
 pytestmark = pytest.mark.edge
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_a_digest_names_what_a_training_does() -> None:
@@ -80,7 +79,7 @@ def test_the_figures_and_the_readme_are_those_of_the_benchmarks(
 
 def test_the_mean_and_spread_are_those_of_the_runs() -> None:
     shown: Figures = next(f for f in load_figures() if f.recipe == "sprint")
-    lines = (ROOT / "benchmarks" / "accuracy.jsonl").read_text().splitlines()
+    lines = (ROOT / "benchmarks" / "results" / "accuracy.jsonl").read_text().splitlines()
     runs = [json.loads(line) for line in lines]
     mine = [run for run in runs if (run["digest"], run["device"]) == (shown.digest, "cpu")]
     accuracies = {run["seed"]: run["accuracy"] for run in mine}.values()  # the last of each seed

@@ -24,6 +24,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 import exported
+from factory import TESTS
 from torch import nn
 
 import mnist_edge
@@ -375,7 +376,7 @@ def test_the_same_bytes_come_again_whatever_the_process_did_before(
 def test_the_same_bytes_come_from_another_process_folder_and_hash_seed(tmp_path: Path) -> None:
     shutil.copytree(Path(mnist_edge.__file__).parent, tmp_path / "mnist_edge")
     for module in ("exported.py", "factory.py"):
-        shutil.copy(Path(__file__).parent / module, tmp_path)
+        shutil.copy(TESTS / module, tmp_path)
     program = (
         "import hashlib, exported\n"
         f"for pair in {PAIRS!r}:\n"

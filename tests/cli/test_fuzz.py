@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factory import make_bundle, make_reference, read_all
+from factory import ROOT, make_bundle, make_reference, read_all
 from PIL import Image
 from tiny_onnx import tiny_onnx
 
@@ -115,7 +115,7 @@ def test_no_command_crashes_hangs_or_works_on_a_damaged_bundle(bundle: Path) -> 
     done = subprocess.run(
         [sys.executable, "-c", _SHELL],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         input="".join(lines),
         capture_output=True,
         text=True,
