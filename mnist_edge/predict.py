@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.bundle.manifest import REJECT_BELOW, Artifact
+from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE, Images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.formats import Backend, load_backend
@@ -301,8 +302,7 @@ def _load_file(path: Path, device: Device, threads: int) -> Predictor:
     from mnist_edge.formats.onnx.run import OrtBackend
 
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_MODEL_BYTES)
+        data = read_file(path, most=_MAX_MODEL_BYTES)
     except OSError as error:
         raise BundleError(
             f"cannot read {path}: {error.strerror}", fix="make the file readable"

@@ -10,8 +10,11 @@ from typing import TypeAlias
 from mnist_edge.bench.judge import verdict
 from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement, Verdict
 from mnist_edge.bundle import codec
+from mnist_edge.bundle.storage import read_file
 from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.machine import Machine
+
+_MAX_REPORT_BYTES = 32 << 20
 
 _Facts: TypeAlias = dict[str, object]
 
@@ -45,8 +48,7 @@ def read_report(path: Path) -> BenchReport:
     """
     fix = "name a report that mnist-edge bench has written"
     try:
-        text = path.read_text(encoding="utf-8")
-        document = json.loads(text)
+        document = json.loads(read_file(path, most=_MAX_REPORT_BYTES).decode())
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}", fix=fix) from None
     except (ValueError, RecursionError) as error:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, Artifact, FileRecord, Manifest, sha256
-from mnist_edge.bundle.storage import atomic_write_all, seal, unpack_arrays, unseal
+from mnist_edge.bundle.storage import atomic_write_all, read_file, seal, unpack_arrays, unseal
 from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
 from mnist_edge.errors import BadInput, BundleError, DigestMismatch, UsageError
 from mnist_edge.recipes.terms import MATRIX
@@ -110,7 +110,7 @@ class Bundle:
                 raise DigestMismatch(
                     f"{path} has {size} bytes, the manifest says {record.size_bytes}", fix=fix
                 )
-            data = path.read_bytes()
+            data = read_file(path, most=record.size_bytes)
         except OSError as error:
             raise BundleError(f"cannot read {path}: {error.strerror or error}", fix=fix) from error
         if sha256(data) != record.sha256:
@@ -148,14 +148,11 @@ def open_bundle(path: Path | None = None) -> Bundle:
     file = folder / MANIFEST
     fix = _remedy(folder, "train")
     try:
-        if not file.is_file():  # to open a pipe would wait for ever
+        if not file.is_file():
             raise BundleError(f"no bundle at {folder}", fix=fix)
-        with file.open("rb") as stream:
-            data = stream.read(_MAX_MANIFEST_BYTES + 1)
+        data = read_file(file, most=_MAX_MANIFEST_BYTES)
     except OSError as error:
         raise BundleError(f"cannot read {file}: {error.strerror or error}", fix=fix) from error
-    if len(data) > _MAX_MANIFEST_BYTES:
-        raise BundleError(f"{file} is too large for a manifest", fix=fix)
     try:
         return Bundle(folder, codec.loads(Manifest, unseal(data.decode("utf-8"))))
     except (ValueError, UsageError) as error:  # UnicodeDecodeError is a ValueError

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, a lock, and array files with fixed bytes."""
+"""Files that are whole or not there: bounded reads, atomic writes, a lock, and array files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import re
+import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,49 @@ LOCK = ".lock"
 _MAX_UNPACKED_BYTES = 1 << 30
 _END = "\n}\n"
 _SEALED = re.compile(r'(.*),\n  "sha256": "([0-9a-f]{64})"\n}\n', re.DOTALL)
+
+
+def open_file(path: Path | str) -> io.BufferedReader:
+    """Open a regular file to read. Anything else may keep one waiting for ever, or do something.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, a pipe or a device; `strerror` says which.
+    """
+    _check_regular(Path(path).stat(), path)
+    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  for the caller
+    try:
+        _check_regular(os.fstat(stream.fileno()), path)  # it may have been exchanged since
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
+def read_file(path: Path | str, *, most: int) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        OSError: as for `open_file`, or it has more than `most` bytes.
+    """
+    with open_file(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, f"it is longer than {most:,} bytes", str(path))
+        data = stream.read(size + 1)
+    if len(data) != size:
+        raise OSError(errno.EIO, "it changes while it is read", str(path))
+    return data
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_regular(found: os.stat_result, path: Path | str) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
 
 
 def atomic_write(path: Path, data: bytes) -> None:

@@ -18,7 +18,7 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 
 from mnist_edge.bundle.storage import atomic_write
-from mnist_edge.data.mnist import MNIST_FILES, unpack
+from mnist_edge.data.mnist import MNIST_FILES, open_raw, unpack
 from mnist_edge.errors import BadInput, DataUnavailable, missing_package
 from mnist_edge.progress import Progress, silent
 
@@ -137,7 +137,7 @@ def _download(url: str, name: str, timeout_s: float, report: Callable[[float], N
 
 def _is_good(path: Path, name: str) -> bool:
     try:
-        with gzip.open(path) as stream:
+        with open_raw(path) as stream:
             unpack(stream, name, source=str(path))
     except (OSError, BadInput):
         return False

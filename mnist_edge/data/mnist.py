@@ -13,13 +13,15 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.storage import cache_dir
+from mnist_edge.bundle.storage import cache_dir, open_file
 from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
 from mnist_edge.errors import BadInput, DataUnavailable
 from mnist_edge.recipes.terms import DataName
@@ -227,14 +229,24 @@ def _read(folder: Path, name: str) -> NDArray[np.uint8]:
         raise DataUnavailable(
             f"{folder} has no file {name} or {name}.gz", fix="give the folder of all four files"
         )
-    opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rb") as stream:
+        with open_raw(path) as stream:
             return unpack(stream, name, source=str(path))
     except OSError as error:
         raise DataUnavailable(
             f"cannot read {path}: {error.strerror or error}", fix="make the file readable"
         ) from error
+
+
+@contextmanager
+def open_raw(path: Path) -> Iterator[io.BufferedIOBase]:
+    """Open one of the files, compressed by gzip or not, as what is in it."""
+    with open_file(path) as stream:
+        if path.suffix != ".gz":
+            yield stream
+            return
+        with gzip.GzipFile(fileobj=stream) as unpacked:
+            yield unpacked
 
 
 def _named(folder: Path, source: str) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.bundle.golden import KEY, unpack_golden
+from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE
 from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, BundleError, MissingDependency, missing_package
@@ -161,11 +162,8 @@ def _check(name: str, backend: Backend, packed: str, gate: Tolerance) -> Check:
 
 
 def _read(path: Path) -> bytes:
-    if not path.is_file():  # to open a pipe would wait for ever
-        raise BadInput(f"{path} is missing or no regular file", fix=_FIX)
     try:
-        with path.open("rb") as stream:
-            return stream.read(_MAX_FILE_BYTES)
+        return read_file(path, most=_MAX_FILE_BYTES)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}", fix=_FIX) from None
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageOps
 
+from mnist_edge.bundle.storage import open_file
 from mnist_edge.errors import BadInput
 
 MAX_BYTES = 64 << 20
@@ -73,7 +74,7 @@ def read_picture(source: Path | str | bytes | BinaryIO) -> Image.Image:
     if not isinstance(source, (str, Path)):
         return _decode(_read_limited(source, "the stream"), "the stream")
     try:
-        with Path(source).open("rb") as stream:
+        with open_file(source) as stream:
             data = _read_limited(stream, str(source))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error

@@ -39,6 +39,14 @@ def _in_folder(folder: Path) -> list[Path]:
         found += [
             Path(base, name)
             for name in files
-            if not name.startswith(".") and Path(name).suffix.lower()[1:] in SUFFIXES
+            if not name.startswith(".")
+            and Path(name).suffix.lower()[1:] in SUFFIXES
+            # A pipe is passed over; a link that leads nowhere is told when it is read.
+            and not _waits(Path(base, name))
         ]
     return sorted(found)
+
+
+def _waits(path: Path) -> bool:
+    """Whether it is there, and neither a file nor a folder."""
+    return path.exists() and not path.is_file() and not path.is_dir()

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
+from mnist_edge.bundle.storage import read_file
 from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.models import build_model
 from mnist_edge.recipes.train import TrainRecipe
@@ -90,14 +91,11 @@ def _by_kind(tensors: dict[str, Tensor]) -> _Layers:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_BYTES + 1)
+        data = read_file(path, most=_MAX_BYTES)
     except OSError as error:
         raise BadInput(
             f"cannot read {path}: {error.strerror}", fix="give the path of a weights file"
         ) from None
-    if len(data) > _MAX_BYTES:
-        raise BadInput(f"{path} is too large", fix="give a weights file of less than 1 GiB")
     fix = "save the weights alone, with torch.save(model.state_dict(), path)"
     try:
         if data[:2] == b"PK" or data[:1] == b"\x80":  # torch's archives, new and old

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mnist_edge.bundle.folder import Bundle, open_bundle, refuse_shipped
 from mnist_edge.bundle.history import Epoch
-from mnist_edge.bundle.storage import atomic_write, lock
+from mnist_edge.bundle.storage import atomic_write, lock, read_file
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import TrainingError, UsageError, missing_package, needed_to
 from mnist_edge.machine import usable_threads
@@ -19,6 +19,7 @@ from mnist_edge.recipes.terms import Device, DeviceChoice
 from mnist_edge.recipes.train import TrainRecipe
 
 STATE = "training-state.pt"
+_MAX_STATE_BYTES = 1 << 30
 
 
 def check_start(folder: Path) -> None:
@@ -148,7 +149,7 @@ def import_bundle(weights: Path, recipe: TrainRecipe, data: DataSet, folder: Pat
 def read_state(folder: Path) -> bytes:
     """Where an interrupted training in `folder` stands. Raises TrainingError if there is none."""
     try:
-        return (folder / STATE).read_bytes()
+        return read_file(folder / STATE, most=_MAX_STATE_BYTES)
     except OSError:
         raise TrainingError(
             f"there is no interrupted training in {folder}",

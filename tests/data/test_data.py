@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,12 +155,12 @@ def test_a_folder_in_place_of_a_file_is_no_file(tiny_mnist: Raw, tmp_path: Path)
 def test_an_unreadable_file_is_named(
     tiny_mnist: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def denied(*args: object) -> None:
+    def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     write(tmp_path, tiny_mnist)
     # Not by chmod: tests may run as root, whom no permission stops.
-    monkeypatch.setattr(gzip, "open", denied)
+    monkeypatch.setattr(os, "open", denied)
     with pytest.raises(DataUnavailable, match=rf"cannot read .*{TRAIN_IMAGES}.gz: Permission"):
         data.read_mnist(tmp_path)
 
