@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.folder import open_bundle, refuse_shipped
+from mnist_edge.bundle.folder import open_bundle, refuse_shipped, weights_digest
 from mnist_edge.contract import Labels
 from mnist_edge.data.mnist import DataSet, development_twin, load_mnist
 from mnist_edge.machine import usable_threads
@@ -31,7 +31,6 @@ from mnist_edge.recipes.catalogue import TEACHER, train_recipe
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.stats import estimate_quantile
 from mnist_edge.train.fit import evaluate, fit
-from mnist_edge.train.teacher import weights_digest
 from mnist_edge.train.write import write_bundle
 
 FALSE_REJECTS = 0.01

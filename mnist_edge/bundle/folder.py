@@ -227,6 +227,11 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
             (folder / file).unlink()
 
 
+def weights_digest(folder: Path) -> str:
+    """What a recipe calls the net in a bundle. Raises BundleError."""
+    return open_bundle(folder).artifact(CHECKPOINT).sha256
+
+
 def _remedy(folder: Path, verb: Literal["train", "export"]) -> str:
     """What makes the files of a bundle whole again."""
     if is_shipped(folder):

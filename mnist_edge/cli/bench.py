@@ -245,7 +245,7 @@ def _test_itself(
     from mnist_edge.render.bench.sentences import self_test_lines
 
     artifact = (artifacts or [DEFAULT_ARTIFACT])[0]
-    with talk.progress("self-test") as progress:
+    with talk.progress("self-test", watched=False) as progress:
         tested = self_test(bundle, artifact, recipe, progress=progress)
     if as_json:
         emit_json(codec.dumps(tested))

@@ -25,6 +25,7 @@ from mnist_edge.cli.steps import (
     export_artifacts,
     get_data,
     measure_artifacts,
+    start_training,
     train_model,
     verify_artifacts,
     write_samples,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from mnist_edge.verify import VerifyReport
 
 EPILOG = """[bold]Examples[/bold]
-mnist-edge run                   # MNIST, or drawn digits where it cannot be had
+mnist-edge run                   # MNIST, or digits drawn from fonts
 mnist-edge run --data rendered   # needs no network"""
 
 
@@ -68,21 +69,13 @@ def command(
     from mnist_edge.bundle.folder import LOCAL_BUNDLE
     from mnist_edge.render import text
     from mnist_edge.render.bench import bench_table
-    from mnist_edge.train.session import check_start, check_teacher
 
     talk = Talk(quiet=quiet)
     folder = bundle or LOCAL_BUNDLE
-    check_start(folder)
-    check_teacher(train_recipe(recipe), None, folder)
+    named = train_recipe(recipe)
+    chosen = start_training(talk, named, data, folder, device=device, threads=threads)
     digits = get_data(talk, data, data_dir)
-    trained = train_model(
-        talk,
-        train_recipe(recipe),
-        digits,
-        folder,
-        device=device,
-        threads=threads,
-    )
+    trained = train_model(talk, named, digits, folder, device=chosen, threads=threads)
     exported, _ = export_artifacts(
         talk, trained, ExportRecipe(precisions=("float32", "int8-dynamic"))
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,13 +43,42 @@ def known_test_set(talk: Talk, bundle: Bundle, data_dir: Path | None) -> DataSet
     return read_mnist(folder)
 
 
+def leads() -> bool:
+    """Whether this process speaks and writes: torchrun starts several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def start_training(
+    talk: Talk,
+    recipe: TrainRecipe,
+    data: DataChoice,
+    folder: Path,
+    *,
+    device: DeviceChoice,
+    threads: int | None,
+    teacher: Path | None = None,
+) -> Device:
+    """Say what will be trained, and refuse what can only fail, before time is spent on data."""
+    from mnist_edge.machine import usable_threads
+    from mnist_edge.render import text
+    from mnist_edge.train.session import check_start, check_teacher, training_device
+
+    check_start(folder)
+    for line in text.plan_lines(recipe, data):
+        talk.say(line)
+    check_teacher(recipe, teacher, folder)  # waits for torch, as the next line does
+    chosen = training_device(device)
+    talk.say(f"device: {chosen}, {threads or usable_threads()} threads")
+    return chosen
+
+
 def train_model(
     talk: Talk,
     recipe: TrainRecipe,
     data: DataSet,
     folder: Path,
     *,
-    device: DeviceChoice,
+    device: Device,
     threads: int | None,
     teacher: Path | None = None,
     resume: bool = False,
@@ -68,6 +98,7 @@ def train_model(
             resume=resume,
             progress=progress,
             on_epoch=lambda epoch: talk.say(text.epoch_line(epoch, recipe.epochs)),
+            notice=talk.say,
         )
 
 
@@ -143,7 +174,7 @@ def weigh_precisions(talk: Talk, bundle: Bundle, data: DataSet | None) -> Verdic
     """Say whether quantization paid on this machine, and record it in the bundle."""
     from mnist_edge.bench.quantization import record_verdict, weigh
 
-    with talk.progress("weigh") as progress:
+    with talk.progress("weigh", watched=False) as progress:
         verdict = weigh(bundle, data=data, progress=progress)
     if verdict:
         record_verdict(bundle, verdict)
@@ -173,7 +204,7 @@ def measure_artifacts(
     path = report_path(
         out, bundle=bundle.path.resolve().name, verb="bench", processor=describe_machine().processor
     )
-    with talk.progress("bench") as progress:
+    with talk.progress("bench", watched=False) as progress:
         report = bench(
             bundle,
             recipe,

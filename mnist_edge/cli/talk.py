@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import typer
@@ -22,19 +23,25 @@ if TYPE_CHECKING:
     from mnist_edge.errors import MnistEdgeError
     from mnist_edge.render.text import Table
 
-# Seconds between two drawings of a bar. Nothing draws between two reports of progress: a thread
-# that did would disturb what `bench` measures.
+# Seconds between two drawings of a bar.
 _REDRAW_S = 0.1
+# Seconds after which a step without a terminal says where it stands: with work that reports as
+# often, no silence is longer than twice that.
+_SILENCE_S = 15.0
+# What follows the last unit of a step (measuring, writing) is work, too.
+_MOST_BEFORE_THE_END = 0.99
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Talk:
     """What is said beside the result, on stderr. `quiet` leaves only warnings."""
 
     quiet: bool
+    said_s: float = field(default_factory=lambda: time.monotonic(), init=False)
 
     def say(self, line: str) -> None:
         """Tell where the work stands."""
+        self.said_s = time.monotonic()
         if not self.quiet:
             typer.echo(line, err=True)
 
@@ -51,40 +58,87 @@ class Talk:
         self.say(f"next: {command}  (to {to})")
 
     @contextmanager
-    def progress(self, title: str) -> Iterator[Progress]:
-        """Show one long step: as a bar on a terminal, as one line at its end elsewhere."""
+    def progress(self, title: str, *, watched: bool = True) -> Iterator[Progress]:
+        """Show one long step: as a bar on a terminal, in lines elsewhere.
+
+        The bar is full, and the last line said, when the step has ended, not with its last unit.
+
+        Args:
+            title: of the step.
+            watched: whether a thread breaks a long silence between two reports of progress; it
+                would disturb what is being measured.
+        """
         if self.quiet:
             yield silent
         elif sys.stderr.isatty():
             with _bar() as bar:
-                yield _Drawn(bar, bar.add_task(title, note=""))
+                drawn = _Drawn(bar, bar.add_task(title, note=""))
+                yield drawn
+                drawn.end()
         else:
-            yield _Line(title)
+            lines = _Lines(self, title)
+            with lines.watching() if watched else nullcontext():
+                yield lines
+            lines.end()
 
 
 class _Drawn:
+    """A step as a bar."""
+
     def __init__(self, bar: Bar, task: TaskID) -> None:
         self._bar, self._task, self._drawn_s = bar, task, 0.0
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now_s = time.monotonic()
-        due = done == total or now_s - self._drawn_s >= _REDRAW_S
-        self._bar.update(self._task, completed=done, total=total, note=note, refresh=due)
-        if due:
-            self._drawn_s = now_s
+        if done < total and now_s - self._drawn_s < _REDRAW_S:
+            return
+        self._drawn_s = now_s
+        shown = min(done, total * _MOST_BEFORE_THE_END)
+        self._bar.update(self._task, completed=shown, total=total, note=note, refresh=True)
+
+    def end(self) -> None:
+        total = self._bar.tasks[self._task].total
+        self._bar.update(self._task, completed=total, refresh=True)
 
 
-class _Line:
-    def __init__(self, title: str) -> None:
-        self._title, self._start_s, self._ended = title, time.monotonic(), False
+class _Lines:
+    """A step as a line at its end, and one whenever there was silence for long."""
+
+    def __init__(self, talk: Talk, title: str) -> None:
+        self._talk, self._title, self._start_s = talk, title, time.monotonic()
+        self._state: list[str] = []
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        if done < total or self._ended:
-            return
-        self._ended = True
+        self._state = [f"{done} of {total}", *([note] if note else [])]
+        self.break_silence()
+
+    def break_silence(self) -> None:
+        if time.monotonic() - self._talk.said_s >= _SILENCE_S:
+            self._say()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(_SILENCE_S):
+                self.break_silence()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def end(self) -> None:
+        if self._state:  # what needed no time says nothing
+            self._say()
+
+    def _say(self) -> None:
         elapsed_s = time.monotonic() - self._start_s
-        words = [self._title, f"{total} of {total}", note, f"{elapsed_s:.1f} s"]
-        typer.echo(", ".join(filter(None, words)), err=True)
+        self._talk.say(", ".join([self._title, *self._state, f"{elapsed_s:.1f} s"]))
 
 
 def _bar() -> Bar:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -21,7 +20,7 @@ from mnist_edge.cli.options import (
     given_bundle,
     given_fields,
 )
-from mnist_edge.cli.steps import bundle_files, get_data, train_model
+from mnist_edge.cli.steps import bundle_files, get_data, leads, start_training, train_model
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, train_recipe
@@ -155,7 +154,6 @@ def command(
     """Train a model and write its bundle: weights, reference digits, history and curves."""
     from mnist_edge.bundle.folder import LOCAL_BUNDLE
     from mnist_edge.render import text
-    from mnist_edge.train.session import check_start, check_teacher, training_device
 
     named = train_recipe(recipe)
     asked = replace(
@@ -165,30 +163,28 @@ def command(
             named.augmentation, **given_fields(named.augmentation, context.params)
         ),
     )
-    leads = os.environ.get("RANK", "0") == "0"  # torchrun starts several; one of them speaks
-    talk = Talk(quiet=quiet or not leads)
+    talk = Talk(quiet=quiet or not leads())
     folder = bundle or LOCAL_BUNDLE
-    check_start(folder)
     if teacher_bundle is not None:
-        from mnist_edge.train.teacher import weights_digest
+        from mnist_edge.bundle.folder import weights_digest
 
         asked = replace(asked, teacher=weights_digest(teacher_bundle))
     elif not asked.teacher and (teacher_weight is not None or teacher_temperature is not None):
         raise UsageError(f"{recipe} has no teacher", fix="name its bundle with --teacher FOLDER")
-    check_teacher(asked, teacher_bundle, folder)
-    if device not in ("auto", "cpu"):  # these two are always there
-        device = training_device(device)
+    chosen = start_training(
+        talk, asked, data, folder, device=device, threads=threads, teacher=teacher_bundle
+    )
     trained = train_model(
         talk,
         asked,
         get_data(talk, data, data_dir),
         folder,
-        device=device,
+        device=chosen,
         threads=threads,
         teacher=teacher_bundle,
         resume=resume,
     )
-    if not leads:
+    if not leads():
         return
     if as_json:
         emit_json(text.bundle_json(trained))

@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
 from mnist_edge.bundle import codec
+from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.train import Augmentation, TrainRecipe
 
 FIGURES = Path(__file__).with_name("figures.json")
@@ -98,3 +99,23 @@ def figures_of(recipe: TrainRecipe) -> Figures | None:
     """What was measured of this very recipe."""
     digest = recipe_digest(recipe)
     return next((figures for figures in load_figures() if figures.digest == digest), None)
+
+
+def expected_training(recipe: TrainRecipe) -> tuple[Figures, float] | None:
+    """The published results of the named recipe, and its time scaled by epochs, in seconds.
+
+    None where something else that costs time was changed.
+    """
+    named = RECIPES.get(recipe.name)
+    figures = figures_of(named) if named else None
+    if named is None or figures is None or _costs(recipe) != _costs(named):
+        return None
+    return figures, figures.train_s * recipe.epochs / named.epochs
+
+
+def _costs(recipe: TrainRecipe) -> tuple[object, ...]:
+    """What the time of an epoch depends on."""
+    return (
+        (recipe.architecture, recipe.widths, recipe.batch_size),
+        (recipe.strokes, recipe.symbols, recipe.taught, recipe.augmentation.active),
+    )

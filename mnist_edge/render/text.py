@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mnist_edge.bundle import codec
 from mnist_edge.recipes.catalogue import TEACHER
+from mnist_edge.render.published import expected_training
 from mnist_edge.render.table import NOTHING, Table, markdown, terminal
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mnist_edge.bundle.history import Epoch
     from mnist_edge.bundle.manifest import Artifact, Manifest, Parity
     from mnist_edge.machine import Machine
+    from mnist_edge.recipes.terms import DataChoice
     from mnist_edge.recipes.train import TrainRecipe
     from mnist_edge.render.published import Accuracy, Figures
     from mnist_edge.verify import VerifyReport
@@ -35,6 +37,7 @@ __all__ = [
     "kilobytes",
     "markdown",
     "microseconds",
+    "plan_lines",
     "recipes_json",
     "recipes_table",
     "terminal",
@@ -53,14 +56,33 @@ def bundle_json(bundle: Bundle) -> str:
     return codec.dumps({"bundle": str(bundle.path), "manifest": bundle.manifest})
 
 
+def plan_lines(recipe: TrainRecipe, data: DataChoice) -> tuple[str, ...]:
+    """What is about to be trained, and how long it may take."""
+    plan = f"train: recipe {recipe.name}, {_count(recipe.epochs, 'epoch')}, data {data}"
+    expected = expected_training(recipe)
+    if expected is None or data == "rendered":
+        return plan, "time: none was published for such a training"
+    figures, seconds = expected
+    machine = f"{_count(figures.threads, 'thread')} of {figures.processor}"
+    return plan, f"time: about {_duration(seconds)}, an estimate from {machine}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def epoch_line(epoch: Epoch, epochs: int) -> str:
-    """One line of the history, as the training goes on."""
-    return (
-        f"epoch {epoch.epoch}/{epochs}"
-        f"  train loss {epoch.train_loss:.4f} accuracy {epoch.train_accuracy:.2%}"
-        f"  test loss {epoch.test_loss:.4f} accuracy {epoch.test_accuracy:.2%}"
-        f"  {epoch.duration_s:.1f} s"
-    )
+    """One line of the history, as the training goes on: within 80 columns."""
+    train = f"train {epoch.train_accuracy:.2%} loss {_four_digits(epoch.train_loss)}"
+    test = f"test {epoch.test_accuracy:.2%} loss {_four_digits(epoch.test_loss)}"
+    seconds = f"{epoch.duration_s:.{1 if epoch.duration_s < 100 else 0}f} s"
+    return f"epoch {epoch.epoch}/{epochs}  {train}  {test}  {seconds}"
+
+
+def _four_digits(loss: float) -> str:
+    return f"{loss:.4f}" if loss < 1 else f"{loss:.4g}"
 
 
 def files_table(paths: Sequence[Path]) -> Table:

@@ -79,7 +79,9 @@ def fit(
     state: bytes | None = None,
     progress: Progress = silent,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
+    on_start: Callable[[bytes], None] | None = None,
     on_state: Callable[[bytes], None] | None = None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Fitted:
     """Train a model after a recipe.
 
@@ -95,7 +97,9 @@ def fit(
         state: where an interrupted training stood, as `on_state` was given it.
         progress: called every few steps with the steps done and in all.
         on_epoch: called with each line of the history.
-        on_state: called after each epoch with all that it takes to go on from there.
+        on_start: called before the first step with all that it takes to go on from there.
+        on_state: called with the same after each epoch.
+        notice: called with a line on where an interrupted training goes on.
 
     Raises:
         TrainingError: the loss is no longer a number, `state` is of another training, or the
@@ -114,6 +118,10 @@ def fit(
         taught_by = taught_by.to(device).to(memory_format=torch.channels_last)
     if state is not None:
         restore(run, state, recipe, data)
+        done = f"resumed: {run.epoch} of {recipe.epochs} epochs are done"
+        notice(f"{done}, epoch {run.epoch + 1} begins anew" if run.epoch < recipe.epochs else done)
+    elif on_start is not None:
+        on_start(save(run, recipe, data))
     while run.epoch < recipe.epochs:
         loss, right = _train_epoch(run, recipe, taught_by, images, labels, group, progress)
         duration_s = time.perf_counter() - started
@@ -239,10 +247,9 @@ def _train_epoch(
         totals += _step(run, recipe, teacher, inputs, targets)
         seen += len(share)
         if (number + 1) % _STEPS_PER_REPORT == 0 or number + 1 == len(batches):
-            loss, accuracy = (totals[0] / seen).item(), (totals[1] / totals[2]).item()
+            loss = (totals[0] / seen).item()
             _check_loss(loss, recipe, step)
-            note = f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}  accuracy {accuracy:.2%}"
-            progress(step + 1, steps, note)
+            progress(step + 1, steps, f"epoch {epoch}/{recipe.epochs}, loss {loss:.4f}")
     loss_sum, right_sum, digits, count = group.summed(
         torch.stack([*totals, totals.new_tensor(seen)])
     )

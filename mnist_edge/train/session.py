@@ -80,12 +80,14 @@ def train_bundle(
     resume: bool = False,
     progress: Progress = silent,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
     """Train a model and write its bundle. Artifacts of earlier weights leave the folder.
 
-    Where the training stands is saved after each epoch; `resume` goes on from there. Started by
-    torchrun, all processes train and the first one writes. `teacher` is the bundle of the net that
-    the recipe learns from, where it is not the shipped one.
+    Where the training stands is saved as it starts and after each epoch; `resume` goes on from
+    there, which `notice` is told. Started by torchrun, all processes train and the first one
+    writes. `teacher` is the bundle of the net that the recipe learns from, where it is not the
+    shipped one.
 
     Raises:
         TrainingError, DeviceUnavailable, MissingDependency, StorageError, BundleError: see there;
@@ -102,6 +104,7 @@ def train_bundle(
     with process_group(chosen) as group, lock(folder) if group.leads else nullcontext():
         # Locking comes before the minutes of training: it proves that the folder can be written.
         state = read_state(folder) if resume else None
+        keep = partial(atomic_write, folder / STATE) if group.leads else None
         fitted = fit(
             recipe,
             data,
@@ -112,7 +115,10 @@ def train_bundle(
             state=state,
             progress=progress,
             on_epoch=on_epoch,
-            on_state=partial(atomic_write, folder / STATE) if group.leads else None,
+            # Whatever an earlier training left can still be resumed until this one has an epoch.
+            on_start=None if (folder / STATE).exists() else keep,
+            on_state=keep,
+            notice=notice,
         )
         if group.leads:
             write_bundle(

@@ -13,11 +13,6 @@ from mnist_edge.models import deployable, load_weights
 from mnist_edge.recipes.train import TrainRecipe
 
 
-def weights_digest(folder: Path) -> str:
-    """What a recipe calls the net in a bundle. Raises BundleError."""
-    return open_bundle(folder).artifact(CHECKPOINT).sha256
-
-
 def find_teacher(recipe: TrainRecipe, folder: Path | None = None) -> nn.Sequential | None:
     """The teacher that a recipe asks for, in evaluation mode and without gradients; None for none.
 

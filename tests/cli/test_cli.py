@@ -155,7 +155,7 @@ def test_a_data_folder_without_data_is_one_line_and_code_2(
     call: Callable[..., Said], inside: Path
 ) -> None:
     pytest.importorskip("torch")  # without it, train says so first
-    said = call("train", "--data-dir", "nowhere")
+    said = call("train", "--data-dir", "nowhere", "--quiet")
     assert said.code == 2
     assert "no readable MNIST in nowhere" in said.err
     assert said.err.count("\n") == 1

@@ -13,7 +13,9 @@ from factory import make_artifact, make_bundle
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.terms import DataChoice
 from mnist_edge.render import text
+from mnist_edge.render.published import figures_of
 from mnist_edge.render.text import Table
 from mnist_edge.verify import VerifyReport, VerifyRow
 
@@ -177,6 +179,33 @@ def test_an_epoch_shows_loss_and_accuracy_of_both_sets() -> None:
     assert re.findall(r"[\d.]+%", line) == ["90.00%", "95.00%"]
     assert "0.5000" in line
     assert "0.2500" in line
+
+
+def test_the_plan_of_a_training_tells_its_published_time_scaled_by_epochs() -> None:
+    quick = RECIPES["quick"]
+    figures = figures_of(quick)
+    assert figures is not None
+    plan, time = text.plan_lines(replace(quick, epochs=8, seed=3), "mnist")
+    assert plan == "train: recipe quick, 8 epochs, data mnist"
+    assert time.startswith(f"time: about {figures.train_s / 2:.0f} s, an estimate from 2 threads")
+    _, time = text.plan_lines(replace(quick, epochs=10_000), "auto")
+    assert time.startswith(f"time: about {figures.train_s * 10_000 / 16 / 3600:.1f} h, an estimate")
+
+
+@pytest.mark.parametrize(
+    ("change", "data"),
+    [
+        ({"widths": (8, 8)}, "mnist"),
+        ({"batch_size": 16}, "mnist"),
+        ({"name": "mine"}, "mnist"),
+        ({}, "rendered"),
+    ],
+)
+def test_no_time_is_told_of_a_training_like_none_that_was_published(
+    change: dict[str, object], data: DataChoice
+) -> None:
+    asked = replace(RECIPES["quick"], **change)  # type: ignore[arg-type]
+    assert text.plan_lines(asked, data)[1] == "time: none was published for such a training"
 
 
 def test_files_are_listed_with_their_sizes(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from test_train import TINY, weights
 
 from mnist_edge import cli
-from mnist_edge.bundle.folder import Bundle, open_bundle
+from mnist_edge.bundle.folder import Bundle, open_bundle, weights_digest
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.data.mnist import DataSet
@@ -23,7 +23,7 @@ from mnist_edge.render.published import recipe_digest
 from mnist_edge.train import teacher
 from mnist_edge.train.fit import _distance, fit
 from mnist_edge.train.session import train_bundle
-from mnist_edge.train.teacher import find_teacher, weights_digest
+from mnist_edge.train.teacher import find_teacher
 
 
 @pytest.fixture(scope="module")

@@ -267,6 +267,43 @@ def test_an_interrupted_training_goes_on_where_it_was(digits: DataSet, tmp_path:
     assert not (folder / workflow.STATE).exists()
 
 
+def test_a_training_interrupted_in_its_first_epoch_goes_on_too(
+    digits: DataSet, tmp_path: Path
+) -> None:
+    whole = workflow.train_bundle(TINY, digits, tmp_path / "whole", threads=1)
+
+    class Interrupt(Exception):
+        pass
+
+    def stop(done: int, total: int, note: str = "") -> None:
+        raise Interrupt(done, total, note)
+
+    folder = tmp_path / "model"
+    with pytest.raises(Interrupt):
+        workflow.train_bundle(TINY, digits, folder, threads=1, progress=stop)
+    said: list[str] = []
+    resumed = workflow.train_bundle(
+        TINY, digits, folder, threads=1, resume=True, notice=said.append
+    )
+    assert said == ["resumed: 0 of 2 epochs are done, epoch 1 begins anew"]
+    assert resumed.artifact(CHECKPOINT).sha256 == whole.artifact(CHECKPOINT).sha256
+
+
+def test_a_start_takes_nothing_from_an_earlier_interrupted_training(
+    digits: DataSet, tmp_path: Path
+) -> None:
+    states: list[bytes] = []
+    fit(TINY, digits, threads=1, on_state=states.append)
+    atomic_write(tmp_path / workflow.STATE, states[0])
+
+    def stop(done: int, total: int, note: str = "") -> None:
+        raise KeyError(done, total, note)
+
+    with pytest.raises(KeyError):
+        workflow.train_bundle(TINY, digits, tmp_path, threads=1, progress=stop)
+    assert workflow.read_state(tmp_path) == states[0]
+
+
 @pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_a_fault_at_any_write_of_a_state_leaves_the_last_good_one(
     digits: DataSet, tmp_path: Path, kind: FaultKind
