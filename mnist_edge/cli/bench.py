@@ -19,11 +19,14 @@ from mnist_edge.cli.options import (
     chosen_bundle,
     given_bundle,
     given_fields,
+    option,
+    with_fields,
 )
 from mnist_edge.cli.steps import measure_artifacts
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.bench import BENCH_RECIPES, QUICK_ARTIFACTS, SELF_TEST_RECIPE, BenchRecipe
+from mnist_edge.recipes.fields import Setting
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 if TYPE_CHECKING:
@@ -38,20 +41,14 @@ mnist-edge bench --device all --threads 2 # CPU and GPU
 mnist-edge bench --sweep-threads 2 --compile
 mnist-edge bench --compare old.json --fail-if-slower 5%
 mnist-edge bench --from pi.json --compare laptop.json --across-machines
-mnist-edge bench --self-test              # is the benchmark itself to be believed?"""
+mnist-edge bench --self-test              # can it be believed?"""
 
 _COMPARE_PANEL = "Compare"
 
-
-def _field(option: str, text: str) -> Any:
-    return typer.Option(
-        option, help=text, show_default=False, rich_help_panel="Fields of the recipe"
-    )
-
-
+_BenchDevice: TypeAlias = Literal["cpu", "cuda", "all"]
 _DeviceOption: TypeAlias = Annotated[
-    Literal["cpu", "cuda", "all"],
-    typer.Option("--device", help="Where to run them.", rich_help_panel=MACHINE_PANEL),
+    _BenchDevice,
+    option("device", _BenchDevice, Setting("Where to run them.", group=MACHINE_PANEL)),
 ]
 _Quick: TypeAlias = Annotated[
     bool, typer.Option("--quick", help="One short process per artifact: a first impression.")
@@ -60,32 +57,6 @@ _Thorough: TypeAlias = Annotated[
     bool,
     typer.Option("--thorough", help="More and longer processes, on one thread and on all."),
 ]
-_Processes: TypeAlias = Annotated[
-    int | None, _field("--processes", "Fresh processes per artifact and device.")
-]
-_Duration: TypeAlias = Annotated[
-    float | None, _field("--duration", "Seconds of timed runs per process.")
-]
-_MinRuns: TypeAlias = Annotated[int | None, _field("--min-runs", "Timed runs at least.")]
-_Warmup: TypeAlias = Annotated[
-    float | None, _field("--warmup", "Seconds of warm-up per process, reported apart.")
-]
-_WarmupRuns: TypeAlias = Annotated[int | None, _field("--warmup-runs", "Warm-up runs at least.")]
-_BatchSizes: TypeAlias = Annotated[
-    list[int] | None, _field("--batch-sizes", "For throughput; may be repeated.")
-]
-_Rates: TypeAlias = Annotated[
-    list[float] | None,
-    _field("--rates", "Pictures per second that arrive at a fixed rate; may be repeated."),
-]
-_SweepThreads: TypeAlias = Annotated[
-    list[int] | None,
-    _field("--sweep-threads", "A further number of threads, in rows of its own; may be repeated."),
-]
-_Timeout: TypeAlias = Annotated[
-    float | None, _field("--timeout", "Seconds after which a process counts as hung.")
-]
-_Seed: TypeAlias = Annotated[int | None, _field("--seed", "Of the order of the processes.")]
 _Compile: TypeAlias = Annotated[
     bool,
     typer.Option(
@@ -136,23 +107,13 @@ _AcrossMachines: TypeAlias = Annotated[
 ]
 
 
+@with_fields(BenchRecipe)
 def command(
-    context: typer.Context,
     bundle: BundleOption = None,
     artifacts: ArtifactsOption = None,
     quick: _Quick = False,
     thorough: _Thorough = False,
     self_test: _SelfTest = False,
-    processes: _Processes = None,
-    duration_s: _Duration = None,
-    min_runs: _MinRuns = None,
-    warmup_s: _Warmup = None,
-    warmup_runs: _WarmupRuns = None,
-    batch_sizes: _BatchSizes = None,
-    rates: _Rates = None,
-    sweep_threads: _SweepThreads = None,
-    timeout_s: _Timeout = None,
-    seed: _Seed = None,
     device: _DeviceOption = "cpu",
     threads: ThreadsOption = 1,
     compile_: _Compile = False,
@@ -163,6 +124,7 @@ def command(
     out: OutOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    **fields: Any,
 ) -> None:
     """Measure latency, throughput and size of each artifact, each in processes of its own."""
     from mnist_edge.bench import read_report
@@ -181,8 +143,8 @@ def command(
     # Read before minutes of measuring, so that a wrong name is told at once.
     old = read_report(compare) if compare else None
     named = SELF_TEST_RECIPE if self_test else BENCH_RECIPES[_preset(quick, thorough)]
-    recipe = replace(named, **given_fields(named, context.params))
-    if thorough and not sweep_threads:
+    recipe = replace(named, **given_fields(named, fields))
+    if thorough and not fields["sweep_threads"]:
         recipe = replace(recipe, sweep_threads=(usable_threads(),))
     if self_test:
         _test_itself(talk, chosen_bundle(bundle, talk), recipe, artifacts, as_json=as_json)

@@ -13,11 +13,13 @@ from mnist_edge.cli.options import (
     QuietOption,
     chosen_bundle,
     given_bundle,
+    option,
 )
 from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import MissingDependency
 from mnist_edge.recipes.export import ExportRecipe
+from mnist_edge.recipes.fields import Setting
 from mnist_edge.recipes.terms import DEFAULT_OPSET, MATRIX, OPSETS, Format, Precision, unknown_name
 
 
@@ -43,8 +45,8 @@ def command(
         list[str] | None,
         typer.Option(
             "--format",
-            metavar="|".join([*MATRIX, "all"]),
-            help="What to write; may be repeated.",
+            metavar="NAME",
+            help=f"What to write: {', '.join(MATRIX)}, or all; may be repeated.",
             show_default="all",
             autocompletion=lambda: [*MATRIX, "all"],
         ),
@@ -53,8 +55,8 @@ def command(
         list[str] | None,
         typer.Option(
             "--precision",
-            metavar="|".join(get_args(Precision)),
-            help="In which precision; may be repeated.",
+            metavar="NAME",
+            help=f"In which precision: {', '.join(get_args(Precision))}; may be repeated.",
             show_default="float32",
             autocompletion=lambda: list(get_args(Precision)),
         ),
@@ -64,7 +66,15 @@ def command(
     ] = False,
     opset: Annotated[
         int,
-        typer.Option("--opset", help=f"ONNX operator set, {OPSETS.start} to {OPSETS.stop - 1}."),
+        option(
+            "opset",
+            int,
+            Setting(
+                f"ONNX operator set, {OPSETS.start} to {OPSETS.stop - 1}.",
+                OPSETS.start,
+                OPSETS.stop - 1,
+            ),
+        ),
     ] = DEFAULT_OPSET,
     allow_mismatch: Annotated[
         bool,

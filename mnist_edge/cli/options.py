@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -12,6 +13,7 @@ import typer
 
 from mnist_edge.cli.talk import Talk
 from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.fields import Field, Setting, as_field, fields_of
 from mnist_edge.recipes.terms import DataChoice, DeviceChoice
 
 if TYPE_CHECKING:
@@ -23,10 +25,77 @@ DATA_PANEL = "Data"
 OUTPUT_PANEL = "Output"
 MACHINE_PANEL = "Machine"
 
+Command: TypeAlias = Callable[..., None]
+
+# What is longer stands in the help text instead.
+_LONGEST_KIND = 20
+
+
+def option(name: str, kind: Any, setting: Setting, *, show_default: bool | str = True) -> Any:
+    """An option that takes a number or a name: it is read and checked as a recipe's field is."""
+    return _option(as_field(name, kind, setting), show_default=show_default)
+
+
+def _option(field: Field, *, show_default: bool | str) -> Any:
+    text, kind = field.setting.help, "N" if field.kind is int else "X"
+    if field.names:
+        kind = "|".join(field.names)
+        if len(kind) > _LONGEST_KIND:
+            kind, text = "NAME", f"{text.removesuffix('.')}: {', '.join(field.names)}."
+    elif field.kind is str:
+        kind = "FOLDER"
+
+    def read(typed: str | float) -> str | float:
+        return field.read(typed) if isinstance(typed, str) else typed  # as typer hands on defaults
+
+    return typer.Option(
+        f"--{field.option}",
+        parser=read,
+        metavar=kind,
+        help=text,
+        show_default=show_default,
+        rich_help_panel=field.setting.group or None,
+        autocompletion=(lambda: list(field.names)) if field.names else None,
+    )
+
+
+def with_fields(*recipes: type[DataclassInstance]) -> Callable[[Command], Command]:
+    """Give a command an option for each field of the recipes, in place of its `**fields`.
+
+    An option that was left out is None, or empty if it may be repeated.
+    """
+
+    def decorate(command: Command) -> Command:
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        added = [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[_typed(field), _option(field, show_default=False)],
+            )
+            for recipe in recipes
+            for field in fields_of(recipe)
+            if field.setting.group
+        ]
+        parameters = [*own, *added]
+        command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+def _typed(field: Field) -> Any:
+    return list[str] | None if field.several else str | None
+
+
 BundleOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--bundle",
+        metavar="FOLDER",
         help="The folder of the bundle.",
         show_default="exports/model where there is one, else the shipped one",
     ),
@@ -34,7 +103,10 @@ BundleOption: TypeAlias = Annotated[
 NewBundleOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--bundle", help="The folder of the bundle to write.", show_default="exports/model"
+        "--bundle",
+        metavar="FOLDER",
+        help="The folder of the bundle to write.",
+        show_default="exports/model",
     ),
 ]
 JsonOption: TypeAlias = Annotated[
@@ -58,6 +130,7 @@ DataDirOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
+        metavar="FOLDER",
         help="A folder that holds MNIST.",
         show_default="$MNIST_EDGE_DATA, else the user's cache folder",
         rich_help_panel=DATA_PANEL,
@@ -74,40 +147,34 @@ RecipeOption: TypeAlias = Annotated[
 ]
 DataOption: TypeAlias = Annotated[
     DataChoice,
-    typer.Option(
-        "--data",
-        help="MNIST, or digits drawn from fonts; auto takes these where MNIST cannot be had.",
-        rich_help_panel=DATA_PANEL,
+    option(
+        "data",
+        DataChoice,
+        Setting(
+            "MNIST, or digits drawn from fonts; auto takes these where MNIST cannot be had.",
+            group=DATA_PANEL,
+        ),
     ),
 ]
 TrainDeviceOption: TypeAlias = Annotated[
     DeviceChoice,
-    typer.Option(
-        "--device",
-        help="Where to train; auto takes a GPU where there is one.",
-        rich_help_panel=MACHINE_PANEL,
+    option(
+        "device",
+        DeviceChoice,
+        Setting("Where to train; auto takes a GPU where there is one.", group=MACHINE_PANEL),
     ),
 ]
 TorchThreadsOption: TypeAlias = Annotated[
     int | None,
-    typer.Option(
-        "--threads",
-        min=1,
-        max=1024,
-        help="Threads of torch.",
+    option(
+        "threads",
+        int,
+        Setting("Threads of torch.", 1, 1024, MACHINE_PANEL),
         show_default="all that this process may use",
-        rich_help_panel=MACHINE_PANEL,
     ),
 ]
 ThreadsOption: TypeAlias = Annotated[
-    int,
-    typer.Option(
-        "--threads",
-        min=1,
-        max=1024,
-        help="Threads of each runtime.",
-        rich_help_panel=MACHINE_PANEL,
-    ),
+    int, option("threads", int, Setting("Threads of each runtime.", 1, 1024, MACHINE_PANEL))
 ]
 ArtifactsOption: TypeAlias = Annotated[
     list[str] | None,
@@ -157,10 +224,7 @@ def given_bundle(path: Path | None) -> str:
 
 
 def given_fields(part: DataclassInstance, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a recipe that were given as options, for `dataclasses.replace`.
-
-    An option that was left out is None, or empty if it may be repeated.
-    """
+    """The fields of a recipe that were given as options, for `dataclasses.replace`."""
     names = [field.name for field in fields(part)]
     asked = {name: given[name] for name in names if given.get(name) not in (None, (), [])}
     return {

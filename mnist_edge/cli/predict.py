@@ -17,10 +17,12 @@ from mnist_edge.cli.options import (
     JsonOption,
     QuietOption,
     ThreadsOption,
+    option,
 )
 from mnist_edge.cli.talk import Talk, emit, emit_json
 from mnist_edge.errors import UsageError
 from mnist_edge.progress import silent
+from mnist_edge.recipes.fields import Setting
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device
 from mnist_edge.render.answers import CSV_HEADER, Answer, answers, csv_line, line
 
@@ -45,6 +47,7 @@ _Model: TypeAlias = Annotated[
     typer.Option(
         "--bundle",
         "--model",
+        metavar="PATH",
         help="The folder of a bundle, or an .onnx file that was exported from one.",
         show_default="exports/model where there is one, else the shipped one",
     ),
@@ -58,21 +61,13 @@ _AllowMismatch: TypeAlias = Annotated[
 _Many: TypeAlias = Annotated[
     bool, typer.Option("--many", help="Read every digit of a picture, from left to right.")
 ]
-_Top: TypeAlias = Annotated[
-    int, typer.Option("--top", min=1, max=10, help="How many candidates to show.")
-]
+_Top: TypeAlias = Annotated[int, option("top", int, Setting("How many candidates to show.", 1, 10))]
 _BatchSize: TypeAlias = Annotated[
     int,
-    typer.Option(
-        "--batch-size",
-        min=1,
-        max=60_000,
-        help="Pictures classified at once.",
-        rich_help_panel=MACHINE_PANEL,
-    ),
+    option("batch_size", int, Setting("Pictures classified at once.", 1, 60_000, MACHINE_PANEL)),
 ]
 _Device: TypeAlias = Annotated[
-    Device, typer.Option("--device", help="Where to run.", rich_help_panel=MACHINE_PANEL)
+    Device, option("device", Device, Setting("Where to run.", group=MACHINE_PANEL))
 ]
 _Show: TypeAlias = Annotated[
     bool,

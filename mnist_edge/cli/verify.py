@@ -18,9 +18,11 @@ from mnist_edge.cli.options import (
     ThreadsOption,
     chosen_bundle,
     given_bundle,
+    option,
 )
 from mnist_edge.cli.steps import known_test_set, verify_artifacts, verify_artifacts_thoroughly
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+from mnist_edge.recipes.fields import Setting
 from mnist_edge.recipes.terms import Device
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 EPILOG = """[bold]Examples[/bold]
 mnist-edge verify                           # every artifact of the bundle
 mnist-edge verify --artifact onnx-float32   # only this one
-mnist-edge verify --thorough                # every batch, thread, optimisation and kind of input
-mnist-edge verify --rebuild                 # the same bytes again from the same weights
+mnist-edge verify --thorough                # in every way it may be run
+mnist-edge verify --rebuild                 # the same bytes once more?
 mnist-edge verify --json > verify.json      # for a script: 1 if one differs"""
 
 
@@ -55,7 +57,7 @@ def command(
     data_dir: DataDirOption = None,
     device: Annotated[
         Device,
-        typer.Option("--device", help="Where to run them.", rich_help_panel=MACHINE_PANEL),
+        option("device", Device, Setting("Where to run them.", group=MACHINE_PANEL)),
     ] = "cpu",
     threads: ThreadsOption = 1,
     out: OutOption = None,

@@ -3,60 +3,64 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from mnist_edge.recipes.terms import check_range
+from mnist_edge.recipes.fields import Setting, check_fields
+
+# The heading under which `bench --help` lists the fields; those without one are no options.
+_RECIPE = "Recipe"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchRecipe:
-    """How latency is measured.
+    """How latency is measured."""
 
-    Attributes:
-        processes: fresh processes per artifact and device.
-        warmup_s: seconds of warm-up, and `warmup_runs` at least; kept apart, not thrown away.
-        duration_s: seconds of timed single-picture runs per process, `min_runs` at least.
-        keep_samples: of each process, in the report: every k-th run where there were more.
-        batch_sizes: for throughput.
-        rates: pictures per second that arrive whether or not the last one is done.
-        sweep_s: seconds of runs per batch size, rate and process, `sweep_runs` at least.
-        threads: of each runtime, always set.
-        sweep_threads: further thread counts; each is a row of its own.
-        timeout_s: after which a process counts as hung.
-        seed: of the order in which the processes run.
-    """
-
-    processes: int = 3
-    warmup_s: float = 0.3
-    warmup_runs: int = 50
-    duration_s: float = 1.0
-    min_runs: int = 700
-    keep_samples: int = 5_000
-    batch_sizes: tuple[int, ...] = (1, 8, 64, 256)
-    rates: tuple[float, ...] = (1000.0,)
-    sweep_s: float = 0.25
-    sweep_runs: int = 11
-    threads: int = 1
-    sweep_threads: tuple[int, ...] = ()
-    timeout_s: float = 300.0
-    seed: int = 0
+    processes: Annotated[
+        int, Setting("Fresh processes per artifact and device.", 1, 1000, _RECIPE)
+    ] = 3
+    # Kept apart, not thrown away; both are held to.
+    warmup_s: Annotated[
+        float, Setting("Seconds of warm-up per process, reported apart.", 0, 3600, _RECIPE)
+    ] = 0.3
+    warmup_runs: Annotated[int, Setting("Warm-up runs at least.", 0, 10**9, _RECIPE)] = 50
+    duration_s: Annotated[
+        float, Setting("Seconds of timed runs per process.", 0.01, 86400, _RECIPE)
+    ] = 1.0
+    min_runs: Annotated[int, Setting("Timed runs at least.", 1, 10**9, _RECIPE)] = 700
+    keep_samples: Annotated[
+        int, Setting("Of each process, in the report: every k-th run of more.", 1, 10**9)
+    ] = 5_000
+    batch_sizes: Annotated[
+        tuple[int, ...], Setting("For throughput; may be repeated.", 1, 60_000, _RECIPE)
+    ] = (1, 8, 64, 256)
+    # Whether or not the last one is done.
+    rates: Annotated[
+        tuple[float, ...],
+        Setting(
+            "Pictures per second that arrive in open-loop latency; may be repeated.",
+            0.1,
+            10**6,
+            _RECIPE,
+        ),
+    ] = (1000.0,)
+    sweep_s: Annotated[
+        float, Setting("Seconds of runs per batch size, rate and process.", 0, 3600)
+    ] = 0.25
+    sweep_runs: Annotated[int, Setting("Such runs at least.", 1, 10**9)] = 11
+    threads: Annotated[int, Setting("Of each runtime, always set.", 1, 1024)] = 1
+    sweep_threads: Annotated[
+        tuple[int, ...],
+        Setting(
+            "A further number of threads, in rows of its own; may be repeated.", 1, 1024, _RECIPE
+        ),
+    ] = ()
+    timeout_s: Annotated[
+        float, Setting("Seconds after which a process counts as hung.", 1, 10**6, _RECIPE)
+    ] = 300.0
+    seed: Annotated[int, Setting("Of the order of the processes.", group=_RECIPE)] = 0
 
     def __post_init__(self) -> None:
-        check_range("processes", self.processes, 1, 1000)
-        check_range("warmup", self.warmup_s, 0.0, 3600.0)
-        check_range("warmup-runs", self.warmup_runs, 0, 10**9)
-        check_range("duration", self.duration_s, 0.01, 86400.0)
-        check_range("min-runs", self.min_runs, 1, 10**9)
-        check_range("keep-samples", self.keep_samples, 1, 10**9)
-        check_range("sweep", self.sweep_s, 0.0, 3600.0)
-        check_range("sweep-runs", self.sweep_runs, 1, 10**9)
-        check_range("threads", self.threads, 1, 1024)
-        check_range("timeout", self.timeout_s, 1.0, 10**6)
-        for batch_size in self.batch_sizes:
-            check_range("batch-sizes", batch_size, 1, 60_000)
-        for rate in self.rates:
-            check_range("rates", rate, 0.1, 10**6)
-        for threads in self.sweep_threads:
-            check_range("sweep-threads", threads, 1, 1024)
+        check_fields(self)
 
 
 BENCH_RECIPES: dict[str, BenchRecipe] = {

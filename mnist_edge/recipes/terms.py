@@ -47,6 +47,11 @@ def check_range(option: str, value: float, low: float, high: float) -> None:
     """Raise UsageError unless `value` lies in `low` to `high`; both ends belong to it."""
     if not (low <= value <= high):  # also catches NaN
         raise UsageError(
-            f"--{option} is {value!r:.30}, which is outside {low:g} to {high:g}",
+            f"--{option} is {value!r:.30}, which is outside {as_limit(low)} to {as_limit(high)}",
             fix=f"give --{option} a value in that range",
         )
+
+
+def as_limit(number: float) -> str:
+    """The end of a range, to be typed: a whole number to its last digit."""
+    return str(number) if isinstance(number, int) else f"{number:g}"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Annotated
 
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes.terms import Architecture, Optimizer, Schedule, check_range, unknown_name
+from mnist_edge.recipes.fields import Setting, check_fields
+from mnist_edge.recipes.terms import Architecture, Optimizer, Schedule
 
 WIDTH_COUNTS: dict[Architecture, tuple[int, ...]] = {
     "simple": (1,),
@@ -25,36 +26,34 @@ WIDTH_COUNTS: dict[Architecture, tuple[int, ...]] = {
 """How many widths each architecture takes."""
 
 
+# The headings under which `train --help` lists the fields.
+_NET = "Recipe: the net"
+_COURSE = "Recipe: the course of the training"
+_DIGITS = "Recipe: distortion and drawn digits"
+_TEACHER = "Recipe: knowledge distillation"
+_ANSWERS = "Recipe: what the answers are worth"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How far a training digit is distorted; every range is drawn uniformly per digit.
+    """How far a training digit is distorted; every range is drawn uniformly per digit."""
 
-    Attributes:
-        shift_px: largest shift along each axis, in pixels.
-        rotation_deg: largest rotation either way, in degrees.
-        scale: largest relative change of size along each axis.
-        shear: largest horizontal shear, as a slope.
-        elastic_px: largest displacement of a node of the grid that bends the digit, in pixels.
-        thickness: largest blend with the digit dilated or eroded by one pixel, 0 to 1.
-        anneal: the share of the training, at its end, that runs on undistorted digits.
-    """
-
-    shift_px: float = 0.0
-    rotation_deg: float = 0.0
-    scale: float = 0.0
-    shear: float = 0.0
-    elastic_px: float = 0.0
-    thickness: float = 0.0
-    anneal: float = 0.0
+    shift_px: Annotated[float, Setting("Largest shift, in pixels.", 0, 28, _DIGITS)] = 0.0
+    rotation_deg: Annotated[float, Setting("Largest rotation, in degrees.", 0, 180, _DIGITS)] = 0.0
+    scale: Annotated[float, Setting("Largest relative change of size.", 0, 1, _DIGITS)] = 0.0
+    shear: Annotated[float, Setting("Largest shear, as a slope.", 0, 1, _DIGITS)] = 0.0
+    elastic_px: Annotated[
+        float, Setting("Largest elastic displacement, in pixels.", 0, 28, _DIGITS)
+    ] = 0.0
+    thickness: Annotated[
+        float, Setting("Largest thickening or thinning of strokes, 0 to 1.", 0, 1, _DIGITS)
+    ] = 0.0
+    anneal: Annotated[
+        float, Setting("Last share of the training, on undistorted digits.", 0, 1, _DIGITS)
+    ] = 0.0
 
     def __post_init__(self) -> None:
-        check_range("shift-px", self.shift_px, 0.0, 28.0)
-        check_range("rotation-deg", self.rotation_deg, 0.0, 180.0)
-        check_range("scale", self.scale, 0.0, 1.0)
-        check_range("shear", self.shear, 0.0, 1.0)
-        check_range("elastic-px", self.elastic_px, 0.0, 28.0)
-        check_range("thickness", self.thickness, 0.0, 1.0)
-        check_range("anneal", self.anneal, 0.0, 1.0)
+        check_fields(self)
 
     @property
     def moves(self) -> bool:
@@ -80,84 +79,71 @@ class Claim:
 class TrainRecipe:
     """One training, completely: the same recipe, seed, data and machine give the same weights.
 
-    Attributes:
-        architecture: a key of `models.ARCHITECTURES`.
-        widths: channels of the layers, for the architectures that leave them open.
-        epochs: passes over the training set.
-        batch_size: digits per step.
-        learning_rate: the largest rate of the schedule.
-        schedule: `onecycle` rises for `warmup` of the steps and falls to zero along a cosine;
-            `step` multiplies by 0.1 after half and after three quarters of the epochs.
-        warmup: the share of the steps in which `onecycle` rises.
-        weight_decay: decoupled for `adamw`, L2 for `adam`.
-        label_smoothing: mass taken from the true class and spread over all.
-        mean, std: the normalisation, carried inside the graph as its first step.
-        average: decay of the exponential moving average of the weights per step; 0 keeps none.
-        augmentation: distortion of the training digits.
-        strokes: drawn digits that join the training set (`strokes.stroke_digits`).
-        symbols: drawn signs that are no digit, and that the net learns to be unsure of.
-        teacher: SHA-256 of the weights of the net whose answers are learnt besides the labels;
-            empty for none.
-        teacher_weight: share of the loss that those answers make up.
-        teacher_temperature: both nets' logits are divided by it, for those answers alone.
-        temperature: the logits are divided by it, inside the graph, so that the softmax is a
-            calibrated probability.
-        reject_below: a digit with a smaller probability counts as no digit; 0 rejects nothing.
-        seed: of everything random: initial weights, order, distortion, dropout.
-        claim: the figures of the project that this recipe reproduces.
+    `claim` holds the figures of the project that a recipe reproduces.
     """
 
     name: str
-    architecture: Architecture
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    widths: tuple[int, ...] = ()
-    optimizer: Optimizer = "adam"
-    schedule: Schedule = "constant"
-    warmup: float = 0.25
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
-    mean: float = 0.0
-    std: float = 1.0
-    average: float = 0.0
+    # A key of `models.ARCHITECTURES`.
+    architecture: Annotated[Architecture, Setting("The network.", group=_NET)]
+    epochs: Annotated[int, Setting("Passes over the training set.", 1, 10_000, _COURSE)]
+    batch_size: Annotated[int, Setting("Digits per step.", 1, 60_000, _COURSE)]
+    learning_rate: Annotated[
+        float, Setting("The largest rate of the schedule.", 1e-9, 100, _COURSE)
+    ]
+    widths: Annotated[
+        tuple[int, ...],
+        Setting("Channels of one layer; repeat it for the next layer.", 1, 4096, _NET),
+    ] = ()
+    optimizer: Annotated[Optimizer, Setting("The optimizer.", group=_COURSE)] = "adam"
+    # `onecycle` rises and then falls to zero along a cosine; `step` multiplies by 0.1 after half
+    # and after three quarters of the epochs.
+    schedule: Annotated[Schedule, Setting("How the learning rate changes.", group=_COURSE)] = (
+        "constant"
+    )
+    warmup: Annotated[
+        float, Setting("Share of the steps in which onecycle rises.", 0, 1, _COURSE)
+    ] = 0.25
+    weight_decay: Annotated[float, Setting("Decoupled for adamw, L2 for adam.", 0, 10, _COURSE)] = (
+        0.0
+    )
+    label_smoothing: Annotated[
+        float, Setting("Mass taken from the true class.", 0, 0.9, _COURSE)
+    ] = 0.0
+    # The normalisation: the first step of the graph.
+    mean: Annotated[float, Setting("Subtracted inside the graph.", -1e6, 1e6, _NET)] = 0.0
+    std: Annotated[float, Setting("Divided by inside the graph.", 1e-6, 1e6, _NET)] = 1.0
+    average: Annotated[
+        float,
+        Setting("Decay of the averaged weights per step; 0 keeps none.", 0, 0.999999, _COURSE),
+    ] = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    strokes: int = 0
-    symbols: int = 0
-    teacher: str = ""
-    teacher_weight: float = 0.7
-    teacher_temperature: float = 2.0
-    temperature: float = 1.0
-    reject_below: float = 0.0
-    seed: int = 0
+    strokes: Annotated[
+        int, Setting("Drawn digits that join the training set.", 0, 1_000_000, _DIGITS)
+    ] = 0
+    symbols: Annotated[
+        int, Setting("Drawn out-of-distribution examples, to be unsure of.", 0, 1_000_000, _DIGITS)
+    ] = 0
+    # Here the SHA-256 of its weights; empty for none.
+    teacher: Annotated[
+        str, Setting("The bundle of the teacher, whose answers are learnt besides.", group=_TEACHER)
+    ] = ""
+    teacher_weight: Annotated[
+        float, Setting("Share of the loss that a teacher's answers make up.", 0, 1, _TEACHER)
+    ] = 0.7
+    teacher_temperature: Annotated[
+        float, Setting("Softens both nets' answers to each other.", 0.01, 100, _TEACHER)
+    ] = 2.0
+    temperature: Annotated[
+        float, Setting("Divides the logits, for calibrated probabilities.", 0.01, 100, _ANSWERS)
+    ] = 1.0
+    reject_below: Annotated[
+        float, Setting("Confidence threshold: below it there is no digit.", 0, 1, _ANSWERS)
+    ] = 0.0
+    seed: Annotated[int, Setting("Of everything random.", 0, 2**32 - 1, _COURSE)] = 0
     claim: Claim | None = None
 
     def __post_init__(self) -> None:
-        check_range("epochs", self.epochs, 1, 10_000)
-        check_range("batch-size", self.batch_size, 1, 60_000)
-        check_range("learning-rate", self.learning_rate, 1e-9, 100.0)
-        check_range("warmup", self.warmup, 0.0, 1.0)
-        check_range("weight-decay", self.weight_decay, 0.0, 10.0)
-        check_range("label-smoothing", self.label_smoothing, 0.0, 0.9)
-        check_range("average", self.average, 0.0, 0.999999)
-        check_range("strokes", self.strokes, 0, 1_000_000)
-        check_range("symbols", self.symbols, 0, 1_000_000)
-        check_range("teacher-weight", self.teacher_weight, 0.0, 1.0)
-        check_range("teacher-temperature", self.teacher_temperature, 0.01, 100.0)
-        check_range("temperature", self.temperature, 0.01, 100.0)
-        check_range("reject-below", self.reject_below, 0.0, 1.0)
-        check_range("seed", self.seed, 0, 2**32 - 1)
-        check_range("mean", self.mean, -1e6, 1e6)
-        check_range("std", self.std, 1e-6, 1e6)
-        for width in self.widths:
-            check_range("widths", width, 1, 4096)
-        for name, value, kind in (
-            ("architecture", self.architecture, Architecture),
-            ("optimizer", self.optimizer, Optimizer),
-            ("schedule", self.schedule, Schedule),
-        ):
-            if value not in get_args(kind):
-                raise unknown_name(name, value, get_args(kind))
+        check_fields(self)
         if self.teacher and not re.fullmatch("[0-9a-f]{64}", self.teacher):
             raise UsageError(
                 f"{self.teacher!r:.80} is no SHA-256 of a teacher's weights",

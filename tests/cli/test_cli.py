@@ -129,9 +129,9 @@ def test_no_command_prints_help_and_is_a_usage_error(call: Callable[..., Said]) 
         (["export", "--format", "onx"], "did you mean onnx"),
         (["export", "--precision", "int9"], "did you mean int8"),
         (["export", "--format", "torchscript", "--precision", "int8"], "cannot hold int8"),
-        (["export", "--opset", "99"], "choose --opset"),
+        (["export", "--opset", "99"], "--opset is 99"),
         (["export"], "no bundle at exports/model"),
-        (["verify", "--device", "tpu"], "--device"),
+        (["verify", "--device", "tpu"], "unknown device 'tpu'; did you mean cpu? "),
         (["bench", "--quick", "--thorough"], "exclude each other"),
         (["bench", "--duration", "0"], "--duration"),
         (["train", "--recipe", "quik"], "did you mean quick"),
@@ -461,8 +461,7 @@ def options_of(verb: str) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("verb", "recipe", "left_out"),
     [
-        # A teacher is named by its bundle.
-        ("train", TrainRecipe, {"name", "claim", "augmentation", "teacher"}),
+        ("train", TrainRecipe, {"name", "claim", "augmentation"}),
         ("train", Augmentation, set()),
         ("bench", BenchRecipe, {"keep_samples", "sweep_s", "sweep_runs"}),
     ],
