@@ -44,13 +44,13 @@ def loaded_by(*words: str, cwd: Path) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_help_loads_nothing_heavy_but_rich(tmp_path: Path) -> None:
-    assert loaded_by("--help", cwd=tmp_path) & HEAVY == {"rich"}
+def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    assert not loaded_by("--help", cwd=tmp_path) & HEAVY
 
 
 @pytest.mark.parametrize("verb", ["run", "train", "export", "verify", "bench", "doctor", "predict"])
-def test_the_help_of_a_verb_loads_nothing_heavy_but_rich(verb: str, tmp_path: Path) -> None:
-    assert loaded_by(verb, "--help", cwd=tmp_path) & HEAVY == {"rich"}
+def test_the_help_of_a_verb_loads_nothing_heavy(verb: str, tmp_path: Path) -> None:
+    assert not loaded_by(verb, "--help", cwd=tmp_path) & HEAVY
 
 
 def test_the_version_loads_nothing_heavy(tmp_path: Path) -> None:

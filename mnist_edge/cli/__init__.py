@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Annotated
 
 import typer
@@ -34,17 +35,22 @@ from mnist_edge.cli import (
     train,
     verify,
 )
+from mnist_edge.cli.help import Verb, Verbs
 from mnist_edge.cli.talk import emit_json
 from mnist_edge.errors import MnistEdgeError
+from mnist_edge.recipes.terms import unknown_name
 
 PROGRAM = "mnist-edge"
 BUG_EXIT_CODE = 3
+
+_TOO_MANY = re.compile(r"got unexpected extra arguments?(?:\(s\))? \((.*)\)")
 
 _MAKE, _PROVE, _USE = "Make a model", "Prove and measure it", "Use it"
 
 app = typer.Typer(
     name=PROGRAM,
-    rich_markup_mode="rich",
+    cls=Verbs,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     epilog="[bold]Start here[/bold]\n"
@@ -52,16 +58,21 @@ app = typer.Typer(
     "mnist-edge predict 7.png   # name the digit in a picture\n"
     "mnist-edge VERB --help     # options and examples of a verb",
 )
-app.command("run", rich_help_panel=_MAKE, epilog=run.EPILOG)(run.command)
-app.command("train", rich_help_panel=_MAKE, epilog=train.EPILOG)(train.command)
-app.command("import", rich_help_panel=_MAKE, epilog=import_weights.EPILOG)(import_weights.command)
-app.command("recipes", rich_help_panel=_MAKE, epilog=recipes.EPILOG)(recipes.command)
-app.command("export", rich_help_panel=_MAKE, epilog=export.EPILOG)(export.command)
-app.command("verify", rich_help_panel=_PROVE, epilog=verify.EPILOG)(verify.command)
-app.command("bench", rich_help_panel=_PROVE, epilog=bench.EPILOG)(bench.command)
-app.command("report", rich_help_panel=_PROVE, epilog=report.EPILOG)(report.command)
-app.command("doctor", rich_help_panel=_PROVE, epilog=doctor.EPILOG)(doctor.command)
-app.command("predict", rich_help_panel=_USE, epilog=predict.EPILOG)(predict.command)
+VERBS: dict[str, tuple[ModuleType, str]] = {
+    "run": (run, _MAKE),
+    "train": (train, _MAKE),
+    "import": (import_weights, _MAKE),
+    "recipes": (recipes, _MAKE),
+    "export": (export, _MAKE),
+    "verify": (verify, _PROVE),
+    "bench": (bench, _PROVE),
+    "report": (report, _PROVE),
+    "doctor": (doctor, _PROVE),
+    "predict": (predict, _USE),
+}
+"""The module of each verb, and under which heading it is listed."""
+for _name, (_module, _panel) in VERBS.items():
+    app.command(_name, cls=Verb, rich_help_panel=_panel, epilog=_module.EPILOG)(_module.command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -76,7 +87,11 @@ def _root(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and end."
+            "--version",
+            "-V",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and end.",
         ),
     ] = False,
 ) -> None:
@@ -122,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if isinstance(error, SystemExit):  # shell completion ends so
             raise
-        failure = _failure(error)
+        failure = _failure(error, words)
         if failure.exit_code == BUG_EXIT_CODE:
             traceback.print_exception(error)
         return _report(failure, as_json="--json" in words)
@@ -133,6 +148,11 @@ def _run(words: list[str]) -> int:
         # A sign that the terminal's encoding lacks must not end the command.
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    for verb in [word for word in words if not word.startswith("-")][:1]:
+        if verb not in VERBS:
+            raise unknown_name("command", verb, tuple(VERBS))
     code = app(words, prog_name=PROGRAM, standalone_mode=False)
     # A full disk or a closed pipe shows itself here, not in the interpreter's last breath.
     sys.stdout.flush()
@@ -152,16 +172,14 @@ def _stopped_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure(error: BaseException, words: list[str]) -> Failure:
     kind, exit_code = type(error).__name__, 2
     match error:
         case MnistEdgeError():
             message, fix, exit_code = error.what, error.fix, error.exit_code
         case typer.TyperException():
             kind = "UsageError"
-            message = _one_line(error.format_message()).rstrip(".")
-            context = getattr(error, "ctx", None)
-            fix = f"see {context.command_path if context else PROGRAM} --help"
+            message, fix = _typed_wrong(error, words)
         case Stopped():
             message, fix = f"stopped by {error}", "give it again (train goes on with --resume)"
             exit_code = error.exit_code
@@ -177,6 +195,20 @@ def _failure(error: BaseException) -> Failure:
             message = f"this should not have happened: {_one_line(repr(error))}"
             fix = "please report it with the lines above"
     return Failure(kind=kind, message=message, fix=fix, exit_code=exit_code)
+
+
+def _typed_wrong(error: typer.TyperException, words: list[str]) -> tuple[str, str]:
+    """What typer does not understand, and where to read on: typer's own words, but plainer."""
+    verb = next((word for word in words if word in VERBS), "")
+    fix = f"see {' '.join(filter(None, (PROGRAM, verb)))} --help"
+    said = _one_line(error.format_message()).rstrip(".")
+    message = said[:1].lower() + said[1:]
+    if found := _TOO_MANY.fullmatch(message):
+        return f"unexpected argument {found[1]}", fix
+    if (option := getattr(error, "option_name", None)) and message.startswith("no such option"):
+        near = getattr(error, "possibilities", None)
+        return f"unknown option {option!r:.60}", f"did you mean {near[0]}? {fix}" if near else fix
+    return message, fix
 
 
 def _report(failure: Failure, *, as_json: bool) -> int:

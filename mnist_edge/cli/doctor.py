@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mnist_edge.doctor.single import FileReport
 
 EPILOG = """[bold]Examples[/bold]
-mnist-edge doctor               # what works on this machine; every artifact of the bundle
-mnist-edge doctor model.onnx    # what this file is, and whether it gives its answers
+mnist-edge doctor               # this machine, and a bundle on it
+mnist-edge doctor model.onnx    # this file, and whether it is right
 mnist-edge doctor --json        # for a script: 1 if an artifact fails"""
 
 

@@ -20,8 +20,8 @@ from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.recipes.catalogue import RECIPES, train_recipe
 
 EPILOG = """[bold]Examples[/bold]
-mnist-edge import model.pth --recipe lenet          # weights saved by torch.save
-mnist-edge import net.safetensors --recipe wide     # or in the safetensors format"""
+mnist-edge import model.pth --recipe lenet        # saved by torch.save
+mnist-edge import net.safetensors --recipe wide   # or as safetensors"""
 
 
 def command(
