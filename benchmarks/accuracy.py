@@ -28,7 +28,7 @@ from runs import RUNS, TrainingRun, latest, parse, read_runs
 
 from mnist_edge.contract import Logits
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.machine import describe_machine, library_versions, usable_threads
+from mnist_edge.machine import describe_machine, keep_memory, library_versions, usable_threads
 from mnist_edge.recipes.catalogue import RECIPES, train_recipe
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.render.published import recipe_digest
@@ -113,6 +113,7 @@ def train(recipe: TrainRecipe, options: argparse.Namespace) -> TrainingRun:
     started = time.perf_counter()
     data = load_mnist(None)
     loading_s = time.perf_counter() - started
+    keep_memory()
     fitted = fit(
         recipe,
         data,

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from mnist_edge.bundle.folder import open_bundle, refuse_shipped, weights_digest
 from mnist_edge.contract import Labels
 from mnist_edge.data.mnist import DataSet, development_twin, load_mnist
-from mnist_edge.machine import usable_threads
+from mnist_edge.machine import keep_memory, usable_threads
 from mnist_edge.metrics import accuracy, cross_entropy, softmax
 from mnist_edge.recipes.catalogue import TEACHER, train_recipe
 from mnist_edge.recipes.train import TrainRecipe
@@ -80,6 +80,7 @@ def calibrate(
     recipe: TrainRecipe, twin: DataSet, teacher: Path | None, keep: Path | None
 ) -> tuple[float, float]:
     """The temperature and the threshold of one training."""
+    keep_memory()
     fitted = fit(recipe, twin, threads=usable_threads(), teacher=teacher, evaluate_epochs=False)
     if keep is not None:
         write_bundle(keep, recipe, twin, fitted.model, history=fitted.history)

@@ -10,6 +10,7 @@ from mnist_edge.bundle.folder import Bundle, open_bundle, refuse_shipped, save_b
 from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, record
 from mnist_edge.bundle.storage import lock
 from mnist_edge.errors import NotEquivalent, needed_to
+from mnist_edge.machine import process_as_it_was
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
@@ -24,6 +25,7 @@ SUFFIXES: dict[Format, str] = {
 _FROM_ONNX: tuple[Format, ...] = ("onnx", "ort", "c")  # the opset shapes their bytes
 
 
+@process_as_it_was()
 def export_verified(
     bundle: Bundle, recipe: ExportRecipe, *, progress: Progress = silent
 ) -> tuple[Bundle, tuple[Artifact, ...]]:
@@ -88,6 +90,7 @@ def export_verified(
     return bundle, tuple(written)
 
 
+@process_as_it_was()
 def prove_rebuildable(
     bundle: Bundle, *, artifacts: tuple[str, ...] = (), progress: Progress = silent
 ) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ No host name, no user name, no address. What a system does not tell is empty, 0 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import platform
 import subprocess
@@ -249,3 +250,42 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
+
+
+def keep_memory() -> None:
+    """Let glibc keep large freed blocks instead of handing them back at every step.
+
+    An epoch takes 0.6 to 0.7 of the time. It holds for the whole process and cannot be taken
+    back, so it is for who owns the process, as the command line does, to call it. Elsewhere than
+    on Linux nothing is changed.
+    """
+    if sys.platform != "linux":
+        return
+    mmap_threshold, trim_threshold, one_gib = -3, -1, 1 << 30  # names and limits of malloc.h
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is not None:
+        mallopt(mmap_threshold, one_gib)
+        mallopt(trim_threshold, one_gib)
+
+
+@contextlib.contextmanager
+def process_as_it_was() -> Iterator[None]:
+    """Give the caller's process its settings back, where what runs in here changes them.
+
+    These are torch's threads and random numbers, and what libraries add to the environment. Where
+    torch is first imported in here, it ends with all threads that this process may use. The random
+    numbers of a GPU are not kept.
+    """
+    before = sys.modules.get("torch")
+    threads = before.get_num_threads() if before else usable_threads()
+    random_numbers = before.get_rng_state() if before else None
+    variables = set(os.environ)
+    try:
+        yield
+    finally:
+        for added in set(os.environ) - variables - {"ORT_DISABLE_TELEMETRY"}:
+            del os.environ[added]
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(threads)
+            if random_numbers is not None:
+                torch.set_rng_state(random_numbers)

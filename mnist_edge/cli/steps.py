@@ -84,9 +84,11 @@ def train_model(
     resume: bool = False,
 ) -> Bundle:
     """Train, with a line for each epoch."""
+    from mnist_edge.machine import keep_memory
     from mnist_edge.render import text
     from mnist_edge.train.session import train_bundle
 
+    keep_memory()
     with talk.progress("train") as progress:
         return train_bundle(
             recipe,

@@ -17,7 +17,7 @@ from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, DataUnavailable, MissingDependency
 from mnist_edge.formats import open_backend
 from mnist_edge.formats.tolerances import tolerance
-from mnist_edge.machine import Machine, describe_machine, library_versions
+from mnist_edge.machine import Machine, describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Progress, silent
 
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -86,6 +86,7 @@ class DoctorReport:
         return all(check.status != "failed" for check in self.checks)
 
 
+@process_as_it_was()
 def examine(
     bundle: Bundle | None, *, threads: int = 1, progress: Progress = silent
 ) -> DoctorReport:

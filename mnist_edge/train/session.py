@@ -13,7 +13,7 @@ from mnist_edge.bundle.history import Epoch
 from mnist_edge.bundle.storage import atomic_write, lock, read_file
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import TrainingError, UsageError, missing_package, needed_to
-from mnist_edge.machine import usable_threads
+from mnist_edge.machine import process_as_it_was, usable_threads
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import Device, DeviceChoice
 from mnist_edge.recipes.train import TrainRecipe
@@ -69,6 +69,7 @@ def training_device(choice: DeviceChoice) -> Device:
     return choose_device(choice)
 
 
+@process_as_it_was()
 def train_bundle(
     recipe: TrainRecipe,
     data: DataSet,
@@ -135,6 +136,7 @@ def train_bundle(
         return open_bundle(folder)
 
 
+@process_as_it_was()
 def import_bundle(weights: Path, recipe: TrainRecipe, data: DataSet, folder: Path) -> Bundle:
     """Make a bundle of weights that were trained elsewhere, measured on `data`.
 

@@ -16,7 +16,7 @@ from mnist_edge.formats import open_backend, reference_logits
 from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import is_batch_invariant, run_in_batches
 from mnist_edge.formats.tolerances import tolerance
-from mnist_edge.machine import describe_machine, library_versions
+from mnist_edge.machine import describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import Device
 from mnist_edge.verify.report import Source, Status, VerifyReport, VerifyRow
@@ -88,6 +88,7 @@ def verify(
     return report
 
 
+@process_as_it_was()
 def run_samples(
     bundle: Bundle,
     *,
