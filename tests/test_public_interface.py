@@ -58,7 +58,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 def state():
     return (torch.get_num_threads(), torch.get_rng_state().tolist(), random.getstate(),
-            np.random.get_state()[1].tolist(), dict(os.environ), os.getcwd(), sys.path[:])
+            np.random.get_state()[1].tolist(), dict(os.environ), os.getcwd())
 
 def changed(one, other):
     if isinstance(one, dict):
