@@ -177,3 +177,34 @@ def test_the_interval_of_a_paired_change_covers_the_true_change() -> None:
     covered = np.mean([each.low <= -0.005 <= each.high for each in intervals])
     assert covered > 0.98
     assert paired_change(0, 0, 10_000).low < 0 < paired_change(0, 0, 10_000).high < 0.001
+
+
+# --- SciPy as the oracle ------------------------------------------------------------------------
+
+scipy_stats = pytest.importorskip("scipy.stats", reason="the oracle of these tests")
+
+
+@pytest.mark.parametrize("count", [1, 7, 256, 10_000])
+@pytest.mark.parametrize("part", [0.0, 0.004, 0.5, 0.9963, 1.0])
+def test_the_interval_of_a_share_is_scipys(part: float, count: int) -> None:
+    successes = round(part * count)
+    exact = scipy_stats.binomtest(successes, count).proportion_ci(0.99, method="exact")
+    interval = share(successes, count)
+    assert (interval.low, interval.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+@pytest.mark.parametrize(("lost", "gained"), [(1, 0), (2, 8), (30, 11), (500, 480)])
+def test_mcnemars_test_is_scipys(lost: int, gained: int) -> None:
+    assert mcnemar(lost, gained) == pytest.approx(scipy_stats.binomtest(lost, lost + gained).pvalue)
+
+
+@pytest.mark.parametrize(("quantile", "count"), [(0.5, 11), (0.5, 2000), (0.99, 662), (0.9, 5000)])
+def test_the_interval_of_a_quantile_is_as_narrow_as_scipys_binomial_allows(
+    quantile: float, count: int
+) -> None:
+    interval = estimate_quantile(np.arange(count), quantile)
+    assert interval is not None
+    binomial = scipy_stats.binom(count, quantile)
+    low, high = int(interval.low), int(interval.high)
+    assert binomial.cdf(low) <= 0.005 < binomial.cdf(low + 1)  # `low` lies above with this chance
+    assert binomial.sf(high) <= 0.005 < binomial.sf(high - 1)

@@ -21,7 +21,7 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, Artifact, FileRecord, Manifest, sha256
 from mnist_edge.bundle.storage import atomic_write_all, read_file, seal, unpack_arrays, unseal
 from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
-from mnist_edge.errors import BadInput, BundleError, DigestMismatch, UsageError
+from mnist_edge.errors import BadInput, BundleError, DigestMismatch, StorageError, UsageError
 from mnist_edge.recipes.terms import MATRIX
 
 LOCAL_BUNDLE = Path("exports/model")
@@ -240,10 +240,16 @@ def _remedy(folder: Path, verb: Literal["train", "export"]) -> str:
 
 
 def _manifest_in(folder: Path) -> Manifest | None:
-    """The manifest of a bundle that is about to be written over, if it can be read."""
+    """The manifest of a bundle that is about to be written over; None where it is none.
+
+    Raises:
+        StorageError: there is one that cannot be read now: its files must not be lost for that.
+    """
     try:
         return open_bundle(folder).manifest
-    except BundleError:
+    except BundleError as error:
+        if isinstance(error.__cause__, OSError):
+            raise StorageError(error.what, fix=error.fix) from None
         return None
 
 

@@ -95,6 +95,7 @@ def atomic_write_all(files: Sequence[tuple[Path, bytes]]) -> None:
             temporaries.append(_write_beside(path, data))
         for (path, _), temporary in zip(files, temporaries, strict=True):
             temporary.replace(path)
+            _keep_order(path.parent)
     except OSError as error:
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}",
@@ -124,6 +125,20 @@ def _write_beside(path: Path, data: bytes) -> Path:
         Path(name).unlink()
         raise
     return Path(name)
+
+
+def _keep_order(folder: Path) -> None:
+    """Have what was moved in a folder on the disk before anything is moved after it.
+
+    Without it a loss of power may leave a manifest whose files were not yet in their places. Where
+    a system cannot do that for a folder, its own order must do.
+    """
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fdatasync(handle) if hasattr(os, "fdatasync") else os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from mnist_edge.plots.style import (
     styled,
     ticks,
 )
+from mnist_edge.stats import share
 
 _MOST_DOTS = 1500  # of one process in a figure
 _PERCENTILES = (50, 90, 99)
@@ -183,7 +184,7 @@ def tradeoffs(points: Sequence[Tradeoff]) -> bytes:
     front = _front(points)
     for index, point in enumerate(points):
         middle, low, high = (1e6 * figure_s for figure_s in point.p50_s)
-        below, above = wilson(point.accuracy, point.digits)
+        right = share(round(point.accuracy * point.digits), point.digits)
         (dot,) = axes.plot(
             middle,
             point.accuracy,
@@ -196,7 +197,7 @@ def tradeoffs(points: Sequence[Tradeoff]) -> bytes:
             middle,
             point.accuracy,
             xerr=[[middle - low], [high - middle]],
-            yerr=[[point.accuracy - below], [above - point.accuracy]],
+            yerr=[[point.accuracy - right.low], [right.high - point.accuracy]],
             fmt="none",
             color=dot.get_color(),
             elinewidth=0.8,
@@ -222,14 +223,6 @@ def tradeoffs(points: Sequence[Tradeoff]) -> bytes:
         title_fontsize=8,
     )
     return png(figure)
-
-
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 99 % interval of a share of `count` (E. B. Wilson, 1927)."""
-    z = 2.5758
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
-    return min(share, float(centre - half)), max(share, float(centre + half))
 
 
 def _front(points: Sequence[Tradeoff]) -> set[str]:

@@ -161,7 +161,7 @@ def test_a_fault_at_any_step_leaves_a_whole_bundle(
         folder = tmp_path / str(at)
         shutil.copytree(tmp_path / "old", folder)
         old = open_bundle(folder)
-        gone_wrong = suppress(StorageError, KeyboardInterrupt, Killed)
+        gone_wrong = suppress(StorageError, BundleError, KeyboardInterrupt, Killed)
         with injected(kind, at) as faults, gone_wrong:
             WRITERS[writer](folder)
         bundle = read_all(folder)

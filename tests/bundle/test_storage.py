@@ -235,3 +235,33 @@ def test_a_full_disk_under_the_lock_is_told(tmp_path: Path) -> None:
     with injected("disk full", 0), full, lock(tmp_path):
         pytest.fail("a lock that was not made")
     assert LOCK not in names(tmp_path)
+
+
+def test_each_file_is_in_its_place_on_the_disk_before_the_next_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    replace, sync, sync_folder = Path.replace, os.fsync, os.fdatasync
+
+    def moved(self: Path, target: Path) -> Path:
+        steps.append(f"move {target.name}")
+        return replace(self, target)
+
+    def synced(handle: int) -> None:
+        steps.append("sync a file")
+        sync(handle)
+
+    def folder_synced(handle: int) -> None:
+        assert os.fstat(handle).st_ino == tmp_path.stat().st_ino
+        steps.append("sync the folder")
+        sync_folder(handle)
+
+    monkeypatch.setattr(Path, "replace", moved)
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "fdatasync", folder_synced)
+    atomic_write_all([(tmp_path / name, b"x") for name in ("model.onnx", "manifest.json")])
+    assert steps == [
+        *("sync a file", "sync a file"),
+        *("move model.onnx", "sync the folder"),
+        *("move manifest.json", "sync the folder"),
+    ]
