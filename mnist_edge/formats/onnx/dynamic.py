@@ -35,11 +35,13 @@ def quantize_linear_layers(model: nn.Module) -> nn.Module:
 
 
 def quantize_matrix_products(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with every constant matrix of a product in int8, its input quantized as it runs.
+    """The graph with every constant matrix of a product in 8 bits, its input quantized as it runs.
 
     Convolutions are left alone: ONNX Runtime's `ConvInteger` is not optimised, and makes a net
-    3.5 to 5 times slower. Signed weights, since with unsigned ones an image's answer depends
-    more on its batch.
+    3.5 to 5 times slower. Unsigned weights: with signed ones, sums of two products overflow on x86
+    processors without VNNI, which leaves a net of random weights 18 dB of 42. Unsigned ones give
+    the same answers everywhere and take the same time, 4 to 9 dB nearer to float32 than signed
+    ones of the 7 bits that cannot overflow, and depend no more on the batch.
 
     Raises:
         UsageError: the graph has no product with a constant matrix.
@@ -51,7 +53,7 @@ def quantize_matrix_products(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         quantize_dynamic(
-            model, path, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8
+            model, path, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QUInt8
         )
         quantized = onnx.load(path)
     if not any(node.op_type == "MatMulInteger" for node in quantized.graph.node):
