@@ -4,7 +4,8 @@ MnistEdgeError          exit code 2: the request cannot be carried out
  ├── UsageError         an option or a recipe field that makes no sense
  ├── BadInput           a picture, array or file that is not what it should be
  ├── BundleError        a bundle or manifest that is missing, foreign or damaged
- │    └── DigestMismatch  a file whose bytes are not the ones that the manifest names
+ │    ├── DigestMismatch  a file whose bytes are not the ones that the manifest names
+ │    └── Untrusted       nobody whom the user named vouches for it
  ├── DataUnavailable    no data set and no way to get one
  ├── DeviceUnavailable  the device asked for is not there, or fell back to another one
  ├── MissingDependency  a package that this command needs is not installed
@@ -61,6 +62,10 @@ class BundleError(MnistEdgeError):
 
 class DigestMismatch(BundleError):
     """A file whose bytes are not the ones that the manifest names."""
+
+
+class Untrusted(BundleError):
+    """A bundle, or a file of one, that nobody whom the user named vouches for."""
 
 
 class DataUnavailable(MnistEdgeError):

@@ -16,8 +16,8 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.bundle.manifest import REJECT_BELOW, Artifact
+from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE, Images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
@@ -112,6 +112,8 @@ class Predictor:
         device: Device = "cpu",
         threads: int = 1,
         allow_mismatch: bool = False,
+        key: Path | str | None = None,
+        not_before: int | None = None,
     ) -> Predictor:
         """Load one artifact of a bundle, or a file that `mnist-edge export` wrote.
 
@@ -122,8 +124,12 @@ class Predictor:
             device: where to run.
             threads: of the runtime.
             allow_mismatch: also take an artifact that was found to differ from its checkpoint.
+            key: the public key that must have signed the bundle: a `.pub` file, or a line of one.
+                The one that `MNIST_EDGE_KEY` names must have signed it in any case.
+            not_before: the least serial number that the signature may have.
 
         Raises:
+            Untrusted: the bundle is not signed by whom it should be, or is older.
             BundleError: there is no such bundle or file, or it is damaged.
             UsageError: the bundle has no such artifact, or it failed its comparison.
             DeviceUnavailable: the device is not there.
@@ -131,8 +137,8 @@ class Predictor:
         """
         place = None if path is None else Path(path)
         if place is not None and place.is_file():
-            return _load_file(place, device, threads)
-        bundle = open_bundle(place)
+            return _load_file(place, Trust(key=key, not_before=not_before), device, threads)
+        bundle = open_trusted(place, Trust(key=key, not_before=not_before))
         chosen = bundle.artifact(artifact)
         bundle.check(but={chosen.file})  # that one is checked as it is read
         if not allow_mismatch:
@@ -292,8 +298,8 @@ def _load(source: Source, *, many: bool) -> tuple[Picture, ...] | MnistEdgeError
         return error
 
 
-def _load_file(path: Path, device: Device, threads: int) -> Predictor:
-    """A model file without its bundle: what it says of itself is all that is known."""
+def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predictor:
+    """A model file without its artifact's record: what it says of itself is all that is known."""
     if path.suffix not in (".onnx", ".ort"):
         raise UsageError(
             f"{path} is neither a bundle nor an .onnx or .ort file",
@@ -307,6 +313,7 @@ def _load_file(path: Path, device: Device, threads: int) -> Predictor:
         raise BundleError(
             f"cannot read {path}: {error.strerror}", fix="make the file readable"
         ) from error
+    vouching_bundle(path, data, trust)
     backend = OrtBackend(data, device=device, threads=threads)
     stated = backend.metadata().get(REJECT_BELOW, "0")
     try:

@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, Artifact, FileRecord, Manifest, sha256
+from mnist_edge.bundle.manifest import (
+    CHECKPOINT,
+    MANIFEST,
+    SIGNATURE,
+    Artifact,
+    FileRecord,
+    Manifest,
+    sha256,
+)
 from mnist_edge.bundle.storage import atomic_write_all, read_file, seal, unpack_arrays, unseal
 from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
 from mnist_edge.errors import BadInput, BundleError, DigestMismatch, StorageError, UsageError
@@ -50,12 +58,25 @@ class Reference:
     logits: NDArray[np.float64]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """Who signed a bundle, by his key's fingerprint, and which in the row of his bundles it is."""
+
+    fingerprint: str
+    serial: int
+
+
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk, its manifest read and checked; the files are checked when they are read."""
+    """A bundle on disk, its manifest read and checked; the files are checked when they are read.
+
+    Attributes:
+        signature: by a key that the user named; None where he named none.
+    """
 
     path: Path
     manifest: Manifest
+    signature: Signature | None = None
 
     def artifact(self, name: str) -> Artifact:
         """The artifact of that name.
@@ -117,6 +138,21 @@ class Bundle:
             raise DigestMismatch(f"{path} is not the file that the manifest names", fix=fix)
         return data
 
+    def find(self, file: str, data: bytes) -> Artifact | None:
+        """The artifact with these bytes, under whatever name they were found.
+
+        Raises:
+            DigestMismatch: the manifest names a file of that name, and it has other bytes.
+        """
+        digest = sha256(data)
+        named = [artifact for artifact in self.manifest.artifacts if artifact.sha256 == digest]
+        if not named and any(known.file == file for known in self.manifest.records):
+            raise DigestMismatch(
+                f"{self.path / file} is not the file that the manifest beside it names",
+                fix=_remedy(self.path, "export"),
+            )
+        return named[0] if named else None
+
     def reference(self) -> Reference:
         """The reference digits and logits. Raises BundleError where they are damaged."""
         data = self.read(self.manifest.reference)
@@ -145,18 +181,30 @@ def open_bundle(path: Path | None = None) -> Bundle:
         BundleError: there is no bundle, or its manifest is damaged or of another schema.
     """
     folder = default_bundle_path() if path is None else path
+    return parse_manifest(folder, read_manifest(folder))
+
+
+def read_manifest(folder: Path) -> bytes:
+    """The manifest in a folder, unread. Raises BundleError where there is none."""
     file = folder / MANIFEST
     fix = _remedy(folder, "train")
     try:
         if not file.is_file():
             raise BundleError(f"no bundle at {folder}", fix=fix)
-        data = read_file(file, most=_MAX_MANIFEST_BYTES)
+        return read_file(file, most=_MAX_MANIFEST_BYTES)
     except OSError as error:
         raise BundleError(f"cannot read {file}: {error.strerror or error}", fix=fix) from error
+
+
+def parse_manifest(folder: Path, data: bytes) -> Bundle:
+    """The bundle in a folder, of what its manifest says. Raises BundleError where it is damaged."""
     try:
         return Bundle(folder, codec.loads(Manifest, unseal(data.decode("utf-8"))))
     except (ValueError, UsageError) as error:  # UnicodeDecodeError is a ValueError
-        raise BundleError(f"{file} is not a manifest of schema 1: {error}", fix=fix) from None
+        raise BundleError(
+            f"{folder / MANIFEST} is not a manifest of schema 1: {error}",
+            fix=_remedy(folder, "train"),
+        ) from None
 
 
 def default_bundle_path() -> Path:
@@ -219,8 +267,13 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
             extras=tuple(e for e in old.extras if e.file not in replaced),
         )
         steps.insert(0, (folder / MANIFEST, seal(codec.dumps(interim)).encode()))
-    steps.append((folder / MANIFEST, seal(codec.dumps(bundle.manifest)).encode()))
+    sealed = seal(codec.dumps(bundle.manifest)).encode()
+    steps.append((folder / MANIFEST, sealed))
+    signed = _is_signed_as(folder, sealed)
     atomic_write_all(steps)
+    if not signed:
+        with contextlib.suppress(OSError):  # it holds for nothing any more, there or not
+            (folder / SIGNATURE).unlink()
     new_files = {known.file for known in bundle.manifest.records}
     for file in {known.file for known in old_records} - new_files:
         with contextlib.suppress(OSError):
@@ -237,6 +290,14 @@ def _remedy(folder: Path, verb: Literal["train", "export"]) -> str:
     if is_shipped(folder):
         return "install mnist-edge again, or give another bundle"
     return f"mnist-edge {verb} --bundle {folder}"
+
+
+def _is_signed_as(folder: Path, manifest: bytes) -> bool:
+    """Whether a signature of this very manifest may lie in a folder."""
+    try:
+        return read_manifest(folder) == manifest
+    except BundleError:
+        return False
 
 
 def _manifest_in(folder: Path) -> Manifest | None:

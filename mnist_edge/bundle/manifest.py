@@ -12,6 +12,7 @@ from mnist_edge.recipes.terms import DataName, Format, Precision
 from mnist_edge.recipes.train import TrainRecipe
 
 MANIFEST = "manifest.json"
+SIGNATURE = f"{MANIFEST}.sig"
 CHECKPOINT = "checkpoint-float32"
 REJECT_BELOW = "reject_below"
 """The key under which an ONNX file states the recipe's threshold, for use without its bundle."""
@@ -32,7 +33,7 @@ class FileRecord:
 
     def __post_init__(self) -> None:
         name = self.file
-        if not _FILE_NAME.fullmatch(name) or name.casefold() == MANIFEST:
+        if not _FILE_NAME.fullmatch(name) or name.casefold() in (MANIFEST, SIGNATURE):
             raise ValueError(f"{name!r:.80} is not a bare file name")
         if not 0 <= self.size_bytes <= _MAX_FILE_BYTES:
             raise ValueError(f"{name}: a size of {self.size_bytes!r:.30} bytes is out of range")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mnist_edge.bundle import ed25519
 
-KEY_KIND, SECURITY_KEY_KIND = "ssh-ed25519", "sk-ssh-ed25519@openssh.com"
+KEY_KIND, SECURITY_KEY_KIND = KINDS = ("ssh-ed25519", "sk-ssh-ed25519@openssh.com")
 
 _MAGIC, _VERSION = b"SSHSIG", 1
 _HASHES = {b"sha512": hashlib.sha512, b"sha256": hashlib.sha256}
@@ -50,7 +50,7 @@ class PublicKey:
 def read_key(line: str) -> PublicKey:
     """The key of one line of a `.pub` file. Raises ValueError where it is none that is taken."""
     kind, _, rest = line.strip().partition(" ")
-    if kind not in (KEY_KIND, SECURITY_KEY_KIND):
+    if kind not in KINDS:
         raise ValueError(f"{kind!r:.40} is not {KEY_KIND}")
     key = _read_key(_decoded(rest.partition(" ")[0]))
     if key.kind != kind:
@@ -99,7 +99,7 @@ def _is_signed(key: PublicKey, signed: bytes, signature: bytes) -> bool:
 def _read_key(blob: bytes) -> PublicKey:
     reader = _Reader(blob)
     kind = reader.string().decode()
-    if kind not in (KEY_KIND, SECURITY_KEY_KIND):
+    if kind not in KINDS:
         raise ValueError(f"a key of the kind {kind!r:.40}, not {KEY_KIND}")
     point = reader.string()
     application = reader.string() if kind == SECURITY_KEY_KIND else b""

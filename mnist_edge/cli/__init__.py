@@ -32,6 +32,7 @@ from mnist_edge.cli import (
     recipes,
     report,
     run,
+    sign,
     train,
     verify,
 )
@@ -66,6 +67,7 @@ VERBS: dict[str, tuple[ModuleType, str]] = {
     "export": (export, _MAKE),
     "verify": (verify, _PROVE),
     "bench": (bench, _PROVE),
+    "sign": (sign, _PROVE),
     "report": (report, _PROVE),
     "doctor": (doctor, _PROVE),
     "predict": (predict, _USE),

@@ -13,6 +13,8 @@ from mnist_edge.cli.options import (
     ArtifactsOption,
     BundleOption,
     JsonOption,
+    KeyOption,
+    NotBeforeOption,
     OutOption,
     QuietOption,
     ThreadsOption,
@@ -122,12 +124,15 @@ def command(
     fail_if_slower: _FailIfSlower = None,
     across_machines: _AcrossMachines = False,
     out: OutOption = None,
+    key: KeyOption = None,
+    not_before: NotBeforeOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     **fields: Any,
 ) -> None:
     """Measure latency, throughput and size of each artifact, each in processes of its own."""
     from mnist_edge.bench import read_report
+    from mnist_edge.bundle.signing import Trust
     from mnist_edge.machine import usable_threads
     from mnist_edge.render import text
     from mnist_edge.render.bench import bench_table
@@ -140,6 +145,7 @@ def command(
     if compare is None and fail_if_slower is not None:
         raise UsageError("--fail-if-slower has nothing to compare with", fix="add --compare")
     talk = Talk(quiet=quiet)
+    trust = Trust(key=key, not_before=not_before)
     # Read before minutes of measuring, so that a wrong name is told at once.
     old = read_report(compare) if compare else None
     named = SELF_TEST_RECIPE if self_test else BENCH_RECIPES[_preset(quick, thorough)]
@@ -147,12 +153,13 @@ def command(
     if thorough and not fields["sweep_threads"]:
         recipe = replace(recipe, sweep_threads=(usable_threads(),))
     if self_test:
-        _test_itself(talk, chosen_bundle(bundle, talk), recipe, artifacts, as_json=as_json)
+        chosen = chosen_bundle(bundle, talk, trust)
+        _test_itself(talk, chosen, recipe, artifacts, as_json=as_json)
         return
     if from_:
         report = read_report(from_)
     else:
-        chosen = chosen_bundle(bundle, talk)
+        chosen = chosen_bundle(bundle, talk, trust)
         report, paths = measure_artifacts(
             talk,
             chosen,

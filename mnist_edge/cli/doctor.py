@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnist_edge.cli.options import BundleOption, JsonOption, QuietOption, ThreadsOption
+from mnist_edge.cli.options import (
+    BundleOption,
+    JsonOption,
+    KeyOption,
+    NotBeforeOption,
+    QuietOption,
+    ThreadsOption,
+    tell_signature,
+)
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from mnist_edge.bundle.folder import Bundle
+    from mnist_edge.bundle.signing import Trust
     from mnist_edge.doctor import DoctorReport
     from mnist_edge.doctor.single import FileReport
 
@@ -33,27 +42,35 @@ def command(
     ] = None,
     bundle: BundleOption = None,
     threads: ThreadsOption = 1,
+    key: KeyOption = None,
+    not_before: NotBeforeOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Say what works here, and test a bundle or one file with the answers that it carries."""
+    from mnist_edge.bundle.signing import Trust
+
     talk = Talk(quiet=quiet)
+    trust = Trust(key=key, not_before=not_before)
+    report: DoctorReport | FileReport
     if file is None:
-        report: DoctorReport | FileReport = _examine_bundle(talk, bundle, threads, as_json=as_json)
+        report = _examine_bundle(talk, bundle, trust, threads, as_json=as_json)
     else:
         if bundle is not None:
             raise UsageError("a FILE and --bundle exclude each other", fix="give one of them")
-        report = _examine_file(file, threads, as_json=as_json)
+        report = _examine_file(file, trust, threads, as_json=as_json)
     if not report.passed:
         raise typer.Exit(1)
 
 
-def _examine_bundle(talk: Talk, path: Path | None, threads: int, *, as_json: bool) -> DoctorReport:
+def _examine_bundle(
+    talk: Talk, path: Path | None, trust: Trust, threads: int, *, as_json: bool
+) -> DoctorReport:
     from mnist_edge.bundle import codec
     from mnist_edge.doctor import examine
     from mnist_edge.render import doctor as diagnosis
 
-    bundle = _bundle(talk, path)
+    bundle = _bundle(talk, path, trust)
     with talk.progress("doctor") as progress:
         report = examine(bundle, threads=threads, progress=progress)
     if as_json:
@@ -68,10 +85,11 @@ def _examine_bundle(talk: Talk, path: Path | None, threads: int, *, as_json: boo
     return report
 
 
-def _bundle(talk: Talk, path: Path | None) -> Bundle | None:
+def _bundle(talk: Talk, path: Path | None, trust: Trust) -> Bundle | None:
     """The bundle that was asked for, else the default one where there is one."""
-    from mnist_edge.bundle.folder import default_bundle_path, open_bundle
+    from mnist_edge.bundle.folder import default_bundle_path
     from mnist_edge.bundle.manifest import MANIFEST
+    from mnist_edge.bundle.signing import open_trusted
 
     place = path or default_bundle_path()
     if path is None:
@@ -79,15 +97,17 @@ def _bundle(talk: Talk, path: Path | None) -> Bundle | None:
             talk.suggest("mnist-edge train", to="make a bundle; there is none here to test")
             return None
         talk.say(f"bundle: {place}")
-    return open_bundle(place)
+    bundle = open_trusted(place, trust)
+    tell_signature(talk, bundle)
+    return bundle
 
 
-def _examine_file(path: Path, threads: int, *, as_json: bool) -> FileReport:
+def _examine_file(path: Path, trust: Trust, threads: int, *, as_json: bool) -> FileReport:
     from mnist_edge.bundle import codec
     from mnist_edge.doctor.single import examine_file
     from mnist_edge.render import doctor as diagnosis
 
-    report = examine_file(path, threads=threads)
+    report = examine_file(path, trust, threads=threads)
     if as_json:
         emit_json(codec.dumps(report))
         return report

@@ -11,7 +11,6 @@ from mnist_edge.cli.options import (
     DataDirOption,
     JsonOption,
     QuietOption,
-    chosen_bundle,
     given_bundle,
     option,
 )
@@ -106,7 +105,9 @@ def command(
         allow_mismatch=allow_mismatch,
     )
     # A damaged artifact is what an export mends; the weights are checked as they are read.
-    chosen = chosen_bundle(bundle, talk, whole=False)
+    chosen = open_bundle(bundle)
+    if bundle is None:
+        talk.say(f"bundle: {chosen.path}")
     exported, written = export_artifacts(talk, chosen, recipe)
     weighed = None
     if verdict and len(recipe.precisions) > 1:

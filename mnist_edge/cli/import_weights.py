@@ -53,7 +53,8 @@ def command(
     folder = bundle or LOCAL_BUNDLE
     check_start(folder)
     digits = get_data(talk, data, data_dir)
-    imported = import_bundle(weights, named, digits, folder)
+    with talk.signature_kept(folder):
+        imported = import_bundle(weights, named, digits, folder)
     if as_json:
         emit_json(text.bundle_json(imported))
     else:

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from mnist_edge.bundle.folder import Bundle
+    from mnist_edge.bundle.signing import Trust
 
 DATA_PANEL = "Data"
 OUTPUT_PANEL = "Output"
 MACHINE_PANEL = "Machine"
+TRUST_PANEL = "Trust"
+MOST_SERIAL = 10**15
 
 Command: TypeAlias = Callable[..., None]
 
@@ -185,6 +188,24 @@ ArtifactsOption: TypeAlias = Annotated[
         show_default="all",
     ),
 ]
+KeyOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The public key (.pub) that must have signed the bundle.",
+        show_default="that of $MNIST_EDGE_KEY, where it is set",
+        rich_help_panel=TRUST_PANEL,
+    ),
+]
+NotBeforeOption: TypeAlias = Annotated[
+    int | None,
+    option(
+        "not_before",
+        int,
+        Setting("The least serial number of the signature.", 0, MOST_SERIAL, TRUST_PANEL),
+    ),
+]
 OutOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
@@ -197,25 +218,33 @@ OutOption: TypeAlias = Annotated[
 ]
 
 
-def chosen_bundle(path: Path | None, talk: Talk, *, whole: bool = True) -> Bundle:
+def chosen_bundle(path: Path | None, talk: Talk, trust: Trust) -> Bundle:
     """Open the bundle that was asked for, or the default one, which is then named.
 
     Args:
         path: the option.
-        talk: names the default.
-        whole: whether every file must be as the manifest says, used or not.
+        talk: names the default, and who signed it.
+        trust: what is asked of it.
 
     Raises:
+        Untrusted: it is not signed by whom it should be.
         DigestMismatch, BundleError: it is damaged, or there is none.
     """
-    from mnist_edge.bundle.folder import open_bundle
+    from mnist_edge.bundle.signing import open_trusted
 
-    bundle = open_bundle(path)
-    for record in bundle.manifest.records if whole else ():
+    bundle = open_trusted(path, trust)
+    for record in bundle.manifest.records:
         bundle.read(record)
     if path is None:
         talk.say(f"bundle: {bundle.path}")
+    tell_signature(talk, bundle)
     return bundle
+
+
+def tell_signature(talk: Talk, bundle: Bundle) -> None:
+    """Name who signed a bundle, where that was asked for."""
+    if bundle.signature:
+        talk.say(f"signed by {bundle.signature.fingerprint}, serial {bundle.signature.serial}")
 
 
 def given_bundle(path: Path | None) -> str:

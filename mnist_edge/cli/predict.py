@@ -15,6 +15,8 @@ from mnist_edge.cli.options import (
     MACHINE_PANEL,
     OUTPUT_PANEL,
     JsonOption,
+    KeyOption,
+    NotBeforeOption,
     QuietOption,
     ThreadsOption,
     option,
@@ -101,6 +103,8 @@ def command(
     batch_size: _BatchSize = 256,
     device: _Device = "cpu",
     threads: ThreadsOption = 1,
+    key: KeyOption = None,
+    not_before: NotBeforeOption = None,
     show: _Show = False,
     save_input: _SaveInput = None,
     as_csv: _Csv = False,
@@ -117,7 +121,13 @@ def command(
     path = bundle or default_bundle_path()
     found: list[Answer] = []
     with Predictor.load(
-        path, artifact=artifact, device=device, threads=threads, allow_mismatch=allow_mismatch
+        path,
+        artifact=artifact,
+        device=device,
+        threads=threads,
+        allow_mismatch=allow_mismatch,
+        key=key,
+        not_before=not_before,
     ) as predictor:
         if bundle is None:
             talk.say(f"bundle: {path}")

@@ -12,6 +12,8 @@ from mnist_edge.cli.options import (
     BundleOption,
     DataDirOption,
     JsonOption,
+    KeyOption,
+    NotBeforeOption,
     QuietOption,
     chosen_bundle,
 )
@@ -56,16 +58,19 @@ def command(
             rich_help_panel=OUTPUT_PANEL,
         ),
     ] = None,
+    key: KeyOption = None,
+    not_before: NotBeforeOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write one page on a model: curves, confusion matrix, its errors, its artifacts."""
     from mnist_edge.bundle import codec
+    from mnist_edge.bundle.signing import Trust
     from mnist_edge.bundle.storage import atomic_write_all
     from mnist_edge.render.report import measured_recipes, report
 
     talk = Talk(quiet=quiet)
-    chosen = chosen_bundle(bundle, talk)
+    chosen = chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before))
     digits = known_test_set(talk, chosen, data_dir)
     grids = _benchmark(chosen, bench, talk)
     with talk.progress("report") as progress:

@@ -89,7 +89,7 @@ def train_model(
     from mnist_edge.train.session import train_bundle
 
     keep_memory()
-    with talk.progress("train") as progress:
+    with talk.signature_kept(folder), talk.progress("train") as progress:
         return train_bundle(
             recipe,
             data,
@@ -110,7 +110,7 @@ def export_artifacts(
     """Export, and verify each artifact as it is written."""
     from mnist_edge.export import export_verified
 
-    with talk.progress("export") as progress:
+    with talk.signature_kept(bundle.path), talk.progress("export") as progress:
         return export_verified(bundle, recipe, progress=progress)
 
 
@@ -179,7 +179,8 @@ def weigh_precisions(talk: Talk, bundle: Bundle, data: DataSet | None) -> Verdic
     with talk.progress("weigh", watched=False) as progress:
         verdict = weigh(bundle, data=data, progress=progress)
     if verdict:
-        record_verdict(bundle, verdict)
+        with talk.signature_kept(bundle.path):
+            record_verdict(bundle, verdict)
     return verdict
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -56,6 +57,19 @@ class Talk:
     def suggest(self, command: str, *, to: str) -> None:
         """Name the next command to type."""
         self.say(f"next: {command}  (to {to})")
+
+    @contextmanager
+    def signature_kept(self, folder: Path) -> Iterator[None]:
+        """Tell where what is done in here changes a bundle, so that its signature must go."""
+        from mnist_edge.bundle.manifest import SIGNATURE
+
+        signature = folder / SIGNATURE
+        signed = signature.exists()
+        try:
+            yield
+        finally:
+            if signed and not signature.exists():
+                self.warn(f"{folder} has changed, so its signature is gone: sign it again")
 
     @contextmanager
     def progress(self, title: str, *, watched: bool = True) -> Iterator[Progress]:

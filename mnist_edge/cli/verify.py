@@ -13,6 +13,8 @@ from mnist_edge.cli.options import (
     BundleOption,
     DataDirOption,
     JsonOption,
+    KeyOption,
+    NotBeforeOption,
     OutOption,
     QuietOption,
     ThreadsOption,
@@ -61,14 +63,17 @@ def command(
     ] = "cpu",
     threads: ThreadsOption = 1,
     out: OutOption = None,
+    key: KeyOption = None,
+    not_before: NotBeforeOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Compare each artifact with the checkpoint: on the reference, and on MNIST's test set."""
+    from mnist_edge.bundle.signing import Trust
     from mnist_edge.render import text
 
     talk = Talk(quiet=quiet)
-    chosen = chosen_bundle(bundle, talk)
+    chosen = chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before))
     if rebuild:
         _rebuild(talk, chosen, tuple(artifacts or ()))
         return

@@ -13,12 +13,13 @@ from typing import Literal, cast, get_args
 import numpy as np
 
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.folder import Bundle, open_bundle
+from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.golden import KEY, unpack_golden
+from mnist_edge.bundle.signing import ANYONE, Trust, vouching_bundle
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE
 from mnist_edge.doctor.checks import Check, run_golden
-from mnist_edge.errors import BadInput, BundleError, MissingDependency, missing_package
+from mnist_edge.errors import BadInput, MissingDependency, missing_package
 from mnist_edge.formats import Backend, load_backend
 from mnist_edge.formats.onnx.header import Header, read_header
 from mnist_edge.formats.tolerances import Tolerance, tolerance
@@ -64,7 +65,7 @@ class FileReport:
         return self.check.status != "failed"
 
 
-def examine_file(path: Path, *, threads: int = 1) -> FileReport:
+def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> FileReport:
     """Describe one exported file, and run the golden vectors that it carries.
 
     Torch's formats are programs that may call any operator. They run only where a manifest lies
@@ -72,10 +73,12 @@ def examine_file(path: Path, *, threads: int = 1) -> FileReport:
 
     Args:
         path: an ONNX, .ort, TorchScript or .pt2 file.
+        trust: what is asked of the bundle that it lies in.
         threads: of the runtime.
 
     Raises:
         BadInput: there is no such file, it is no artifact, or it cannot run.
+        DigestMismatch, Untrusted: as for `vouching_bundle`.
         MissingDependency: onnxruntime is not installed.
     """
     if path.suffix == ".c":
@@ -84,9 +87,11 @@ def examine_file(path: Path, *, threads: int = 1) -> FileReport:
             fix=f"run cc -O3 -DMNIST_EDGE_SELFTEST {path} && ./a.out",
         )
     data = _read(path)
-    examine = _examine_archive if data.startswith(_ZIP) else _examine_onnx
+    vouching = vouching_bundle(path, data, trust)
     try:
-        return examine(path, data, threads)
+        if data.startswith(_ZIP):
+            return _examine_archive(path, data, vouching[0] if vouching else None, threads)
+        return _examine_onnx(path, data, threads)
     except BadInput as error:  # a runtime knows the bytes alone
         if str(path) in error.what:
             raise
@@ -104,10 +109,9 @@ def _examine_onnx(path: Path, data: bytes, threads: int) -> FileReport:
         return _report(path, data, "onnx", read_header(data), backend)
 
 
-def _examine_archive(path: Path, data: bytes, threads: int) -> FileReport:
+def _examine_archive(path: Path, data: bytes, bundle: Bundle | None, threads: int) -> FileReport:
     header = Header(metadata=_archive_metadata(path, data))
     format_: Format = "pt2" if header.metadata.get("format") == "pt2" else "torchscript"
-    bundle = _bundle_that_names(path, data)
     if bundle is None:
         why = "it may call any operator, and no manifest beside it vouches for it"
         return _report(path, data, format_, header, why)
@@ -179,13 +183,3 @@ def _archive_metadata(path: Path, data: bytes) -> dict[str, str]:
     except Exception as error:
         raise BadInput(f"{path} is a damaged archive: {error}", fix=_FIX) from None
     raise BadInput(f"{path} is an archive that mnist-edge did not write", fix=_FIX)
-
-
-def _bundle_that_names(path: Path, data: bytes) -> Bundle | None:
-    try:
-        bundle = open_bundle(path.parent)
-    except BundleError:
-        return None
-    digest = hashlib.sha256(data).hexdigest()
-    named = any(artifact.sha256 == digest for artifact in bundle.manifest.artifacts)
-    return bundle if named else None

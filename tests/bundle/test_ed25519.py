@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from hashlib import sha512
-from pathlib import Path
 
 import pytest
+from factory import ROOT
 from signers import ORDER, Signer, times
 
 from mnist_edge.bundle import ed25519
@@ -15,7 +15,7 @@ from mnist_edge.bundle.ed25519 import verify
 
 pytestmark = pytest.mark.edge
 
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "rfc8032.json").read_text())
+VECTORS = json.loads((ROOT / "tests" / "vectors" / "rfc8032.json").read_text())
 P = 2**255 - 19
 MESSAGE = b"a manifest"
 ALICE, BOB = Signer(bytes(32)), Signer(bytes(31) + b"\x01")

@@ -1,0 +1,70 @@
+"""`mnist-edge sign`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mnist_edge.cli.options import (
+    MOST_SERIAL,
+    BundleOption,
+    JsonOption,
+    QuietOption,
+    given_bundle,
+    option,
+)
+from mnist_edge.cli.talk import Talk, emit, emit_json
+from mnist_edge.recipes.fields import Setting
+
+EPILOG = """[bold]Examples[/bold]
+mnist-edge sign --key ~/.ssh/id_ed25519                  # a key in a file, or a security key
+mnist-edge sign --key ~/.ssh/id_ed25519.pub              # whose other half an agent holds
+mnist-edge sign --key ~/.ssh/id_ed25519 --serial 3       # after bundle number 2
+mnist-edge verify --key maker.pub --not-before 3         # on the device"""
+
+
+def command(
+    key: Annotated[
+        Path,
+        typer.Option(
+            "--key", metavar="FILE", help="An Ed25519 key that ssh-keygen -Y sign -f takes."
+        ),
+    ],
+    serial: Annotated[
+        int,
+        option(
+            "serial",
+            int,
+            Setting("Higher than that of the bundle that this one replaces.", 0, MOST_SERIAL),
+        ),
+    ] = 0,
+    bundle: BundleOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Sign a bundle with an SSH key, so that others can tell that it is yours."""
+    from mnist_edge.bundle import codec
+    from mnist_edge.bundle.folder import open_bundle, refuse_shipped
+    from mnist_edge.bundle.manifest import SIGNATURE
+    from mnist_edge.bundle.signing import sign_bundle
+
+    talk = Talk(quiet=quiet)
+    chosen = open_bundle(bundle)
+    refuse_shipped(chosen.path)
+    if bundle is None:
+        talk.say(f"bundle: {chosen.path}")
+    talk.say("ssh-keygen signs; a security key waits to be touched")
+    signature = sign_bundle(chosen, key, serial=serial)
+    path = chosen.path / SIGNATURE
+    if as_json:
+        emit_json(codec.dumps({"file": str(path), "signature": signature}))
+    else:
+        emit(str(path))
+    talk.say(f"signed by {signature.fingerprint}, serial {signature.serial}")
+    public = shlex.quote(str(key if key.suffix == ".pub" else f"{key}.pub"))
+    talk.suggest(
+        f"mnist-edge verify{given_bundle(bundle)} --key {public}", to="check it, as others will"
+    )
