@@ -35,8 +35,8 @@ def export_verified(
         The bundle with its new manifest, and the artifacts written now.
 
     Raises:
-        NotEquivalent: an artifact failed its gate. It is not kept unless the recipe allows it;
-            those that passed are.
+        NotEquivalent: an artifact failed its gate, and the recipe does not allow to keep it;
+            those that passed are kept.
         UsageError: a precision finds nothing to act on in this model, or the bundle is the
             shipped one.
         StorageError, MissingDependency: see there; the bundle is as it was.
@@ -82,9 +82,9 @@ def export_verified(
         bundle, card = model_card.with_model_card(bundle)
         save_bundle(bundle, contents | headers | card)
         progress(len(recipe.pairs), len(recipe.pairs), "")
-    if failed:
+    if failed and not recipe.allow_mismatch:
         raise NotEquivalent(
-            f"not equivalent to the checkpoint: {'; '.join(failed)}",
+            f"not equivalent to the checkpoint, and not kept: {'; '.join(failed)}",
             fix="train another recipe, or keep the file, marked so, with --allow-mismatch",
         )
     return bundle, tuple(written)

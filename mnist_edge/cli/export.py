@@ -78,7 +78,8 @@ def command(
     allow_mismatch: Annotated[
         bool,
         typer.Option(
-            "--allow-mismatch", help="Keep an artifact that is not equivalent, marked as such."
+            "--allow-mismatch",
+            help="Keep an artifact that is not equivalent, marked so, instead of exit code 1.",
         ),
     ] = False,
     verdict: Annotated[
@@ -119,6 +120,10 @@ def command(
         if weighed:
             emit("")
             emit_table(quantization_table(weighed))
+    for artifact in written:
+        if not artifact.parity.passed:
+            reason = artifact.parity.reason
+            talk.warn(f"{artifact.name} is not equivalent to the checkpoint, but kept: {reason}")
     talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to="name a digit")
 
 

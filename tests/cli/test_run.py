@@ -87,7 +87,7 @@ def test_train_then_export_tell_what_they_wrote_and_what_comes_next(
     assert "bundle:" not in err, "the bundle was given"
 
 
-def test_an_artifact_that_is_not_equivalent_ends_export_with_code_1(
+def test_an_artifact_that_is_not_equivalent_ends_export_with_code_1_unless_it_is_allowed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["train", "--threads", "1", "--epochs", "1", "--quiet"])
@@ -98,3 +98,12 @@ def test_an_artifact_that_is_not_equivalent_ends_export_with_code_1(
     assert cli.main(["export", "--format", "onnx", "--json"]) == 1
     out, _ = capsys.readouterr()
     assert json.loads(out)["error"]["kind"] == "NotEquivalent"
+    assert not Path("exports/model/onnx-float32.onnx").exists()
+
+    assert cli.main(["export", "--format", "onnx", "--allow-mismatch", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert "onnx-float32.onnx" in out
+    assert "differs" in out
+    assert err.startswith("warning: onnx-float32 is not equivalent to the checkpoint, but kept: ")
+    assert "--allow-mismatch" not in err
+    assert Path("exports/model/onnx-float32.onnx").exists()
