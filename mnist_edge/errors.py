@@ -4,6 +4,7 @@ MnistEdgeError          exit code 2: the request cannot be carried out
  ├── UsageError         an option or a recipe field that makes no sense
  ├── BadInput           a picture, array or file that is not what it should be
  ├── BundleError        a bundle or manifest that is missing, foreign or damaged
+ │    ├── LeftBehind   a file of the bundle that is not on this machine
  │    ├── DigestMismatch  a file whose bytes are not the ones that the manifest names
  │    └── Untrusted       nobody whom the user named vouches for it
  ├── DataUnavailable    no data set and no way to get one
@@ -58,6 +59,10 @@ class BadInput(MnistEdgeError):
 
 class BundleError(MnistEdgeError):
     """A bundle or manifest that is missing, foreign or damaged."""
+
+
+class LeftBehind(BundleError):
+    """A file that the manifest names is not here: a device need not hold all of them."""
 
 
 class DigestMismatch(BundleError):

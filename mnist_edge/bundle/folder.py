@@ -29,7 +29,14 @@ from mnist_edge.bundle.manifest import (
 )
 from mnist_edge.bundle.storage import atomic_write_all, read_file, seal, unpack_arrays, unseal
 from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
-from mnist_edge.errors import BadInput, BundleError, DigestMismatch, StorageError, UsageError
+from mnist_edge.errors import (
+    BadInput,
+    BundleError,
+    DigestMismatch,
+    LeftBehind,
+    StorageError,
+    UsageError,
+)
 from mnist_edge.recipes.terms import MATRIX
 
 LOCAL_BUNDLE = Path("exports/model")
@@ -38,6 +45,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 # In a wheel the shipped bundles lie inside the package, in a checkout beside it.
 SHIPPED_BUNDLES = (_PACKAGE / "exports/default", _PACKAGE.parent / "exports/default")
 SHIPPED_TEACHERS = (_PACKAGE / "exports/large", _PACKAGE.parent / "exports/large")
+
+_COPY = "copy it from where the bundle was made"
 
 # A manifest names a few kilobytes to a few hundred megabytes; more is a mistake or an attack.
 _MAX_MANIFEST_BYTES = 4 << 20
@@ -110,22 +119,33 @@ class Bundle:
             DigestMismatch: as for `read`.
         """
         for record in self.manifest.records:
-            if record.file not in but and (self.path / record.file).exists():
+            if record.file not in but and self.holds(record):
                 self.read(record)
+
+    def holds(self, record: FileRecord) -> bool:
+        """Whether the file is here; what a device does not need may have been left behind."""
+        path = self.path / record.file
+        return path.exists() or path.is_symlink()
 
     def read(self, record: FileRecord) -> bytes:
         """The bytes of one file, after its size and digest have been checked.
 
         Raises:
             DigestMismatch: the bytes are not the ones that the manifest names.
-            BundleError: the file is missing or cannot be read.
+            LeftBehind: the file is not here.
+            BundleError: it cannot be read.
         """
         path = self.path / record.file
         exported = isinstance(record, Artifact) and record.format != "checkpoint"
         fix = _remedy(self.path, "export" if exported else "train")
         try:
+            if not self.holds(record):
+                raise LeftBehind(
+                    f"{path} is not here",
+                    fix=fix if exported and self.holds(self.artifact(CHECKPOINT)) else _COPY,
+                )
             if not path.is_file():
-                raise BundleError(f"{path} is missing or no regular file", fix=fix)
+                raise BundleError(f"{path} is no regular file", fix=fix)
             size = path.stat().st_size
             if size != record.size_bytes:
                 raise DigestMismatch(

@@ -28,6 +28,7 @@ from mnist_edge.cli import (
     doctor,
     export,
     import_weights,
+    pack,
     predict,
     recipes,
     report,
@@ -70,6 +71,7 @@ VERBS: dict[str, tuple[ModuleType, str]] = {
     "sign": (sign, _PROVE),
     "report": (report, _PROVE),
     "doctor": (doctor, _PROVE),
+    "pack": (pack, _USE),
     "predict": (predict, _USE),
 }
 """The module of each verb, and under which heading it is listed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnist_edge.cli.options import (
+    ArtifactsOption,
     BundleOption,
     JsonOption,
     KeyOption,
@@ -41,6 +42,7 @@ def command(
         ),
     ] = None,
     bundle: BundleOption = None,
+    artifacts: ArtifactsOption = None,
     threads: ThreadsOption = 1,
     key: KeyOption = None,
     not_before: NotBeforeOption = None,
@@ -54,17 +56,26 @@ def command(
     trust = Trust(key=key, not_before=not_before)
     report: DoctorReport | FileReport
     if file is None:
-        report = _examine_bundle(talk, bundle, trust, threads, as_json=as_json)
+        report = _examine_bundle(
+            talk, bundle, tuple(artifacts or ()), trust, threads, as_json=as_json
+        )
     else:
-        if bundle is not None:
-            raise UsageError("a FILE and --bundle exclude each other", fix="give one of them")
+        if bundle is not None or artifacts:
+            option = "--bundle" if bundle is not None else "--artifact"
+            raise UsageError(f"a FILE and {option} exclude each other", fix="give one of them")
         report = _examine_file(file, trust, threads, as_json=as_json)
     if not report.passed:
         raise typer.Exit(1)
 
 
 def _examine_bundle(
-    talk: Talk, path: Path | None, trust: Trust, threads: int, *, as_json: bool
+    talk: Talk,
+    path: Path | None,
+    artifacts: tuple[str, ...],
+    trust: Trust,
+    threads: int,
+    *,
+    as_json: bool,
 ) -> DoctorReport:
     from mnist_edge.bundle import codec
     from mnist_edge.doctor import examine
@@ -72,7 +83,7 @@ def _examine_bundle(
 
     bundle = _bundle(talk, path, trust)
     with talk.progress("doctor") as progress:
-        report = examine(bundle, threads=threads, progress=progress)
+        report = examine(bundle, artifacts=artifacts, threads=threads, progress=progress)
     if as_json:
         emit_json(codec.dumps(report))
         return report

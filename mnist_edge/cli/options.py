@@ -233,8 +233,7 @@ def chosen_bundle(path: Path | None, talk: Talk, trust: Trust) -> Bundle:
     from mnist_edge.bundle.signing import open_trusted
 
     bundle = open_trusted(path, trust)
-    for record in bundle.manifest.records:
-        bundle.read(record)
+    bundle.check()
     if path is None:
         talk.say(f"bundle: {bundle.path}")
     tell_signature(talk, bundle)

@@ -14,7 +14,7 @@ from mnist_edge.bundle.folder import Bundle, Reference
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.data.mnist import find_mnist
 from mnist_edge.doctor.checks import Check, run_golden
-from mnist_edge.errors import BadInput, DataUnavailable, MissingDependency
+from mnist_edge.errors import BadInput, DataUnavailable, LeftBehind, MissingDependency
 from mnist_edge.formats import open_backend
 from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.machine import Machine, describe_machine, library_versions, process_as_it_was
@@ -88,17 +88,24 @@ class DoctorReport:
 
 @process_as_it_was()
 def examine(
-    bundle: Bundle | None, *, threads: int = 1, progress: Progress = silent
+    bundle: Bundle | None,
+    *,
+    artifacts: tuple[str, ...] = (),
+    threads: int = 1,
+    progress: Progress = silent,
 ) -> DoctorReport:
     """Look at the machine, and run the reference of a bundle through each of its artifacts.
 
     Args:
         bundle: None where there is none.
+        artifacts: their names; by default all of the bundle.
         threads: of each runtime.
         progress: in artifacts.
 
     Raises:
-        DigestMismatch, BundleError: a file of the bundle is damaged or missing.
+        DigestMismatch, BundleError: a file of the bundle is damaged, or one that was asked for is
+            missing.
+        UsageError: there is no artifact of that name.
     """
     return DoctorReport(
         schema=1,
@@ -108,7 +115,7 @@ def examine(
         mnist=_has_mnist(),
         needs=tuple(_need(command, packages) for command, packages in NEEDS.items()),
         bundle=bundle.path.resolve().name if bundle else "",
-        checks=_check_bundle(bundle, threads, progress) if bundle else (),
+        checks=_check_bundle(bundle, artifacts, threads, progress) if bundle else (),
     )
 
 
@@ -136,13 +143,17 @@ def _has_mnist() -> bool:
         return False
 
 
-def _check_bundle(bundle: Bundle, threads: int, progress: Progress) -> tuple[Check, ...]:
-    for record in bundle.manifest.records:
-        bundle.read(record)  # refuse a damaged file before any is run
+def _check_bundle(
+    bundle: Bundle, artifacts: tuple[str, ...], threads: int, progress: Progress
+) -> tuple[Check, ...]:
+    bundle.check()  # refuse a damaged file before any is run
+    chosen = [bundle.artifact(name) for name in artifacts] or bundle.manifest.artifacts
+    for artifact in chosen if artifacts else ():
+        bundle.read(artifact)  # asked for by name, it must be there
     reference = bundle.reference()
     checks = []
-    for number, artifact in enumerate(bundle.manifest.artifacts):
-        progress(number, len(bundle.manifest.artifacts), artifact.name)
+    for number, artifact in enumerate(chosen):
+        progress(number, len(chosen), artifact.name)
         checks.append(_check(bundle, artifact, reference, threads))
     progress(len(checks), len(checks))
     return tuple(checks)
@@ -163,7 +174,7 @@ def _check(bundle: Bundle, artifact: Artifact, reference: Reference, threads: in
                 ),
                 batch_size=_BATCH_SIZE if artifact.batch_invariant else 1,
             )
-    except MissingDependency as error:
+    except (MissingDependency, LeftBehind) as error:
         return Check(artifact=artifact.name, backend="", status="not checked", reason=str(error))
     except BadInput as error:  # the very bytes that were exported, and yet no classifier here
         return Check(artifact=artifact.name, backend="", status="failed", reason=str(error))

@@ -11,7 +11,13 @@ from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import Images, Labels, Logits, to_images
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.errors import BadInput, DeviceUnavailable, MissingDependency, MnistEdgeError
+from mnist_edge.errors import (
+    BadInput,
+    DeviceUnavailable,
+    LeftBehind,
+    MissingDependency,
+    MnistEdgeError,
+)
 from mnist_edge.formats import open_backend, reference_logits
 from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import is_batch_invariant, run_in_batches
@@ -101,18 +107,19 @@ def run_samples(
     """`verify`, with the logits that it judged; none of what could not be run."""
     names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
     chosen = [bundle.artifact(name) for name in names]
-    for record in bundle.manifest.records:
-        bundle.read(record)  # refuse a damaged file before time is spent on the others
+    bundle.check()  # refuse a damaged file before time is spent on the others
+    for artifact in chosen if artifacts else ():
+        bundle.read(artifact)  # asked for by name, it must be there
 
     stored = bundle.reference()
     tested = 0 if data is None else len(data.test_labels)
     meter = _Meter(progress, tested + len(chosen) * (len(stored.labels) + tested), "checkpoint")
     samples = [Sample("reference", to_images(stored.images), stored.labels, stored.logits)]
-    no_test_set: MissingDependency | None = None
+    no_test_set: MnistEdgeError | None = None
     if data is not None:
         try:
             samples.append(_test_set(bundle, data, threads, meter))
-        except MissingDependency as error:
+        except (MissingDependency, LeftBehind) as error:
             no_test_set = error
 
     rows: list[VerifyRow] = []
@@ -124,7 +131,7 @@ def run_samples(
             checked = _check(bundle, artifact, samples, device, threads, meter)
             rows += checked[0]
             answers += checked[1]
-        except (DeviceUnavailable, MissingDependency) as error:
+        except (DeviceUnavailable, MissingDependency, LeftBehind) as error:
             refusals.append(error)
             rows += [_without_figures(artifact, s.source, "not checked", error) for s in samples]
         if no_test_set:

@@ -9,7 +9,7 @@ from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.quantization import Verdict, read_verdict
 from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.errors import BadInput, MissingDependency
+from mnist_edge.errors import BadInput, LeftBehind, MissingDependency
 from mnist_edge.formats import reference_logits
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import Device, Precision
@@ -142,7 +142,7 @@ def _inputs(bundle: Bundle) -> dict[Stratum, Inputs]:
     try:
         for kind, images in strange_images().items():
             inputs[kind] = strange_inputs(images, reference_logits(bundle, images))
-    except (BadInput, MissingDependency):
+    except (BadInput, LeftBehind, MissingDependency):
         pass  # no torch, or no checkpoint: its answers to the digits travel with the bundle
     return inputs
 

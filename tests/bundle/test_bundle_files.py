@@ -15,7 +15,7 @@ from factory import make_bundle, make_reference, read_all
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, record
 from mnist_edge.bundle.storage import pack_arrays
-from mnist_edge.errors import BundleError, DigestMismatch
+from mnist_edge.errors import BundleError, DigestMismatch, LeftBehind
 
 pytestmark = pytest.mark.edge
 
@@ -47,15 +47,15 @@ def replaced_by(make: Callable[[Path], object]) -> Callable[[Path], None]:
         (lambda path: path.write_bytes(b"onnx byte"), DigestMismatch, "has 9 bytes, the manifest"),
         (lambda path: path.write_bytes(b"onnx bytes\n"), DigestMismatch, "has 11 bytes"),
         (lambda path: path.write_bytes(b""), DigestMismatch, "has 0 bytes"),
-        (Path.unlink, BundleError, "is missing or no regular file"),
-        (replaced_by(Path.mkdir), BundleError, "is missing or no regular file"),
-        (replaced_by(os.mkfifo), BundleError, "is missing or no regular file"),
+        (Path.unlink, LeftBehind, "is not here"),
+        (replaced_by(Path.mkdir), BundleError, "is no regular file"),
+        (replaced_by(os.mkfifo), BundleError, "is no regular file"),
         (
             replaced_by(lambda path: path.symlink_to("/dev/zero")),
             BundleError,
-            "is missing or no regular file",
+            "is no regular file",
         ),
-        (replaced_by(lambda path: path.symlink_to(path)), BundleError, "missing"),
+        (replaced_by(lambda path: path.symlink_to(path)), BundleError, "no regular file"),
         (
             replaced_by(lambda path: path.symlink_to("history.json")),
             DigestMismatch,
@@ -102,10 +102,20 @@ def test_a_symlink_to_the_right_bytes_is_read(tmp_path: Path) -> None:
 def test_damaged_weights_are_mended_by_training(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
     for known in (bundle.artifact(CHECKPOINT), bundle.manifest.reference):
-        (tmp_path / known.file).unlink()
-        with pytest.raises(BundleError) as caught:
+        (tmp_path / known.file).write_bytes(b"")
+        with pytest.raises(DigestMismatch) as caught:
             bundle.read(known)
         assert caught.value.fix == f"mnist-edge train --bundle {tmp_path}"
+
+
+def test_what_cannot_be_made_from_what_is_here_is_to_be_copied(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    weights = bundle.artifact(CHECKPOINT)
+    for known in (weights, bundle.manifest.reference, bundle.artifact(ONNX)):
+        (tmp_path / known.file).unlink()
+        with pytest.raises(LeftBehind) as caught:
+            bundle.read(known)
+        assert caught.value.fix == "copy it from where the bundle was made"
 
 
 def test_no_flipped_bit_in_any_file_is_accepted(tmp_path: Path) -> None:

@@ -345,7 +345,7 @@ def test_one_flipped_bit_anywhere_is_refused(bundle: Bundle, file: str) -> None:
 
 def test_a_missing_file_is_refused(bundle: Bundle) -> None:
     (bundle.path / "reference.npz").unlink()
-    with pytest.raises(BundleError, match=r"reference\.npz is missing"):
+    with pytest.raises(BundleError, match=r"reference\.npz is not here"):
         verify(bundle)
 
 

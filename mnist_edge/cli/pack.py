@@ -1,0 +1,52 @@
+"""`mnist-edge pack`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mnist_edge.cli.options import (
+    ArtifactsOption,
+    BundleOption,
+    JsonOption,
+    QuietOption,
+    given_bundle,
+)
+from mnist_edge.cli.talk import Talk, emit_json, emit_table
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
+
+EPILOG = """[bold]Examples[/bold]
+mnist-edge pack --artifact onnx-int8 --out device   # then copy that folder
+mnist-edge verify --bundle device                   # there, without torch"""
+
+
+def command(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where the slim bundle goes.")
+    ],
+    bundle: BundleOption = None,
+    artifacts: ArtifactsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Copy what a device needs of a bundle: one artifact, and what proves it."""
+    from mnist_edge.bundle.folder import open_bundle
+    from mnist_edge.bundle.packing import pack_bundle
+    from mnist_edge.render import text
+
+    talk = Talk(quiet=quiet)
+    chosen = open_bundle(bundle)
+    if bundle is None:
+        talk.say(f"bundle: {chosen.path}")
+    names = tuple(artifacts or (DEFAULT_ARTIFACT,))
+    packed, files = pack_bundle(chosen, names, out)
+    if as_json:
+        emit_json(text.bundle_json(packed))
+    else:
+        emit_table(text.files_table(files))
+    words = given_bundle(out)
+    if names[0] != DEFAULT_ARTIFACT:
+        words += f" --artifact {names[0]}"
+    talk.suggest(f"mnist-edge predict{words} PICTURE", to="name a digit, there or here")
