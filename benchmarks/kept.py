@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.export import export_verified
+from mnist_edge.formats import FORMATS
 from mnist_edge.recipes.export import ExportRecipe
-from mnist_edge.recipes.terms import MATRIX, Format, Precision
+from mnist_edge.recipes.terms import Format, Precision
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 
@@ -27,7 +28,8 @@ def kept_bundles(folder: Path, *formats: Format) -> list[Bundle]:
             missing = tuple(
                 precision
                 for precision in PRECISIONS
-                if precision in MATRIX[format_] and f"{format_}-{precision}" not in known
+                if precision in FORMATS[format_].precisions
+                and f"{format_}-{precision}" not in known
             )
             if missing:
                 print(f"{path.name}: exporting {format_}", flush=True)

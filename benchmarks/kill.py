@@ -108,7 +108,7 @@ def export(folder: Path, opset: int) -> None:
 
 def import_all() -> None:
     """Import first what the work will ask for: seconds in which there is nothing to harm."""
-    import mnist_edge.formats.writing
+    import mnist_edge.formats.source
     import mnist_edge.train.write  # noqa: F401
 
 

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from functools import cache, partial
 
 from mnist_edge.bundle import card as model_card
 from mnist_edge.bundle.folder import Bundle, open_bundle, refuse_shipped, save_bundle
-from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, record
+from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
 from mnist_edge.bundle.storage import lock
 from mnist_edge.errors import NotEquivalent, needed_to
+from mnist_edge.formats import FORMATS, Written, export_pairs, find_artifact, write_artifact
 from mnist_edge.machine import process_as_it_was
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
-
-SUFFIXES: dict[Format, str] = {
-    "torchscript": ".pt",
-    "pt2": ".pt2",
-    "onnx": ".onnx",
-    "ort": ".ort",
-    "c": ".c",
-}
-_FROM_ONNX: tuple[Format, ...] = ("onnx", "ort", "c")  # the opset shapes their bytes
 
 
 @process_as_it_was()
@@ -42,52 +33,47 @@ def export_verified(
         StorageError, MissingDependency: see there; the bundle is as it was.
     """
     refuse_shipped(bundle.path)
+    pairs = export_pairs(recipe)
     with needed_to("export"):
-        from mnist_edge.formats.c.write import header_of
         from mnist_edge.formats.running import judged_artifact
+        from mnist_edge.formats.source import open_source
     with lock(bundle.path):
         bundle = open_bundle(bundle.path)  # again, now that nobody else writes it
-        replaced = {f"{pair[0]}-{pair[1]}{SUFFIXES[pair[0]]}" for pair in recipe.pairs}
-        bundle.check(but=replaced | {model_card.FILE})
+        bundle.check(but=_replaced(bundle, pairs))
         checkpoint = bundle.artifact(CHECKPOINT)
         reference = bundle.reference()
-        export = _exporter(bundle)
-        written: list[Artifact] = []
+        source = open_source(bundle, recipe.opset)
+        kept: list[Artifact] = []
         contents: dict[str, bytes] = {}
-        headers: dict[str, bytes] = {}
         failed: list[str] = []
-        for number, (format_, precision) in enumerate(recipe.pairs):
-            name = f"{format_}-{precision}"
-            progress(number, len(recipe.pairs), name)
-            data = export(format_, precision, recipe.opset)
+        for number, (format_, precision) in enumerate(pairs):
+            progress(number, len(pairs), f"{format_}-{precision}")
+            written = write_artifact(source, format_, precision)
             artifact = judged_artifact(
-                data,
+                written,
                 bundle.manifest.recipe,
                 reference,
-                file=name + SUFFIXES[format_],
                 format_=format_,
                 precision=precision,
-                opset=recipe.opset if format_ in _FROM_ONNX else 0,
+                opset=recipe.opset if FORMATS[format_].from_onnx else 0,
                 checkpoint_sha256=checkpoint.sha256,
                 float32_error=bundle.manifest.float32_error,
             )
             if not artifact.parity.passed:
-                failed.append(f"{name}: {artifact.parity.reason}")
+                failed.append(f"{artifact.name}: {artifact.parity.reason}")
             if artifact.parity.passed or recipe.allow_mismatch:
-                written.append(artifact)
-                contents[artifact.file] = data
-                if format_ == "c":
-                    headers[f"{name}.h"] = header_of(data)
-        bundle = _with_extras(bundle.with_artifacts(tuple(written)), headers)
+                kept.append(artifact)
+                contents |= zip(artifact.files, written.files, strict=True)
+        bundle = bundle.with_artifacts(tuple(kept))
         bundle, card = model_card.with_model_card(bundle)
-        save_bundle(bundle, contents | headers | card)
-        progress(len(recipe.pairs), len(recipe.pairs), "")
+        save_bundle(bundle, contents | card)
+        progress(len(pairs), len(pairs), "")
     if failed and not recipe.allow_mismatch:
         raise NotEquivalent(
             f"not equivalent to the checkpoint, and not kept: {'; '.join(failed)}",
             fix="train another recipe, or keep the file, marked so, with --allow-mismatch",
         )
-    return bundle, tuple(written)
+    return bundle, tuple(kept)
 
 
 @process_as_it_was()
@@ -105,13 +91,16 @@ def prove_rebuildable(
         MissingDependency: torch or onnx is not installed.
     """
     names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
-    chosen = [bundle.artifact(name) for name in names if name != CHECKPOINT]
-    export = _exporter(bundle)
+    chosen = [find_artifact(bundle, name) for name in names if name != CHECKPOINT]
+    with needed_to("export"):
+        from mnist_edge.formats.source import open_source
+    source_of = cache(partial(open_source, bundle))
     changed = []
     for number, artifact in enumerate(chosen):
         progress(number, len(chosen), artifact.name)
-        again = export(artifact.format, artifact.precision, artifact.opset or DEFAULT_OPSET)
-        if again != bundle.read(artifact):
+        source = source_of(artifact.opset or DEFAULT_OPSET)
+        again = write_artifact(source, artifact.format, artifact.precision)
+        if again != Written(bundle.read(artifact), bundle.read_companions(artifact)):
             changed.append(artifact.name)
     progress(len(chosen), len(chosen), "")
     if changed:
@@ -122,31 +111,8 @@ def prove_rebuildable(
     return tuple(artifact.name for artifact in chosen)
 
 
-def _exporter(bundle: Bundle) -> Callable[[Format, Precision, int], bytes]:
-    """What exports a bundle's model: format, precision and opset to bytes."""
-    with needed_to("export"):
-        from mnist_edge.formats.source import artifact_metadata, calibration_images
-        from mnist_edge.formats.writing import export_artifact
-        from mnist_edge.models import load_weights
-    model = load_weights(bundle.manifest.recipe, bundle.read(bundle.artifact(CHECKPOINT)))
-    metadata = artifact_metadata(bundle)
-    calibration = calibration_images(bundle)
-
-    def export(format_: Format, precision: Precision, opset: int) -> bytes:
-        return export_artifact(
-            model,
-            format_=format_,
-            precision=precision,
-            opset=opset,
-            calibration=calibration,
-            metadata=metadata,
-        )
-
-    return export
-
-
-def _with_extras(bundle: Bundle, contents: dict[str, bytes]) -> Bundle:
-    """The bundle with further files, or other bytes for those that it has."""
-    kept = tuple(extra for extra in bundle.manifest.extras if extra.file not in contents)
-    added = tuple(record(file, data) for file, data in contents.items())
-    return replace(bundle, manifest=replace(bundle.manifest, extras=kept + added))
+def _replaced(bundle: Bundle, pairs: tuple[tuple[Format, Precision], ...]) -> set[str]:
+    """The files that an export may write over: damage to them is what it mends."""
+    names = {f"{format_}-{precision}" for format_, precision in pairs}
+    old = {a.name: a.files for a in bundle.manifest.artifacts if a.name in names}
+    return {file for files in old.values() for file in files} | {model_card.FILE}

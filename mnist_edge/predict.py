@@ -21,7 +21,7 @@ from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE, Images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
-from mnist_edge.formats import Backend, load_backend
+from mnist_edge.formats import FORMATS, Backend, find_artifact, load_backend
 from mnist_edge.picture import Picture, Source, load_picture, split_digits
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device
@@ -139,7 +139,7 @@ class Predictor:
         if place is not None and place.is_file():
             return _load_file(place, Trust(key=key, not_before=not_before), device, threads)
         bundle = open_trusted(place, Trust(key=key, not_before=not_before))
-        chosen = bundle.artifact(artifact)
+        chosen = find_artifact(bundle, artifact)
         bundle.check(but={chosen.file})  # that one is checked as it is read
         if not allow_mismatch:
             _check_parity(chosen)
@@ -147,6 +147,7 @@ class Predictor:
             bundle.read(chosen),
             chosen.format,
             bundle.manifest.recipe,
+            companions=bundle.read_companions(chosen),
             device=device,
             threads=threads,
         )
@@ -300,13 +301,14 @@ def _load(source: Source, *, many: bool) -> tuple[Picture, ...] | MnistEdgeError
 
 def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predictor:
     """A model file without its artifact's record: what it says of itself is all that is known."""
-    if path.suffix not in (".onnx", ".ort"):
+    # Others need the digest of a manifest before they may be opened.
+    loose = [known for known in FORMATS.values() if known.precisions and not known.runs_code]
+    named = next((known for known in loose if known.suffix == path.suffix), None)
+    if named is None:
         raise UsageError(
-            f"{path} is neither a bundle nor an .onnx or .ort file",
+            f"{path} is neither a bundle nor an {' or '.join(k.suffix for k in loose)} file",
             fix="give the folder of a bundle, or a file made by mnist-edge export --format onnx",
         )
-    from mnist_edge.formats.onnx.run import OrtBackend
-
     try:
         data = read_file(path, most=_MAX_MODEL_BYTES)
     except OSError as error:
@@ -314,8 +316,9 @@ def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predic
             f"cannot read {path}: {error.strerror}", fix="make the file readable"
         ) from error
     vouching_bundle(path, data, trust)
-    backend = OrtBackend(data, device=device, threads=threads)
-    stated = backend.metadata().get(REJECT_BELOW, "0")
+    format_ = next((known for known in loose if known.is_one(data)), named)
+    backend = load_backend(data, format_.name, device=device, threads=threads)
+    stated = format_.header(data).metadata.get(REJECT_BELOW, "0")
     try:
         reject_below = float(stated)
     except ValueError:

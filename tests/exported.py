@@ -5,32 +5,33 @@ Not a test module: other tests take what they need from it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
+import pytest
 import torch
 from factory import RECIPE as RECIPE  # the one of its bundles
 from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from mnist_edge.contract import Images
-from mnist_edge.formats.writing import export_artifact
+from mnist_edge.formats import FORMATS, write_artifact
+from mnist_edge.formats.source import TorchSource
 from mnist_edge.models import build_model
 from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
 
-PAIRS: tuple[tuple[Format, Precision], ...] = (
-    ("torchscript", "float32"),
-    ("torchscript", "float16"),
-    ("torchscript", "int8-dynamic"),
-    ("pt2", "float32"),
-    ("pt2", "float16"),
-    ("onnx", "float32"),
-    ("onnx", "float16"),
-    ("onnx", "int8-dynamic"),
-    ("onnx", "int8"),
-    ("ort", "float32"),
-    ("ort", "int8"),
+PAIRS: tuple[tuple[Format, Precision], ...] = tuple(
+    (name, precision) for name, format_ in FORMATS.items() for precision in format_.precisions
 )
+RUNNABLE = [
+    pytest.param(
+        *pair, marks=pytest.mark.skipif(bool(why := FORMATS[pair[0]].absent()), reason=why)
+    )
+    for pair in PAIRS
+]
+"""Those of `PAIRS` that run on this machine, as parameters of a test."""
+
 METADATA = {"recipe": "small", "checkpoint_sha256": "0" * 64}
 
 
@@ -51,16 +52,22 @@ def model() -> nn.Sequential:
     return network
 
 
+def source(
+    network: nn.Sequential, opset: int = DEFAULT_OPSET, origin: Mapping[str, str] = METADATA
+) -> TorchSource:
+    """What the writers of all formats read, of any model."""
+    return TorchSource(network, opset=opset, origin=origin, calibration=lambda: CALIBRATION)
+
+
+@cache
+def own_source() -> TorchSource:
+    """That of `model`."""
+    return source(model())
+
+
 @cache
 def artifact(format_: Format, precision: Precision) -> bytes:
     """The bytes of one artifact of `model`."""
     if format_ == "checkpoint":
         return save_safetensors(model().state_dict())
-    return export_artifact(
-        model(),
-        format_=format_,
-        precision=precision,
-        opset=DEFAULT_OPSET,
-        calibration=CALIBRATION,
-        metadata=METADATA,
-    )
+    return write_artifact(own_source(), format_, precision).data

@@ -23,6 +23,8 @@ from mnist_edge.bundle.folder import Bundle, save_bundle
 from mnist_edge.bundle.manifest import REJECT_BELOW
 from mnist_edge.contract import Images, Logits, check_images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
+from mnist_edge.formats.format import Header
+from mnist_edge.formats.onnx import Onnx
 from mnist_edge.picture import load_picture
 from mnist_edge.picture.files import find_pictures
 from mnist_edge.predict import Predictor, predict_files
@@ -302,7 +304,7 @@ def test_the_recipe_says_what_is_rejected(bundle: Bundle) -> None:
 def test_an_onnx_file_says_it_without_its_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: dict[str, str], status: str
 ) -> None:
-    monkeypatch.setattr(Comparing, "metadata", lambda _: stated, raising=False)
+    monkeypatch.setattr(Onnx, "header", lambda *_: Header(metadata=stated))
     monkeypatch.setattr("mnist_edge.formats.onnx.run.OrtBackend", lambda *_, **__: Comparing())
     (tmp_path / "net.onnx").touch()
     assert Predictor.load(tmp_path / "net.onnx")(draw(5)).status == status
@@ -311,7 +313,7 @@ def test_an_onnx_file_says_it_without_its_bundle(
 def test_an_onnx_file_with_a_nonsensical_threshold_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Comparing, "metadata", lambda _: {REJECT_BELOW: "high"}, raising=False)
+    monkeypatch.setattr(Onnx, "header", lambda *_: Header(metadata={REJECT_BELOW: "high"}))
     monkeypatch.setattr("mnist_edge.formats.onnx.run.OrtBackend", lambda *_, **__: Comparing())
     (tmp_path / "net.onnx").touch()
     with pytest.raises(BadInput, match="states reject_below as 'high'"):

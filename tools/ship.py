@@ -22,6 +22,7 @@ from mnist_edge.contract import to_images
 from mnist_edge.data.strokes import stroke_digits
 from mnist_edge.errors import UsageError
 from mnist_edge.export import export_verified
+from mnist_edge.formats import Written
 from mnist_edge.formats.checkpoint.run import float64_logits
 from mnist_edge.formats.running import judged_artifact
 from mnist_edge.formats.source import CALIBRATION_STEM
@@ -72,7 +73,7 @@ def _write_bare(source: Bundle, folder: Path) -> None:
     weights = source.read(old)
     reference = _drawn_reference(source, weights)
     checkpoint = judged_artifact(
-        weights,
+        Written(weights),
         manifest.recipe,
         reference,
         file="checkpoint.safetensors",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("cross", reason="needs the benchmarks of a checkout")
-pytest.importorskip("torch", reason="mnist_edge.formats.writing needs it")
+pytest.importorskip("torch", reason="the writers need it")
 
 import c_targets
 import cross

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch", reason="mnist_edge.formats.writing needs it")
+pytest.importorskip("torch", reason="the writers need it")
 pytest.importorskip("prepared", reason="needs the benchmarks of a checkout")
 
 import prepared

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mnist_edge.bench.measure import Run
 from mnist_edge.bench.report import Measurement, Validity, Verdict, Word
 from mnist_edge.bundle.manifest import Artifact
-from mnist_edge.formats.tolerances import tolerance
+from mnist_edge.formats import FORMATS
 from mnist_edge.machine import Machine
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import Device
@@ -89,7 +89,7 @@ def _errors(
     errors = []
     if not artifact.parity.passed:
         errors.append(f"it failed parity ({artifact.parity.reason}); export it again")
-    gate = tolerance(artifact.format, artifact.precision, device)
+    gate = FORMATS[artifact.format].gate(artifact.precision, device)
     error = max(run.single.max_abs_error for run in runs)
     # Twice what it was off by when it was verified is no longer rounding.
     allowed = max(gate.max_abs_error, 2 * artifact.parity.max_abs_error)

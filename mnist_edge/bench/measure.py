@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,20 +24,10 @@ from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import to_images
 from mnist_edge.errors import missing_package
-from mnist_edge.formats import open_backend
+from mnist_edge.formats import FORMATS, open_backend
 from mnist_edge.machine import peak_resident_bytes
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import Device, Format
-
-# What open_backend would import; imported first here only to be timed apart from the opening.
-_BACKEND_MODULES: dict[Format, str] = {
-    "checkpoint": "mnist_edge.formats.checkpoint.run",
-    "torchscript": "mnist_edge.formats.torchscript.run",
-    "pt2": "mnist_edge.formats.pt2.run",
-    "onnx": "mnist_edge.formats.onnx.run",
-    "ort": "mnist_edge.formats.onnx.run",
-    "c": "mnist_edge.formats.c.run",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,11 +165,11 @@ def measure(job: Job, *, startup_s: float, clock: Clock = time.perf_counter_ns) 
 
 
 def _import_runtime(format_: Format) -> None:
-    if format_ in _BACKEND_MODULES:
-        try:
-            importlib.import_module(_BACKEND_MODULES[format_])
-        except ModuleNotFoundError as error:
-            raise missing_package(error, f"run {format_} files") from error
+    """Import first what opening would import, so that its time can be told apart."""
+    try:
+        FORMATS[format_].import_runtime()
+    except ModuleNotFoundError as error:
+        raise missing_package(error, f"run {format_} files") from error
 
 
 def _cost(bundle: Bundle, artifact: Artifact) -> Cost:

@@ -15,9 +15,8 @@ from mnist_edge.bundle.quantization import Pace, Verdict, Weighed, with_verdict
 from mnist_edge.bundle.storage import lock
 from mnist_edge.contract import Labels, to_images
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.formats import open_backend
+from mnist_edge.formats import FORMATS, open_backend
 from mnist_edge.formats.running import run_in_batches
-from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.machine import describe_machine, library_versions
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.bench import ADVICE_RECIPE, BenchRecipe
@@ -162,7 +161,7 @@ def advise(
     """
     smaller = size_ratio < _SMALLER
     size = f"{1 / size_ratio:.1f}× smaller" if smaller else "not smaller"
-    drop = tolerance(artifact.format, artifact.precision).accuracy_drop / 100
+    drop = FORMATS[artifact.format].gate(artifact.precision).accuracy_drop / 100
     worse = -change.value > drop or not artifact.parity.passed
     faster = pace == "faster"
     speed = {

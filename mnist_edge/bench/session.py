@@ -18,6 +18,7 @@ from mnist_edge.bench.subject import Subject, choose_subjects
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.errors import DeviceUnavailable
+from mnist_edge.formats import find_artifact
 from mnist_edge.machine import describe_machine, gpu_state, library_versions, load_average
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.bench import BenchRecipe
@@ -89,7 +90,9 @@ def measure_subjects(
     Raises:
         DeviceUnavailable: every row asks for a GPU, and there is none.
     """
-    rows = {subject.label: (bundle.artifact(subject.artifact), subject) for subject in subjects}
+    rows = {
+        subject.label: (find_artifact(bundle, subject.artifact), subject) for subject in subjects
+    }
     order = plan(tuple(rows), recipe.processes, recipe.seed)
     report = replace(empty_report(bundle, recipe, order), ceiling=ceiling)
     failures = _without_device(subjects, report)

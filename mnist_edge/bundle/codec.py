@@ -19,6 +19,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+LATER = {"later": True}
+"""Metadata of a field that came later: with its default it is not written, as it was before."""
+
 # No text holds a line end in JSON, so this can only be a list.
 _NUMBERS = re.compile(r"\[\n *(-?\d[-+.\de]*(?:,\n *-?\d[-+.\de]*)*)\n *\]")
 
@@ -59,7 +62,11 @@ def decode(kind: type[T], document: object) -> T:
 
 def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {
+            f.name: _plain(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if "later" not in f.metadata or getattr(value, f.name) != f.default
+        }
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -37,7 +37,6 @@ from mnist_edge.errors import (
     StorageError,
     UsageError,
 )
-from mnist_edge.recipes.terms import MATRIX
 
 LOCAL_BUNDLE = Path("exports/model")
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -91,20 +90,15 @@ class Bundle:
         """The artifact of that name.
 
         Raises:
-            UsageError: there is none; the message lists those that are there, and tells how to
-                export it if it is one that there might be.
+            UsageError: there is none; the message lists those that are there.
         """
         try:
             return self.manifest.artifact(name)
         except KeyError:
             known = ", ".join(artifact.name for artifact in self.manifest.artifacts)
-            fix = "choose one of these"
-            if name in {f"{f}-{p}" for f, there in MATRIX.items() for p in there}:
-                format_, _, precision = name.partition("-")
-                options = f"--bundle {self.path} --format {format_} --precision {precision}"
-                fix += f", or run mnist-edge export {options}"
             raise UsageError(
-                f"{self.path} has no artifact {name!r:.60}, only {known}", fix=fix
+                f"{self.path} has no artifact {name!r:.60}, only {known}",
+                fix="choose one of these",
             ) from None
 
     def check(self, *, but: Collection[str] = ()) -> None:
@@ -136,7 +130,11 @@ class Bundle:
             BundleError: it cannot be read.
         """
         path = self.path / record.file
-        exported = isinstance(record, Artifact) and record.format != "checkpoint"
+        exported = any(
+            record.file in artifact.files
+            for artifact in self.manifest.artifacts
+            if artifact.name != CHECKPOINT
+        )
         fix = _remedy(self.path, "export" if exported else "train")
         try:
             if not self.holds(record):
@@ -173,6 +171,10 @@ class Bundle:
             )
         return named[0] if named else None
 
+    def read_companions(self, artifact: Artifact) -> dict[str, bytes]:
+        """The further files of an artifact by suffix. Raises as `read` does."""
+        return {Path(known.file).suffix: self.read(known) for known in artifact.companions}
+
     def reference(self) -> Reference:
         """The reference digits and logits. Raises BundleError where they are damaged."""
         data = self.read(self.manifest.reference)
@@ -187,8 +189,12 @@ class Bundle:
     def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Bundle:
         """This bundle with `artifacts` added, or put in place of those of the same name."""
         fresh = {artifact.name for artifact in artifacts}
+        files = {file for artifact in artifacts for file in artifact.files}
         kept = tuple(a for a in self.manifest.artifacts if a.name not in fresh)
-        return replace(self, manifest=replace(self.manifest, artifacts=kept + artifacts))
+        extras = tuple(extra for extra in self.manifest.extras if extra.file not in files)
+        return replace(
+            self, manifest=replace(self.manifest, artifacts=kept + artifacts, extras=extras)
+        )
 
 
 def open_bundle(path: Path | None = None) -> Bundle:
@@ -283,7 +289,7 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
                 raise ValueError(f"{lasting.file} is in use: write it under a free_name")
         interim = replace(
             old,
-            artifacts=tuple(a for a in old.artifacts if a.file not in replaced),
+            artifacts=tuple(a for a in old.artifacts if replaced.isdisjoint(a.files)),
             extras=tuple(e for e in old.extras if e.file not in replaced),
         )
         steps.insert(0, (folder / MANIFEST, seal(codec.dumps(interim)).encode()))

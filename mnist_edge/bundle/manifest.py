@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from mnist_edge.bundle.codec import LATER
 from mnist_edge.recipes.terms import DataName, Format, Precision
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -76,6 +77,8 @@ class Artifact(FileRecord):
         checkpoint_sha256: the weights that it was made from.
         parity: against the reference, measured as the artifact was written.
         batch_invariant: whether an image's logits keep its top class whatever its batch mates.
+        companions: further files of a format that takes several. Before there were any, the
+            header of a C file was an extra of the bundle.
     """
 
     name: str
@@ -85,6 +88,12 @@ class Artifact(FileRecord):
     checkpoint_sha256: str
     parity: Parity
     batch_invariant: bool
+    companions: tuple[FileRecord, ...] = field(default=(), metadata=LATER)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of all its files, the main one first."""
+        return (self.file, *(companion.file for companion in self.companions))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +156,8 @@ class Manifest:
     @property
     def records(self) -> tuple[FileRecord, ...]:
         """Every file that the bundle names."""
-        return (self.reference, *self.artifacts, *self.extras)
+        companions = (file for artifact in self.artifacts for file in artifact.companions)
+        return (self.reference, *self.artifacts, *companions, *self.extras)
 
     @property
     def float32_error(self) -> float:

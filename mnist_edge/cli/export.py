@@ -16,18 +16,21 @@ from mnist_edge.cli.options import (
 )
 from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
-from mnist_edge.errors import MissingDependency
+from mnist_edge.formats import FORMATS, export_pairs, exported_formats
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.fields import Setting
-from mnist_edge.recipes.terms import DEFAULT_OPSET, MATRIX, OPSETS, Format, Precision, unknown_name
+from mnist_edge.recipes.terms import DEFAULT_OPSET, OPSETS, Format, Precision, unknown_name
+
+NAMES = exported_formats()
 
 
 def _matrix() -> str:
     precisions = get_args(Precision)
     lines = ["[bold]What can be written[/bold]", " " * 12 + "".join(f"{p:14}" for p in precisions)]
-    for format_, there in MATRIX.items():
+    for name in NAMES:
+        there = FORMATS[name].precisions
         cells = "".join(f"{'yes' if p in there else '-':14}" for p in precisions)
-        lines.append(f"{format_:12}{cells}".rstrip())
+        lines.append(f"{name:12}{cells}".rstrip())
     return "\n".join(lines)
 
 
@@ -45,9 +48,9 @@ def command(
         typer.Option(
             "--format",
             metavar="NAME",
-            help=f"What to write: {', '.join(MATRIX)}, or all; may be repeated.",
+            help=f"What to write: {', '.join(NAMES)}, or all; may be repeated.",
             show_default="all",
-            autocompletion=lambda: [*MATRIX, "all"],
+            autocompletion=lambda: [*NAMES, "all"],
         ),
     ] = None,
     precisions: Annotated[
@@ -105,6 +108,7 @@ def command(
         opset=opset,
         allow_mismatch=allow_mismatch,
     )
+    export_pairs(recipe)  # refuse what cannot be before the bundle is read
     # A damaged artifact is what an export mends; the weights are checked as they are read.
     chosen = open_bundle(bundle)
     if bundle is None:
@@ -129,19 +133,18 @@ def command(
 
 def _formats(asked: list[str], talk: Talk) -> tuple[Format, ...]:
     for name in asked:
-        if name not in (*MATRIX, "all"):
-            raise unknown_name("format", name, (*MATRIX, "all"))
-    wanted = [format_ for format_ in MATRIX if format_ in asked or "all" in asked]
-    if "c" not in asked and "c" in wanted:
+        if name not in (*NAMES, "all"):
+            raise unknown_name("format", name, (*NAMES, "all"))
+    left_out = set()
+    for name in NAMES if "all" in asked else ():
         # "all" is all that can be verified here.
-        from mnist_edge.formats.c.compiler import find_compiler
-
-        try:
-            find_compiler()
-        except MissingDependency as error:
-            talk.warn(f"c is left out: {error}")
-            wanted.remove("c")
-    return tuple(wanted)
+        reason = "" if name in asked else FORMATS[name].absent()
+        if reason:
+            talk.warn(f"{name} is left out: {reason}")
+            left_out.add(name)
+    return tuple(
+        name for name in NAMES if name in asked or ("all" in asked and name not in left_out)
+    )
 
 
 def _precisions(asked: list[str], *, quantize: bool) -> tuple[Precision, ...]:

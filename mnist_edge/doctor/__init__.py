@@ -15,8 +15,7 @@ from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.data.mnist import find_mnist
 from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, DataUnavailable, LeftBehind, MissingDependency
-from mnist_edge.formats import open_backend
-from mnist_edge.formats.tolerances import tolerance
+from mnist_edge.formats import FORMATS, open_backend
 from mnist_edge.machine import Machine, describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Progress, silent
 
@@ -167,10 +166,8 @@ def _check(bundle: Bundle, artifact: Artifact, reference: Reference, threads: in
                 backend,
                 reference.images,
                 reference.logits,
-                tolerance(
-                    artifact.format,
-                    artifact.precision,
-                    float32_error=bundle.manifest.float32_error,
+                FORMATS[artifact.format].gate(
+                    artifact.precision, float32_error=bundle.manifest.float32_error
                 ),
                 batch_size=_BATCH_SIZE if artifact.batch_invariant else 1,
             )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,27 +10,20 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.golden import KEY, unpack_golden
 from mnist_edge.bundle.signing import ANYONE, Trust, vouching_bundle
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE
 from mnist_edge.doctor.checks import Check, run_golden
-from mnist_edge.errors import BadInput, MissingDependency, missing_package
-from mnist_edge.formats import Backend, load_backend
-from mnist_edge.formats.onnx.header import Header, read_header
-from mnist_edge.formats.tolerances import Tolerance, tolerance
+from mnist_edge.errors import BadInput, MissingDependency
+from mnist_edge.formats import FORMATS, Backend, FileFormat, load_backend, recognise
+from mnist_edge.formats.format import Header
+from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.recipes.terms import Format, Precision
 
 _MAX_FILE_BYTES = 1 << 30
 _FIX = "give a file that mnist-edge export wrote"
-
-_ZIP, _ORT = b"PK\x03\x04", b"ORTM"
-
-# Where exporters put the metadata of a torch archive, below a root folder of any name.
-_ARCHIVE_METADATA = "/extra/mnist_edge.json"
-_MAX_METADATA_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,42 +72,41 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
         DigestMismatch, Untrusted: as for `vouching_bundle`.
         MissingDependency: onnxruntime is not installed.
     """
-    if path.suffix == ".c":
-        raise BadInput(
-            f"{path} is C, which is compiled, not loaded",
-            fix=f"run cc -O3 -DMNIST_EDGE_SELFTEST {path} && ./a.out",
-        )
+    for known in FORMATS.values():
+        if known.by_hand and path.suffix == known.suffix:
+            raise BadInput(
+                f"{path} is {known.name.upper()}, which is compiled, not loaded",
+                fix=f"run {known.by_hand.format(path)}",
+            )
     data = _read(path)
     vouching = vouching_bundle(path, data, trust)
+    # Of ONNX, which has no mark, a file may be too damaged to be known.
+    format_ = recognise(data) or FORMATS["onnx"]
     try:
-        if data.startswith(_ZIP):
-            return _examine_archive(path, data, vouching[0] if vouching else None, threads)
-        return _examine_onnx(path, data, threads)
+        if format_.runs_code:
+            bundle = vouching[0] if vouching else None
+            return _examine_program(path, data, format_, bundle, threads)
+        return _examine_model(path, data, format_, threads)
     except BadInput as error:  # a runtime knows the bytes alone
         if str(path) in error.what:
             raise
         raise BadInput(f"{path}: {error.what}", fix=error.fix) from None
 
 
-def _examine_onnx(path: Path, data: bytes, threads: int) -> FileReport:
-    try:
-        from mnist_edge.formats.onnx.run import OrtBackend
-    except ModuleNotFoundError as error:
-        raise missing_package(error, "run ONNX files") from error
-    with closing(OrtBackend(data, threads=threads)) as backend:
-        if data[4:8] == _ORT:
-            return _report(path, data, "ort", Header(metadata=backend.metadata()), backend)
-        return _report(path, data, "onnx", read_header(data), backend)
+def _examine_model(path: Path, data: bytes, format_: FileFormat, threads: int) -> FileReport:
+    with closing(load_backend(data, format_.name, threads=threads)) as backend:
+        return _report(path, data, format_, format_.header(data), backend)
 
 
-def _examine_archive(path: Path, data: bytes, bundle: Bundle | None, threads: int) -> FileReport:
-    header = Header(metadata=_archive_metadata(path, data))
-    format_: Format = "pt2" if header.metadata.get("format") == "pt2" else "torchscript"
+def _examine_program(
+    path: Path, data: bytes, format_: FileFormat, bundle: Bundle | None, threads: int
+) -> FileReport:
+    header = format_.header(data)
     if bundle is None:
         why = "it may call any operator, and no manifest beside it vouches for it"
         return _report(path, data, format_, header, why)
     try:
-        backend = load_backend(data, format_, bundle.manifest.recipe, threads=threads)
+        backend = load_backend(data, format_.name, bundle.manifest.recipe, threads=threads)
     except MissingDependency as error:
         return _report(path, data, format_, header, str(error))
     with closing(backend):
@@ -124,7 +114,7 @@ def _examine_archive(path: Path, data: bytes, bundle: Bundle | None, threads: in
 
 
 def _report(
-    path: Path, data: bytes, format_: Format, header: Header, backend: Backend | str
+    path: Path, data: bytes, format_: FileFormat, header: Header, backend: Backend | str
 ) -> FileReport:
     """The report of a file; in place of a backend stands the reason why there is none."""
     metadata = dict(header.metadata)
@@ -132,7 +122,7 @@ def _report(
     precision = metadata.get("precision", "float32")
     if precision not in get_args(Precision):
         raise BadInput(f"{path} claims the precision {precision!r:.40}", fix=_FIX)
-    gate = tolerance(format_, cast("Precision", precision))
+    gate = format_.gate(cast("Precision", precision))
     if isinstance(backend, str):
         check = Check(artifact=path.name, backend="", status="not checked", reason=backend)
     else:
@@ -142,7 +132,7 @@ def _report(
         file=path.name,
         size_bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        format=format_,
+        format=format_.name,
         precision=cast("Precision", precision),
         ir_version=header.ir_version,
         opset=header.opset,
@@ -170,16 +160,3 @@ def _read(path: Path) -> bytes:
         return read_file(path, most=_MAX_FILE_BYTES)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}", fix=_FIX) from None
-
-
-def _archive_metadata(path: Path, data: bytes) -> dict[str, str]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for entry in archive.infolist():
-                if entry.filename.endswith(_ARCHIVE_METADATA):
-                    text = archive.open(entry).read(_MAX_METADATA_BYTES).decode()
-                    return codec.loads(dict[str, str], text)
-    # zipfile has a dozen classes of errors for damaged bytes.
-    except Exception as error:
-        raise BadInput(f"{path} is a damaged archive: {error}", fix=_FIX) from None
-    raise BadInput(f"{path} is an archive that mnist-edge did not write", fix=_FIX)

@@ -1,64 +1,137 @@
-"""The one seam of the project: an artifact loaded on a device, with `run(images) -> logits`."""
+"""Every format that an artifact may have, and the one seam of the project: `open_backend`.
+
+Importing this loads no runtime, and neither numpy: the command line asks it for its help.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mnist_edge.bundle.folder import Bundle
-from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
-from mnist_edge.contract import Images, Logits
 from mnist_edge.errors import UsageError, missing_package
-from mnist_edge.recipes.terms import Device, Format, Mode
-from mnist_edge.recipes.train import TrainRecipe
+from mnist_edge.formats.c import C
+from mnist_edge.formats.checkpoint import Checkpoint
+from mnist_edge.formats.format import (
+    Backend,
+    DeviceResident,
+    FileFormat,
+    Loading,
+    Optimization,
+    Written,
+)
+from mnist_edge.formats.onnx import Onnx
+from mnist_edge.formats.ort import Ort
+from mnist_edge.formats.pt2 import Program
+from mnist_edge.formats.torchscript import TorchScript
+from mnist_edge.recipes.terms import Device, Format, Mode, Precision
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mnist_edge.bundle.folder import Bundle
+    from mnist_edge.bundle.manifest import Artifact
+    from mnist_edge.contract import Images
+    from mnist_edge.formats.source import Source
+    from mnist_edge.recipes.export import ExportRecipe
+    from mnist_edge.recipes.train import TrainRecipe
+
+__all__ = [
+    "FORMATS",
+    "Backend",
+    "DeviceResident",
+    "FileFormat",
+    "Loading",
+    "Optimization",
+    "Written",
+    "export_pairs",
+    "exported_formats",
+    "find_artifact",
+    "load_backend",
+    "open_backend",
+    "recognise",
+    "reference_logits",
+    "write_artifact",
+]
 
 # Since 1.29 ONNX Runtime phones home and writes into the user's cache folder, unless this is set
 # before it is imported: by any module in here. Whoever has set it keeps their choice.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-Optimization: TypeAlias = Literal["none", "basic", "extended", "all"]
+# No entry points for others: a manifest that names an unknown format must fail closed.
+FORMATS: dict[Format, FileFormat] = {
+    format_.name: format_
+    for format_ in (Checkpoint(), TorchScript(), Program(), Onnx(), Ort(), C())
+}
 
 
-class Backend(Protocol):
-    """One artifact loaded on one device. Loading is construction; there is no unloaded state.
+def exported_formats() -> tuple[Format, ...]:
+    """The names of those that `export` writes."""
+    return tuple(name for name, format_ in FORMATS.items() if format_.precisions)
 
-    Attributes:
-        name: the runtime, in lower case: `torch`, `torch.export`, `onnxruntime`, `gcc` and so on.
-        version: of the runtime.
-        device: where it proved to run.
+
+def export_pairs(recipe: ExportRecipe) -> tuple[tuple[Format, Precision], ...]:
+    """The artifacts that a recipe asks for; float32 first, since the others are made from it.
+
+    Raises:
+        UsageError: not one of its formats can hold a precision.
     """
-
-    name: str
-    version: str
-    device: Device
-
-    def run(self, images: Images) -> Logits:
-        """Classify `images` (N, 1, 28, 28) float32 in [0, 1]; N may be 0.
-
-        Returns (N, 10) float32 once the logits are in host memory; never changes `images`.
-
-        Raises:
-            BadInput: `images` break the input contract, or the logits are no numbers.
-        """
-
-    def close(self) -> None:
-        """Free what the runtime holds. Safe to call twice."""
+    formats = tuple(dict.fromkeys(recipe.formats))
+    for precision in recipe.precisions:
+        if not any(precision in FORMATS[format_].precisions for format_ in formats):
+            raise UsageError(
+                f"{' and '.join(formats)} cannot hold {precision}",
+                fix="see the matrix in mnist-edge export --help",
+            )
+    return tuple(
+        (format_, precision)
+        for precision in get_args(Precision)
+        if precision in recipe.precisions
+        for format_ in formats
+        if precision in FORMATS[format_].precisions
+    )
 
 
-@runtime_checkable
-class DeviceResident(Backend, Protocol):
-    """A backend whose device may have memory of its own."""
+def find_artifact(bundle: Bundle, name: str) -> Artifact:
+    """An artifact that a user named.
 
-    def time_resident(self, images: Images, runs: int) -> tuple[float, ...]:
-        """Seconds of each of `runs` runs on images that already lie on the device.
+    Raises:
+        UsageError: there is none; the message lists those that are there, and tells how to
+            export it if it is one that there might be.
+    """
+    try:
+        return bundle.artifact(name)
+    except UsageError as error:
+        for known, format_ in FORMATS.items():
+            for precision in format_.precisions:
+                if name == f"{known}-{precision}":
+                    options = f"--bundle {bundle.path} --format {known} --precision {precision}"
+                    fix = f"{error.fix}, or run mnist-edge export {options}"
+                    raise UsageError(error.what, fix=fix) from None
+        raise
 
-        The logits stay there, too: what is left out is the way between host and device.
-        """
+
+def recognise(data: bytes) -> FileFormat | None:
+    """The format of a file that left its bundle, if it is one of ours."""
+    return next((format_ for format_ in FORMATS.values() if format_.is_one(data)), None)
+
+
+def write_artifact(source: Source, format_: Format, precision: Precision) -> Written:
+    """The files of one artifact.
+
+    Raises:
+        UsageError: the format cannot hold the precision, the opset cannot be written, or
+            quantization finds nothing to quantize.
+        MissingDependency: a package is not installed.
+    """
+    if precision not in FORMATS[format_].precisions:
+        raise FORMATS[format_].refuse(precision)
+    try:
+        return FORMATS[format_].write(source, precision)
+    except ModuleNotFoundError as error:
+        raise missing_package(error, "export") from error
 
 
 @contextmanager
@@ -90,6 +163,7 @@ def open_backend(
         bundle.read(artifact),
         artifact.format,
         bundle.manifest.recipe,
+        companions=bundle.read_companions(artifact),
         device=device,
         threads=threads,
         optimization=optimization,
@@ -104,8 +178,9 @@ def open_backend(
 def load_backend(
     data: bytes,
     format_: Format,
-    recipe: TrainRecipe,
+    recipe: TrainRecipe | None = None,
     *,
+    companions: Mapping[str, bytes] = {},
     device: Device = "cpu",
     threads: int = 1,
     optimization: Optimization = "all",
@@ -117,39 +192,17 @@ def load_backend(
         data: the whole file.
         format_: of the file.
         recipe: names the architecture, for a checkpoint.
+        companions: the files that belong to it, by suffix.
         device: as for `open_backend`, which see for the errors.
         threads: compute threads of the runtime.
         optimization: of the graph, for runtimes that have levels.
         mode: how torch runs a checkpoint.
     """
-    # Each runtime is imported only when an artifact of its format is opened: what an edge device
-    # needs must never reach torch.
+    how = Loading(
+        recipe=recipe, device=device, threads=threads, optimization=optimization, mode=mode
+    )
     try:
-        match format_:
-            case "onnx" | "ort":
-                from mnist_edge.formats.onnx.run import OrtBackend
-
-                return OrtBackend(data, device=device, threads=threads, optimization=optimization)
-            case "checkpoint":
-                from mnist_edge.formats.checkpoint.run import EagerBackend
-
-                return EagerBackend(data, recipe, device=device, threads=threads, mode=mode)
-            case "torchscript":
-                from mnist_edge.formats.torchscript.run import TorchScriptBackend
-
-                return TorchScriptBackend(data, device=device, threads=threads)
-            case "pt2":
-                from mnist_edge.formats.pt2.run import ProgramBackend
-
-                return ProgramBackend(data, device=device, threads=threads)
-            case "c":
-                from mnist_edge.formats.c.run import CBackend
-
-                return CBackend(data, device=device, threads=threads)
-            case _:
-                raise UsageError(
-                    f"no backend runs {format_} files", fix="choose another --artifact"
-                )
+        return FORMATS[format_].load(Written(data, companions), how)
     except ModuleNotFoundError as error:
         raise missing_package(error, f"run {format_} files") from error
 
@@ -172,7 +225,7 @@ def reference_logits(
     Raises:
         MissingDependency: torch is not installed.
     """
-    data = bundle.read(bundle.artifact(CHECKPOINT))
+    data = bundle.read(bundle.artifact("checkpoint-float32"))
     try:
         from mnist_edge.formats.checkpoint.run import checkpoint_logits
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Zip archives whose bytes depend on their entries alone, in the layout that torch maps."""
+"""torch's zip archives: their bytes depend on the entries alone, and torch is not asked first."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import io
 import zipfile
 from collections.abc import Mapping
 
+from mnist_edge.bundle import codec
+from mnist_edge.errors import BadInput
+
 METADATA_FILE = "mnist_edge.json"
 """The entry below `extra/` that holds the metadata of an artifact, as JSON."""
 
 _ROOT = "archive"
+_SIGNATURE = b"PK\x03\x04"
+_MAX_METADATA_BYTES = 1 << 20
 _ALIGNMENT = 64
 _LOCAL_HEADER_BYTES = 30
 
@@ -35,3 +40,50 @@ def write_entries(entries: Mapping[str, bytes]) -> bytes:
             entry.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
             archive.writestr(entry, content)
     return buffer.getvalue()
+
+
+def archive_format(data: bytes) -> str:
+    """The format that an archive says it is of; `?` if it does not say, empty if it is none."""
+    if not data.startswith(_SIGNATURE):
+        return ""
+    try:
+        return archive_metadata(data).get("format", "?")
+    except BadInput:
+        return "?"
+
+
+def archive_metadata(data: bytes) -> dict[str, str]:
+    """What an exporter of ours put into an archive. Raises BadInput where there is nothing."""
+    fix = "give a file that mnist-edge export wrote"
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for entry in archive.infolist():
+                if entry.filename.endswith(f"/extra/{METADATA_FILE}"):  # the root has any name
+                    text = archive.open(entry).read(_MAX_METADATA_BYTES).decode()
+                    return codec.loads(dict[str, str], text)
+    except Exception as error:  # zipfile has a dozen classes for damaged bytes
+        raise BadInput(f"a damaged archive: {error}", fix=fix) from None
+    raise BadInput("an archive that mnist-edge did not write", fix=fix)
+
+
+def check_archive(data: bytes, *, holds: str, kind: str, fix: str) -> None:
+    """Refuse what is not a stored zip archive with a certain entry.
+
+    Args:
+        data: the file.
+        holds: how the name of the entry ends.
+        kind: what the file should be, with its article.
+        fix: the advice.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    try:
+        entries = zipfile.ZipFile(io.BytesIO(data)).infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise BadInput(f"not {kind}: {error}", fix=fix) from None
+    if not any(entry.filename.endswith(holds) for entry in entries):
+        raise BadInput(f"not {kind}, but another zip archive", fix=fix)
+    # Ours are stored. Ten kilobytes of compressed zeros could unpack to gigabytes.
+    if sum(entry.file_size for entry in entries) > len(data):
+        raise BadInput(f"compressed, which {kind} of ours is not", fix=fix)

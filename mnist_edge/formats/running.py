@@ -10,9 +10,8 @@ import numpy as np
 from mnist_edge.bundle.folder import Reference
 from mnist_edge.bundle.manifest import Artifact, record
 from mnist_edge.contract import CLASSES, Images, Logits, to_images
-from mnist_edge.formats import Backend, load_backend
+from mnist_edge.formats import FORMATS, Backend, Written, load_backend
 from mnist_edge.formats.parity import compare
-from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.recipes.terms import Format, Precision
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -63,11 +62,11 @@ def run_in_batches(
 
 
 def judged_artifact(
-    data: bytes,
+    written: Written,
     recipe: TrainRecipe,
     reference: Reference,
     *,
-    file: str,
+    file: str = "",
     format_: Format,
     precision: Precision,
     checkpoint_sha256: str,
@@ -77,10 +76,10 @@ def judged_artifact(
     """Run the bytes of an artifact over the reference and describe it for the manifest.
 
     Args:
-        data: the whole file.
+        written: its files.
         recipe: names the architecture.
         reference: the digits to run, and the answers of the checkpoint.
-        file: the name that it will have in the bundle.
+        file: the name that it will have in the bundle; by default that of the artifact.
         format_: of the file.
         precision: of its arithmetic.
         checkpoint_sha256: of the weights that it was made from.
@@ -88,22 +87,26 @@ def judged_artifact(
         float32_error: of the checkpoint itself.
     """
     images = to_images(reference.images)
-    backend = load_backend(data, format_, recipe)
+    backend = load_backend(written.data, format_, recipe, companions=written.companions)
     try:
         invariant = is_batch_invariant(backend, images)
         # As it is deployed: `predict` runs what is not invariant one picture at a time.
         logits = run_in_batches(backend, images, len(images) if invariant else 1)
-        gate = tolerance(format_, precision, float32_error=float32_error)
+        gate = FORMATS[format_].gate(precision, float32_error=float32_error)
         parity = compare(logits, reference.logits, reference.labels, gate)
     finally:
         backend.close()
+    name = f"{format_}-{precision}"
     return Artifact(
-        **asdict(record(file, data)),
-        name=f"{format_}-{precision}",
+        **asdict(record(file or name + FORMATS[format_].suffix, written.data)),
+        name=name,
         format=format_,
         precision=precision,
         opset=opset,
         checkpoint_sha256=checkpoint_sha256,
         parity=parity,
         batch_invariant=invariant,
+        companions=tuple(
+            record(name + suffix, data) for suffix, data in written.companions.items()
+        ),
     )

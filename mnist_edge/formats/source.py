@@ -1,17 +1,225 @@
-"""The net that is exported: what an artifact says of it, and its calibration digits."""
+"""The net that is exported, whatever it came from: what the writers of all formats read.
+
+Whatever is not torch's own is made from one float32 ONNX graph, and from what is quantized from
+it. Each is made once, however many formats ask for it. The bytes depend on the model, the options
+and the versions of the libraries alone: no date, path, host or process leaves a trace in them.
+"""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mnist_edge.bundle import golden
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import CHECKPOINT, REJECT_BELOW
 from mnist_edge.bundle.storage import unpack_arrays
-from mnist_edge.contract import Images, to_images
+from mnist_edge.contract import (
+    CLASSES,
+    IMAGE_SHAPE,
+    INPUT_NAME,
+    OUTPUT_NAME,
+    Images,
+    RawImages,
+    to_images,
+)
 from mnist_edge.data.mnist import balanced_sample
-from mnist_edge.errors import BadInput, BundleError
+from mnist_edge.errors import BadInput, BundleError, MissingDependency, UsageError, missing_package
+from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
+
+if TYPE_CHECKING:
+    from torch import nn
 
 CALIBRATION_STEM = "calibration"
 GOLDEN_SIZE = 10  # one of each class: what every artifact carries must stay small
+
+_CONTRACT = {
+    "producer": "mnist-edge",
+    "input": f"{INPUT_NAME}: float32 (N, {', '.join(map(str, IMAGE_SHAPE))}), "
+    "white digit on black, 0 to 1",
+    "output": f"{OUTPUT_NAME}: float32 (N, {len(CLASSES)}), unnormalised class scores",
+    "classes": ",".join(CLASSES),
+}
+
+
+class Source(ABC):
+    """A net to be exported.
+
+    Args:
+        opset: of the ONNX graph.
+        origin: what artifacts say of where they come from, beside their contract.
+        calibration: gives (N, 1, 28, 28) training digits, N at least 4, that set the ranges of
+            static int8.
+    """
+
+    def __init__(
+        self, *, opset: int, origin: Mapping[str, str], calibration: Callable[[], Images]
+    ) -> None:
+        self.opset = opset
+        self._origin = dict(origin)
+        self._calibration = calibration
+        self._files: dict[Precision, bytes] = {}
+
+    @property
+    def name(self) -> str:
+        """The recipe's."""
+        return self._origin["recipe"]
+
+    @cached_property
+    def golden(self) -> tuple[RawImages, NDArray[np.float64]] | None:
+        """Digits (N, 28, 28) with the checkpoint's logits (N, 10), where there are any."""
+        packed = self._origin.get(golden.KEY)
+        return golden.unpack_golden(packed) if packed else None
+
+    def metadata(self, format_: Format, precision: Precision) -> dict[str, str]:
+        """What a file says of itself: the contract, and its origin."""
+        return _CONTRACT | {"format": format_, "precision": precision} | self._origin
+
+    @abstractmethod
+    def torch(self, precision: Precision) -> nn.Module:
+        """The net as a torch module on the CPU, in evaluation mode, folded for inference.
+
+        Raises:
+            MissingDependency, UsageError: there is no such module.
+        """
+
+    def onnx(self, precision: Precision) -> bytes:
+        """The net as an ONNX file: one that `export --format onnx` writes, byte for byte.
+
+        Raises:
+            UsageError: the opset cannot be written, or there is nothing to quantize.
+        """
+        if precision not in self._files:
+            make = self._float32 if precision == "float32" else partial(self._cast, precision)
+            self._files[precision] = make()
+        return self._files[precision]
+
+    @abstractmethod
+    def _float32(self) -> bytes: ...
+
+    def _cast(self, precision: Precision) -> bytes:
+        import onnx
+
+        from mnist_edge.formats.onnx.write import serialize_onnx
+
+        graph = onnx.load_model_from_string(self.onnx("float32"))
+        metadata = self.metadata("onnx", precision)
+        match precision:
+            case "float16":
+                from mnist_edge.formats.onnx.half import halve_initializers
+
+                return serialize_onnx(halve_initializers(graph), metadata)
+            case "int8-dynamic":
+                from mnist_edge.formats.onnx.dynamic import quantize_matrix_products
+
+                return serialize_onnx(quantize_matrix_products(graph), metadata)
+            case _:
+                from mnist_edge.formats.onnx.static import quantize_statically
+
+                quantized, how = quantize_statically(graph, self._calibration())
+                return serialize_onnx(quantized, metadata | how)
+
+
+class TorchSource(Source):
+    """A net that torch holds.
+
+    Args:
+        model: as trained; what is exported is `models.deployable(model)`. It is not changed.
+    """
+
+    def __init__(
+        self,
+        model: nn.Sequential,
+        *,
+        opset: int = DEFAULT_OPSET,
+        origin: Mapping[str, str],
+        calibration: Callable[[], Images],
+    ) -> None:
+        super().__init__(opset=opset, origin=origin, calibration=calibration)
+        self._model = model
+
+    def torch(self, precision: Precision) -> nn.Module:
+        """See `Source.torch`."""
+        from mnist_edge.formats.checkpoint.cast import halve_weights, quantize_linear_layers
+        from mnist_edge.models import deployable
+
+        network = deployable(self._model).cpu()
+        if precision == "float16":
+            return halve_weights(network)
+        return quantize_linear_layers(network) if precision == "int8-dynamic" else network
+
+    def _float32(self) -> bytes:
+        from mnist_edge.formats.onnx.trace import trace_onnx
+        from mnist_edge.formats.onnx.write import serialize_onnx
+
+        graph = trace_onnx(self.torch("float32"), self.opset)
+        return serialize_onnx(graph, self.metadata("onnx", "float32"))
+
+
+class OnnxSource(Source):
+    """A net of which there is an ONNX file, where torch is not installed.
+
+    Args:
+        graph: the float32 file.
+        quantized: the file of static int8, or nothing where it is to be made.
+    """
+
+    def __init__(
+        self,
+        graph: bytes,
+        quantized: bytes = b"",
+        *,
+        opset: int,
+        origin: Mapping[str, str],
+        calibration: Callable[[], Images],
+    ) -> None:
+        super().__init__(opset=opset, origin=origin, calibration=calibration)
+        self._files["float32"] = graph
+        if quantized:
+            self._files["int8"] = quantized
+
+    def torch(self, precision: Precision) -> nn.Module:
+        """There is none."""
+        del precision
+        raise _no_torch()
+
+    def _float32(self) -> bytes:
+        return self._files["float32"]
+
+
+def open_source(bundle: Bundle, opset: int = DEFAULT_OPSET) -> Source:
+    """The net of a bundle: its weights, or where torch is absent its own ONNX artifacts.
+
+    Raises:
+        BundleError, DigestMismatch: a file of the bundle is missing or damaged.
+        MissingDependency: torch is not installed, and there is no ONNX artifact.
+        UsageError: the artifact has another opset.
+    """
+    origin, calibration = artifact_metadata(bundle), partial(calibration_images, bundle)
+    if find_spec("torch") is not None:
+        from mnist_edge.models import load_weights
+
+        model = load_weights(bundle.manifest.recipe, bundle.read(bundle.artifact(CHECKPOINT)))
+        return TorchSource(model, opset=opset, origin=origin, calibration=calibration)
+    files = {a.precision: a for a in bundle.manifest.artifacts if a.format == "onnx"}
+    if "float32" not in files:
+        raise _no_torch()
+    graph = files["float32"]
+    if graph.opset != opset:
+        raise UsageError(
+            f"without torch there is no opset {opset}: {graph.file} has {graph.opset}",
+            fix=f"choose --opset {graph.opset}",
+        )
+    quantized = bundle.read(files["int8"]) if "int8" in files else b""
+    return OnnxSource(
+        bundle.read(graph), quantized, opset=opset, origin=origin, calibration=calibration
+    )
 
 
 def calibration_images(bundle: Bundle) -> Images:
@@ -30,6 +238,18 @@ def calibration_images(bundle: Bundle) -> Images:
                     f"the calibration digits of {bundle.path} are damaged: {error}", fix=fix
                 ) from None
     raise BundleError(f"{bundle.path} has no calibration digits", fix=fix)
+
+
+def _no_torch() -> MissingDependency:
+    return missing_package(ModuleNotFoundError(name="torch"), "export")
+
+
+def nothing_to_quantize(what: str) -> UsageError:
+    """The error for a model that has nothing of the kind which int8-dynamic acts on."""
+    return UsageError(
+        f"int8-dynamic finds nothing to quantize: the model has no {what}",
+        fix="choose --precision float32, or a recipe with a linear layer",
+    )
 
 
 def artifact_metadata(bundle: Bundle) -> dict[str, str]:

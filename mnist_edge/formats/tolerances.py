@@ -1,11 +1,9 @@
-"""When an artifact counts as equivalent: the gate of each format, precision and device."""
+"""When an artifact counts as equivalent; `FileFormat.gate` says which of these holds for it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-
-from mnist_edge.recipes.terms import Device, Format, Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,36 +23,13 @@ class Tolerance:
     min_sqnr_db: float = 0.0
     flips_allowed: bool = False
 
+    def widened(self, error: float) -> Tolerance:
+        """The same gate for logits that may be off by `error` before anything is exported."""
+        return replace(self, max_abs_error=self.max_abs_error + error)
 
-TOLERANCES: dict[tuple[Format, Precision], Tolerance] = {
-    # The constants are the gate; each report shows the float32 net's own error beside them.
-    ("checkpoint", "float32"): Tolerance(max_abs_error=1e-4),
-    ("torchscript", "float32"): Tolerance(max_abs_error=1e-5),
-    ("pt2", "float32"): Tolerance(max_abs_error=1e-5),
-    ("onnx", "float32"): Tolerance(max_abs_error=1e-4),
-    ("ort", "float32"): Tolerance(max_abs_error=1e-4),
-    ("c", "float32"): Tolerance(max_abs_error=1e-4),
-}
+
+# The constants are the gate; each report shows the float32 net's own error beside them. That of
+# float32 on the CPU stands with each format.
 GPU_TOLERANCE = Tolerance(max_abs_error=1e-4)
 FLOAT16_TOLERANCE = Tolerance(max_abs_error=1e-2, accuracy_drop=0.02, flips_allowed=True)
 INT8_TOLERANCE = Tolerance(accuracy_drop=0.10, min_sqnr_db=20.0, flips_allowed=True)
-
-
-def tolerance(
-    format_: Format, precision: Precision, device: Device = "cpu", *, float32_error: float = 0.0
-) -> Tolerance:
-    """The gate of one artifact on one device.
-
-    Args:
-        format_: of the artifact.
-        precision: of the artifact.
-        device: that runs it.
-        float32_error: of the checkpoint's own float32 against the float64 reference. It is added
-            to the constant: an export of the very same float32 results cannot be nearer.
-    """
-    if precision == "float16":
-        return FLOAT16_TOLERANCE
-    if precision in ("int8", "int8-dynamic"):
-        return INT8_TOLERANCE
-    gate = TOLERANCES[format_, precision] if device == "cpu" else GPU_TOLERANCE
-    return replace(gate, max_abs_error=gate.max_abs_error + float32_error)

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import get_args
 
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes.terms import DEFAULT_OPSET, MATRIX, OPSETS, Format, Precision, unknown_name
+from mnist_edge.recipes.terms import DEFAULT_OPSET, OPSETS, Format, Precision, unknown_name
+
+# The checkpoint is what `train` writes.
+_FORMATS = tuple(name for name in get_args(Format) if name != "checkpoint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +18,8 @@ class ExportRecipe:
 
     Attributes:
         formats: in the order they are written.
-        precisions: every pair with `formats` that the matrix has is written.
+        precisions: every pair with `formats` that there can be is written; each must be possible
+            with one of them, which the formats know (`formats.export_pairs`).
         opset: the ONNX operator set; what is asked for is what the file says.
         allow_mismatch: keep an artifact that failed parity, marked so in the manifest.
     """
@@ -27,8 +31,8 @@ class ExportRecipe:
 
     def __post_init__(self) -> None:
         for format_ in self.formats:
-            if format_ not in MATRIX:
-                raise unknown_name("format", format_, tuple(MATRIX))
+            if format_ not in _FORMATS:
+                raise unknown_name("format", format_, _FORMATS)
         for precision in self.precisions:
             if precision not in get_args(Precision):
                 raise unknown_name("precision", precision, get_args(Precision))
@@ -39,20 +43,3 @@ class ExportRecipe:
                 f"opset {self.opset} is not supported",
                 fix=f"choose --opset {OPSETS.start} to {OPSETS.stop - 1}",
             )
-        for precision in self.precisions:
-            if not any(precision in MATRIX[format_] for format_ in self.formats):
-                raise UsageError(
-                    f"{' and '.join(self.formats)} cannot hold {precision}",
-                    fix="see the matrix in mnist-edge export --help",
-                )
-
-    @property
-    def pairs(self) -> tuple[tuple[Format, Precision], ...]:
-        """The artifacts to write; float32 first, since the others are made from it."""
-        return tuple(
-            (format_, precision)
-            for precision in get_args(Precision)
-            if precision in self.precisions
-            for format_ in dict.fromkeys(self.formats)
-            if precision in MATRIX[format_]
-        )

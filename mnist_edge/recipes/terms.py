@@ -26,15 +26,6 @@ DEFAULT_ARTIFACT = "onnx-float32"
 DEFAULT_OPSET = 18
 OPSETS = range(18, 22)
 
-MATRIX: dict[Format, tuple[Precision, ...]] = {
-    "torchscript": ("float32", "float16", "int8-dynamic"),
-    "pt2": ("float32", "float16"),
-    "onnx": ("float32", "float16", "int8-dynamic", "int8"),
-    "ort": ("float32", "int8"),
-    "c": ("float32", "int8"),
-}
-"""The pairs of format and precision that `export` can write."""
-
 
 def unknown_name(what: str, name: str, known: tuple[str, ...]) -> UsageError:
     """The error for a name that is in no table, with the nearest one that is."""

@@ -18,6 +18,7 @@ from mnist_edge.bundle.manifest import DataRecord, Manifest, TrainingRecord, rec
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import DataSet, balanced_sample
+from mnist_edge.formats import Written
 from mnist_edge.formats.checkpoint.run import float64_logits
 from mnist_edge.formats.running import judged_artifact
 from mnist_edge.formats.source import CALIBRATION_STEM
@@ -74,7 +75,7 @@ def write_bundle(
         record(name, content) for name, content in contents.items()
     )
     artifact = judged_artifact(
-        weights,
+        Written(weights),
         recipe,
         reference,
         file=checkpoint.file,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import IMAGE_SHAPE, SIDE, Images, Labels, Logits
-from mnist_edge.formats import Optimization, open_backend
+from mnist_edge.formats import FORMATS, open_backend
 from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import run_in_batches
-from mnist_edge.formats.tolerances import Tolerance, tolerance
+from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.machine import usable_threads
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.terms import Device, Format
+from mnist_edge.recipes.terms import Device
 
 Stratum: TypeAlias = Literal["digits", "black", "white", "one pixel", "noise"]
 
@@ -35,7 +35,6 @@ _OTHERS = 64
 _FEW = 8
 # Of pictures that are no digits there are no right answers to lose.
 _NO_LABELS: Labels = np.zeros(_OTHERS, np.int64)
-_WITH_LEVELS: tuple[Format, ...] = ("onnx", "ort")
 _PIXEL_STEP = 485
 _SEED = 0
 
@@ -151,13 +150,10 @@ def run_matrix(
     Raises:
         BadInput, DeviceUnavailable, MissingDependency: it cannot be run.
     """
-    levels = get_args(Optimization) if artifact.format in _WITH_LEVELS else ("all",)
+    levels = FORMATS[artifact.format].levels
     sessions = list(itertools.product(levels, (1, max(2, usable_threads()))))
-    gate = tolerance(
-        artifact.format,
-        artifact.precision,
-        device,
-        float32_error=bundle.manifest.float32_error,
+    gate = FORMATS[artifact.format].gate(
+        artifact.precision, device, float32_error=bundle.manifest.float32_error
     )
     settings: list[Setting] = []
     deployed: list[Logits] = []  # of the digits

@@ -18,10 +18,9 @@ from mnist_edge.errors import (
     MissingDependency,
     MnistEdgeError,
 )
-from mnist_edge.formats import open_backend, reference_logits
+from mnist_edge.formats import FORMATS, find_artifact, open_backend, reference_logits
 from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import is_batch_invariant, run_in_batches
-from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.machine import describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import Device
@@ -106,7 +105,7 @@ def run_samples(
 ) -> tuple[VerifyReport, tuple[Answers, ...]]:
     """`verify`, with the logits that it judged; none of what could not be run."""
     names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
-    chosen = [bundle.artifact(name) for name in names]
+    chosen = [find_artifact(bundle, name) for name in names]
     bundle.check()  # refuse a damaged file before time is spent on the others
     for artifact in chosen if artifacts else ():
         bundle.read(artifact)  # asked for by name, it must be there
@@ -176,11 +175,8 @@ def _check(
     threads: int,
     meter: _Meter,
 ) -> tuple[list[VerifyRow], list[Answers]]:
-    gate = tolerance(
-        artifact.format,
-        artifact.precision,
-        device,
-        float32_error=bundle.manifest.float32_error,
+    gate = FORMATS[artifact.format].gate(
+        artifact.precision, device, float32_error=bundle.manifest.float32_error
     )
     rows, answers = [], []
     try:

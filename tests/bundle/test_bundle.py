@@ -75,27 +75,6 @@ def test_an_unknown_artifact_is_answered_with_those_there(tmp_path: Path) -> Non
         bundle.artifact("onnx")
 
 
-@pytest.mark.parametrize(
-    ("name", "way"),
-    [
-        ("nope", ""),
-        ("onnx-int4", ""),
-        ("c-float32", "mnist-edge export --bundle {} --format c --precision float32"),
-        (
-            "onnx-int8-dynamic",
-            "mnist-edge export --bundle {} --format onnx --precision int8-dynamic",
-        ),
-    ],
-)
-def test_only_an_artifact_that_can_be_exported_is_told_so(
-    tmp_path: Path, name: str, way: str
-) -> None:
-    with pytest.raises(UsageError) as caught:
-        make_bundle(tmp_path).artifact(name)
-    expected = "choose one of these"
-    assert caught.value.fix == (f"{expected}, or run {way.format(tmp_path)}" if way else expected)
-
-
 def test_a_damaged_shipped_bundle_is_not_to_be_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 from mnist_edge import cli
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.formats import tolerances
+from mnist_edge.formats.onnx import Onnx
 from mnist_edge.recipes import bench as recipes
 from mnist_edge.recipes import catalogue
 from mnist_edge.recipes.bench import BenchRecipe
@@ -92,8 +92,7 @@ def test_an_artifact_that_is_not_equivalent_ends_export_with_code_1_unless_it_is
 ) -> None:
     cli.main(["train", "--threads", "1", "--epochs", "1", "--quiet"])
     # Below 0, since the checkpoint's own float32 error, which is added, may be the larger one.
-    strict = replace(tolerances.TOLERANCES["onnx", "float32"], max_abs_error=-1.0)
-    monkeypatch.setitem(tolerances.TOLERANCES, ("onnx", "float32"), strict)
+    monkeypatch.setattr(Onnx, "tolerance", replace(Onnx.tolerance, max_abs_error=-1.0))
     capsys.readouterr()
     assert cli.main(["export", "--format", "onnx", "--json"]) == 1
     out, _ = capsys.readouterr()

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput, DeviceUnavailable
+from mnist_edge.formats.checkpoint.module import TorchModuleBackend
 from mnist_edge.formats.checkpoint.run import EagerBackend, checkpoint_logits, float64_logits
-from mnist_edge.formats.torch_module import TorchModuleBackend
 from mnist_edge.formats.torchscript.run import TorchScriptBackend, torchscript_warnings_ignored
 
 DIGITS: Images = np.random.default_rng(0).random((6, 1, 28, 28), dtype=np.float32)

@@ -30,31 +30,23 @@ from torch import nn
 import mnist_edge
 from mnist_edge.contract import Images
 from mnist_edge.errors import UsageError
-from mnist_edge.formats import load_backend
+from mnist_edge.formats import FORMATS, load_backend, write_artifact
 from mnist_edge.formats.archive import read_entries
 from mnist_edge.formats.checkpoint.run import float64_logits
 from mnist_edge.formats.onnx.dynamic import quantize_matrix_products
 from mnist_edge.formats.onnx.header import names_external_data
 from mnist_edge.formats.onnx.static import quantize_statically
 from mnist_edge.formats.torchscript.run import torchscript_warnings_ignored
-from mnist_edge.formats.writing import export_artifact
 from mnist_edge.metrics import sqnr_db
 from mnist_edge.models import deployable
-from mnist_edge.recipes.terms import MATRIX, OPSETS, Format, Precision
+from mnist_edge.recipes.terms import OPSETS, Format, Precision
 
 PAIRS = exported.PAIRS
 DIGITS: Images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float32)
 
 
 def export(model: nn.Sequential, format_: Format, precision: Precision, opset: int = 18) -> bytes:
-    return export_artifact(
-        model,
-        format_=format_,
-        precision=precision,
-        opset=opset,
-        calibration=exported.CALIBRATION,
-        metadata={},
-    )
+    return write_artifact(exported.source(model, opset), format_, precision).data
 
 
 def graph_of(precision: Precision) -> Any:
@@ -64,7 +56,7 @@ def graph_of(precision: Precision) -> Any:
 # --- what they compute ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("format_", "precision"), PAIRS)
+@pytest.mark.parametrize(("format_", "precision"), exported.RUNNABLE)
 def test_an_artifact_gives_the_answers_of_the_model(format_: Format, precision: Precision) -> None:
     backend = load_backend(exported.artifact(format_, precision), format_, exported.RECIPE)
     logits, exact = backend.run(DIGITS), float64_logits(exported.model(), DIGITS)
@@ -87,10 +79,7 @@ def test_a_model_in_training_mode_is_exported_as_it_predicts(format_: Format) ->
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
-def test_every_pair_of_the_matrix_is_exported_and_no_other() -> None:
-    assert {(format_, precision) for format_, row in MATRIX.items() for precision in row} >= set(
-        PAIRS
-    )
+def test_what_a_format_cannot_hold_is_refused() -> None:
     with pytest.raises(UsageError, match="torchscript cannot hold int8"):
         export(exported.model(), "torchscript", "int8")
 
@@ -107,7 +96,7 @@ def test_a_model_with_nothing_to_quantize_is_told_so(format_: Format) -> None:
 # --- ONNX -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("precision", MATRIX["onnx"])
+@pytest.mark.parametrize("precision", FORMATS["onnx"].precisions)
 def test_the_graph_has_our_names_and_a_symbolic_batch(precision: Precision) -> None:
     graph = graph_of(precision).graph
     described = [
@@ -165,7 +154,7 @@ def test_a_model_is_traced_with_more_than_one_image(
     assert seen[0] > 1
 
 
-@pytest.mark.parametrize("precision", MATRIX["onnx"])
+@pytest.mark.parametrize("precision", FORMATS["onnx"].precisions)
 def test_the_weights_are_in_the_file_and_nothing_lies_beside_it(
     precision: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +166,7 @@ def test_the_weights_are_in_the_file_and_nothing_lies_beside_it(
     assert [path.name for path in tmp_path.rglob("*")] == ["temporary"]
 
 
-@pytest.mark.parametrize("precision", MATRIX["onnx"])
+@pytest.mark.parametrize("precision", FORMATS["onnx"].precisions)
 def test_the_graph_passes_the_full_checker_and_is_labelled_as_ours(precision: Precision) -> None:
     model = graph_of(precision)
     onnx.checker.check_model(model, full_check=True)
@@ -250,7 +239,7 @@ def test_the_calibration_digits_set_the_ranges() -> None:
     )
 
 
-@pytest.mark.parametrize("format_", [f for f, row in MATRIX.items() if "float16" in row])
+@pytest.mark.parametrize("format_", [f for f, precision in PAIRS if precision == "float16"])
 def test_float16_halves_the_weights_and_computes_in_float32(format_: Format) -> None:
     half = exported.artifact(format_, "float16")
     rounded = deployable(exported.model())
@@ -283,14 +272,14 @@ def test_nothing_but_our_labels_is_left_at_any_depth() -> None:
                     found += notes(item)
         return found
 
-    for precision in MATRIX["onnx"]:
+    for precision in FORMATS["onnx"].precisions:
         assert notes(graph_of(precision)) == ["ModelProto.metadata_props"]
 
 
 # --- TorchScript ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("precision", MATRIX["torchscript"])
+@pytest.mark.parametrize("precision", FORMATS["torchscript"].precisions)
 def test_a_torchscript_archive_is_stored_aligned_and_without_date(precision: Precision) -> None:
     data = exported.artifact("torchscript", precision)
     entries = zipfile.ZipFile(io.BytesIO(data)).infolist()
@@ -309,7 +298,7 @@ def test_a_torchscript_archive_is_stored_aligned_and_without_date(precision: Pre
         )
 
 
-@pytest.mark.parametrize("precision", MATRIX["pt2"])
+@pytest.mark.parametrize("precision", FORMATS["pt2"].precisions)
 def test_a_pt2_file_holds_no_example_and_tells_its_origin(precision: Precision) -> None:
     entries = read_entries(exported.artifact("pt2", precision))
     assert entries["data/sample_inputs/model.pt"] == b""
@@ -358,14 +347,9 @@ def test_the_same_bytes_come_again_whatever_the_process_did_before(
     before = torch.backends.cudnn.allow_tf32
     try:
         torch.backends.cudnn.allow_tf32 = not before
-        again = export_artifact(
-            exported.model(),
-            format_=format_,
-            precision=precision,
-            opset=18,
-            calibration=exported.CALIBRATION,
-            metadata=dict(reversed(exported.METADATA.items())),
-        )
+        origin = dict(reversed(exported.METADATA.items()))
+        source = exported.source(exported.model(), origin=origin)
+        again = write_artifact(source, format_, precision).data
     finally:
         torch.backends.cudnn.allow_tf32 = before
     assert again == first

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("torch", reason="mnist_edge.formats.writing needs it")
+pytest.importorskip("torch", reason="the writers need it")
 pytest.importorskip("onnx")
 
 import onnx

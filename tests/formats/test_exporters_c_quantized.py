@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("torch", reason="mnist_edge.formats.writing needs it")
+pytest.importorskip("torch", reason="the writers need it")
 pytest.importorskip("onnx")
 
 import exported
@@ -29,12 +29,12 @@ from test_exporters_c import images as images
 from mnist_edge.bundle.golden import KEY, pack_golden
 from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput
+from mnist_edge.formats import write_artifact
 from mnist_edge.formats.c.run import CBackend
 from mnist_edge.formats.c.write import Golden, export_c
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.onnx.static import quantize_statically
-from mnist_edge.formats.writing import export_artifact
-from mnist_edge.recipes.terms import DEFAULT_OPSET, Format
+from mnist_edge.recipes.terms import Format
 
 Constants: TypeAlias = Mapping[str, NDArray[np.generic]]
 
@@ -343,16 +343,7 @@ def test_an_artifact_names_its_graph_and_carries_the_graphs_answers(tmp_path: Pa
     text = pack_golden(pixels, np.zeros((19, 10)))
     metadata = exported.METADATA | {"recipe": "deep-net", KEY: text}
     formats: tuple[Format, ...] = ("c", "onnx")
-    source, graph_bytes = (
-        export_artifact(
-            exported.model(),
-            format_=format_,
-            precision="int8",
-            opset=DEFAULT_OPSET,
-            calibration=exported.CALIBRATION,
-            metadata=metadata,
-        )
-        for format_ in formats
-    )
+    net = exported.source(exported.model(), origin=metadata)
+    source, graph_bytes = (write_artifact(net, format_, "int8").data for format_ in formats)
     assert hashlib.sha256(graph_bytes).hexdigest().encode() in source
     self_test([build(source, tmp_path, CC, "-O1")])

@@ -18,12 +18,13 @@ import exported
 from onnxruntime.tools.ort_format_model import OrtFormatModelProcessor
 
 from mnist_edge.contract import Images
+from mnist_edge.formats import FORMATS
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.ort import write as ort
-from mnist_edge.recipes.terms import MATRIX, Precision
+from mnist_edge.recipes.terms import Precision
 
 DIGITS: Images = np.random.default_rng(0).random((9, 1, 28, 28), dtype=np.float32)
-BOTH = MATRIX["ort"]
+BOTH = FORMATS["ort"].precisions
 
 
 def metadata_of(data: bytes) -> dict[str, str]:
@@ -131,7 +132,7 @@ def test_exporting_leaves_telemetry_off() -> None:
         "    def find_spec(self, name, *_):\n"
         "        if name == 'onnxruntime': print(os.environ.get('ORT_DISABLE_TELEMETRY'))\n"
         "sys.meta_path.insert(0, Watch())\n"
-        "import mnist_edge.formats.writing"
+        "import mnist_edge.formats.ort.write"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True

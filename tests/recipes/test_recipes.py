@@ -8,14 +8,11 @@ import pytest
 from factory import RECIPE
 
 from mnist_edge.errors import UsageError
-from mnist_edge.formats.tolerances import tolerance
 from mnist_edge.recipes.bench import BENCH_RECIPES, BenchRecipe
 from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, RECIPES, train_recipe
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.terms import (
-    DEFAULT_ARTIFACT,
     DEFAULT_OPSET,
-    MATRIX,
     OPSETS,
     Architecture,
     Format,
@@ -162,39 +159,6 @@ def test_augmentation_knows_whether_it_does_anything() -> None:
     )
 
 
-def test_pairs_are_those_of_the_matrix_with_float32_first() -> None:
-    recipe = ExportRecipe(formats=("onnx", "torchscript"), precisions=("int8-dynamic", "float32"))
-    assert recipe.pairs == (
-        ("onnx", "float32"),
-        ("torchscript", "float32"),
-        ("onnx", "int8-dynamic"),
-        ("torchscript", "int8-dynamic"),
-    )
-
-
-def test_a_name_given_twice_is_exported_once() -> None:
-    recipe = ExportRecipe(formats=("onnx", "onnx"), precisions=("float32", "float32"))
-    assert recipe.pairs == (("onnx", "float32"),)
-
-
-def test_everything_that_the_matrix_has_can_be_asked_for_at_once() -> None:
-    precisions = tuple(p for p in get_args(Precision) if any(p in row for row in MATRIX.values()))
-    recipe = ExportRecipe(formats=tuple(MATRIX), precisions=precisions)
-    assert sorted(recipe.pairs) == sorted((f, p) for f, row in MATRIX.items() for p in row)
-
-
-@pytest.mark.parametrize("format_", MATRIX)
-@pytest.mark.parametrize("precision", get_args(Precision))
-def test_a_pair_outside_the_matrix_is_refused_by_name(
-    format_: Format, precision: Precision
-) -> None:
-    if precision in MATRIX[format_]:
-        assert ExportRecipe(formats=(format_,), precisions=(precision,)).pairs
-    else:
-        with pytest.raises(UsageError, match=f"{format_} cannot hold {precision}"):
-            ExportRecipe(formats=(format_,), precisions=(precision,))
-
-
 @pytest.mark.parametrize(
     ("formats", "precisions", "message"),
     [
@@ -222,17 +186,3 @@ def test_opsets_outside_the_range_are_refused() -> None:
     for opset in (-1, OPSETS.start - 1, OPSETS.stop, 99):
         with pytest.raises(UsageError, match=f"opset {opset} is not supported"):
             ExportRecipe(opset=opset)
-
-
-def test_the_default_artifact_is_exported_by_default() -> None:
-    assert DEFAULT_ARTIFACT in {f"{f}-{p}" for f, p in ExportRecipe().pairs}
-
-
-@pytest.mark.parametrize(("format_", "row"), [("checkpoint", ("float32",)), *MATRIX.items()])
-def test_every_artifact_has_a_gate_that_can_fail(
-    format_: Format, row: tuple[Precision, ...]
-) -> None:
-    for precision in row:
-        gate = tolerance(format_, precision)
-        assert gate.max_abs_error < math.inf or gate.min_sqnr_db > 0
-        assert gate.flips_allowed == (precision != "float32")

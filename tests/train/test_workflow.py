@@ -36,6 +36,7 @@ from mnist_edge.errors import (
 )
 from mnist_edge.export import export_verified, prove_rebuildable
 from mnist_edge.formats import open_backend
+from mnist_edge.formats.onnx import Onnx
 from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.terms import Format
@@ -165,8 +166,7 @@ def test_training_again_drops_the_artifacts_of_the_old_weights(
 def test_an_artifact_that_is_not_equivalent_is_not_kept(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    strict = Tolerance(max_abs_error=1e-30)
-    monkeypatch.setattr("mnist_edge.formats.running.tolerance", lambda *_, **__: strict)
+    monkeypatch.setattr(Onnx, "tolerance", Tolerance(max_abs_error=-1.0))
     with pytest.raises(NotEquivalent, match="onnx-float32"):
         export_verified(bundle, ExportRecipe(formats=("onnx",)))
     assert [a.name for a in check_whole(bundle.path).manifest.artifacts] == [CHECKPOINT]
@@ -176,8 +176,7 @@ def test_an_artifact_that_is_not_equivalent_is_not_kept(
 def test_an_artifact_that_is_not_equivalent_is_kept_marked_on_request(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    strict = Tolerance(max_abs_error=1e-30)
-    monkeypatch.setattr("mnist_edge.formats.running.tolerance", lambda *_, **__: strict)
+    monkeypatch.setattr(Onnx, "tolerance", Tolerance(max_abs_error=-1.0))
     allowing = ExportRecipe(formats=("onnx",), allow_mismatch=True)
     _, (written,) = export_verified(bundle, allowing)
     kept = check_whole(bundle.path).artifact("onnx-float32")

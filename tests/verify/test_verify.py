@@ -25,10 +25,11 @@ from mnist_edge.errors import (
     MissingDependency,
     UsageError,
 )
+from mnist_edge.formats import FORMATS
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import is_batch_invariant, run_in_batches
-from mnist_edge.formats.tolerances import INT8_TOLERANCE, Tolerance, tolerance
+from mnist_edge.formats.tolerances import INT8_TOLERANCE, Tolerance
 from mnist_edge.recipes.terms import Device
 from mnist_edge.verify import VerifyReport, verify
 
@@ -154,17 +155,17 @@ def test_logits_of_another_shape_or_without_a_value_are_no_comparison(candidate:
 
 
 def test_the_gates_are_those_of_the_method() -> None:
-    assert tolerance("torchscript", "float32").max_abs_error == 1e-5
-    assert tolerance("onnx", "float32").max_abs_error == 1e-4
-    assert tolerance("torchscript", "float32", "cuda").max_abs_error == 1e-4
-    assert tolerance("onnx", "int8-dynamic", "cuda").accuracy_drop == 0.10
+    assert FORMATS["torchscript"].gate("float32").max_abs_error == 1e-5
+    assert FORMATS["onnx"].gate("float32").max_abs_error == 1e-4
+    assert FORMATS["torchscript"].gate("float32", "cuda").max_abs_error == 1e-4
+    assert FORMATS["onnx"].gate("int8-dynamic", "cuda").accuracy_drop == 0.10
 
 
 def test_the_float32_error_of_the_checkpoint_itself_is_no_fault_of_an_export() -> None:
     noise = 1.4e-5  # larger than the constant: a faithful TorchScript file is as far off
-    assert tolerance("torchscript", "float32", float32_error=noise).max_abs_error == 2.4e-5
-    assert tolerance("onnx", "float32", "cuda", float32_error=noise).max_abs_error > 1e-4
-    assert tolerance("onnx", "float16", float32_error=noise) == tolerance("onnx", "float16")
+    assert FORMATS["torchscript"].gate("float32", float32_error=noise).max_abs_error == 2.4e-5
+    assert FORMATS["onnx"].gate("float32", "cuda", float32_error=noise).max_abs_error > 1e-4
+    assert FORMATS["onnx"].gate("float16", float32_error=noise) == FORMATS["onnx"].gate("float16")
 
 
 # --- is_batch_invariant -------------------------------------------------------------------------

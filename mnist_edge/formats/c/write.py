@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 
+import numpy as np
+
+from mnist_edge.contract import to_images
 from mnist_edge.errors import UsageError
 from mnist_edge.formats.c.document import Golden, write_document
 from mnist_edge.formats.c.emit import write_program
 from mnist_edge.formats.c.emit8 import write_quantized
 from mnist_edge.formats.graph.quantized import read_quantized
 from mnist_edge.formats.graph.read import read_graph
+from mnist_edge.formats.onnx.run import OrtBackend
+from mnist_edge.formats.source import Source
+from mnist_edge.recipes.terms import Precision
 
-__all__ = ["Golden", "export_c", "header_of"]
+__all__ = ["Golden", "export_c", "header_of", "write_c"]
+
+
+def write_c(source: Source, precision: Precision, *, tolerance: float) -> bytes:
+    """The C file of a net. See `export_c` for the errors.
+
+    Args:
+        source: the net.
+        precision: float32 or int8.
+        tolerance: the largest error that its self-test lets pass.
+    """
+    graph, quantized = source.onnx(precision), precision == "int8"
+    golden = None
+    if source.golden is not None:
+        pictures, logits = source.golden
+        if quantized:  # it must give the very answers of ONNX Runtime, not the checkpoint's
+            with closing(OrtBackend(graph)) as backend:
+                logits = backend.run(to_images(pictures)).astype(np.float64)
+        golden = Golden(pictures=pictures, logits=logits, tolerance=tolerance)
+    return export_c(graph, name=source.name, golden=golden, quantized=quantized)
 
 
 def export_c(graph: bytes, *, name: str, golden: Golden | None, quantized: bool = False) -> bytes:

@@ -12,7 +12,7 @@ from torch import nn
 
 from mnist_edge.contract import CLASSES, Images, check_images
 from mnist_edge.formats.checkpoint.accelerated import accelerate
-from mnist_edge.formats.torch_module import TorchModuleBackend, claim_device
+from mnist_edge.formats.checkpoint.module import TorchModuleBackend, claim_device
 from mnist_edge.models import deployable, load_weights
 from mnist_edge.recipes.terms import Device, Mode
 from mnist_edge.recipes.train import TrainRecipe

@@ -1,37 +1,15 @@
-"""8-bit weights: of torch's linear layers, and of the matrix products of an ONNX graph."""
+"""8-bit weights of the matrix products of an ONNX graph."""
 
 from __future__ import annotations
 
 import tempfile
-import warnings
 from pathlib import Path
 
 import onnx
-import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-from torch import nn
 
-from mnist_edge.errors import UsageError
-
-
-def quantize_linear_layers(model: nn.Module) -> nn.Module:
-    """The model with every `nn.Linear` in dynamic int8; `model` is not changed.
-
-    Raises:
-        UsageError: it has no linear layer.
-    """
-    if not any(isinstance(module, nn.Linear) for module in model.modules()):
-        raise _nothing_to_quantize("linear layer")
-    with warnings.catch_warnings():
-        # torch 2.15 still announces its removal in 2.10; the successor, torchao, is one more
-        # dependency and does not go through TorchScript.
-        warnings.filterwarnings("ignore", message="torch.ao.quantization is deprecated")
-        warnings.filterwarnings("ignore", message="torch.quantize_per_tensor, ")
-        quantized: nn.Module = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
-            model, {nn.Linear}, dtype=torch.qint8
-        )
-    return quantized
+from mnist_edge.formats.source import nothing_to_quantize
 
 
 def quantize_matrix_products(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -57,12 +35,5 @@ def quantize_matrix_products(model: onnx.ModelProto) -> onnx.ModelProto:
         )
         quantized = onnx.load(path)
     if not any(node.op_type == "MatMulInteger" for node in quantized.graph.node):
-        raise _nothing_to_quantize("product with a constant matrix")
+        raise nothing_to_quantize("product with a constant matrix")
     return quantized
-
-
-def _nothing_to_quantize(what: str) -> UsageError:
-    return UsageError(
-        f"int8-dynamic finds nothing to quantize: the model has no {what}",
-        fix="choose --precision float32, or a recipe with a linear layer",
-    )

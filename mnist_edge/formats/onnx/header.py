@@ -7,7 +7,8 @@ numbers: onnx/onnx.proto. Field numbers never change their meaning, so this hold
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from mnist_edge.formats.format import Header
 
 _VARINT, _BYTES = 0, 2
 _FIXED_SIZES = {1: 8, 5: 4}
@@ -34,15 +35,6 @@ _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 _IR_VERSION, _OPSET, _METADATA = 1, 8, 14
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Header:
-    """What stands around a graph; numbers are 0 where the file is silent."""
-
-    metadata: dict[str, str]
-    ir_version: int = 0
-    opset: int = 0
 
 
 def names_external_data(data: bytes) -> bool:

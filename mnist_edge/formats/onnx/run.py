@@ -22,7 +22,7 @@ from mnist_edge.contract import (
     check_logits,
 )
 from mnist_edge.errors import BadInput, DeviceUnavailable
-from mnist_edge.formats import Optimization
+from mnist_edge.formats.format import Optimization
 from mnist_edge.formats.onnx.header import names_external_data, read_header
 from mnist_edge.recipes.terms import Device
 

@@ -34,8 +34,10 @@ _IDENTIFIER = b"ORTM"
 _WIDEST_SCALAR_BYTES = 8
 
 
-def export_ort(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
-    """Optimize, label and convert a graph, and return its file; `model` is changed."""
+def export_ort(graph: bytes) -> bytes:
+    """Optimize, label and convert an ONNX file of ours, and return the other."""
+    model = onnx.load_model_from_string(graph)
+    metadata = {entry.key: entry.value for entry in model.metadata_props} | {"format": "ort"}
     # What the optimizer leaves of the graph is only known once it is converted.
     operators = _required_operators(_convert(serialize_onnx(model, metadata)))
     return _canonical(_convert(serialize_onnx(model, metadata | {KEY: operators})))

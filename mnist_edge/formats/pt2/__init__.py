@@ -1,1 +1,49 @@
-"""torch.export's format."""
+"""torch.export's format, the successor of TorchScript that torch names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mnist_edge.formats.format import Backend, FileFormat, Header, Loading, Written
+from mnist_edge.formats.tolerances import Tolerance
+from mnist_edge.recipes.terms import Precision
+
+if TYPE_CHECKING:
+    from mnist_edge.formats.source import Source
+
+
+class Program(FileFormat):
+    """A captured graph, which may call any of torch's operators."""
+
+    name = "pt2"
+    suffix = ".pt2"
+    precisions = ("float32", "float16")
+    tolerance = Tolerance(max_abs_error=1e-5)
+    extra = "train"
+    runs_code = True
+    from_onnx = False
+
+    def write(self, source: Source, precision: Precision) -> Written:
+        """See `FileFormat.write`."""
+        from mnist_edge.formats.pt2.write import export_program
+
+        network = source.torch(precision)
+        return Written(export_program(network, source.metadata(self.name, precision)))
+
+    def load(self, written: Written, how: Loading) -> Backend:
+        """See `FileFormat.load`."""
+        from mnist_edge.formats.pt2.run import ProgramBackend
+
+        return ProgramBackend(written.data, device=how.device, threads=how.threads)
+
+    def is_one(self, data: bytes) -> bool:
+        """An archive that says so."""
+        from mnist_edge.formats.archive import archive_format
+
+        return archive_format(data) == self.name
+
+    def header(self, data: bytes) -> Header:
+        """See `FileFormat.header`."""
+        from mnist_edge.formats.archive import archive_metadata
+
+        return Header(metadata=archive_metadata(data))

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 import torch
 
 from mnist_edge.errors import BadInput
-from mnist_edge.formats.torch_archive import check_archive
-from mnist_edge.formats.torch_module import TorchModuleBackend, claim_device, torch_reason
+from mnist_edge.formats.archive import check_archive
+from mnist_edge.formats.checkpoint.module import TorchModuleBackend, claim_device, torch_reason
 from mnist_edge.recipes.terms import Device
 
 _FIX = "export it again with mnist-edge export --format torchscript"

@@ -1,0 +1,195 @@
+"""What a format says of itself, and what each of its artifacts can do once it is loaded.
+
+This module and the `__init__` of each room import the standard library alone, so that help, the
+command line and the registry know every format before any runtime is loaded. What a method needs
+it imports itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+
+from mnist_edge.errors import UsageError
+from mnist_edge.formats.tolerances import (
+    FLOAT16_TOLERANCE,
+    GPU_TOLERANCE,
+    INT8_TOLERANCE,
+    Tolerance,
+)
+from mnist_edge.recipes.terms import Device, Format, Mode, Precision
+from mnist_edge.recipes.train import TrainRecipe
+
+if TYPE_CHECKING:
+    from mnist_edge.contract import Images, Logits
+    from mnist_edge.formats.source import Source
+
+Optimization: TypeAlias = Literal["none", "basic", "extended", "all"]
+
+
+class Backend(Protocol):
+    """One artifact loaded on one device. Loading is construction; there is no unloaded state.
+
+    Attributes:
+        name: the runtime, in lower case: `torch`, `torch.export`, `onnxruntime`, `gcc` and so on.
+        version: of the runtime.
+        device: where it proved to run.
+    """
+
+    name: str
+    version: str
+    device: Device
+
+    def run(self, images: Images) -> Logits:
+        """Classify `images` (N, 1, 28, 28) float32 in [0, 1]; N may be 0.
+
+        Returns (N, 10) float32 once the logits are in host memory; never changes `images`.
+
+        Raises:
+            BadInput: `images` break the input contract, or the logits are no numbers.
+        """
+
+    def close(self) -> None:
+        """Free what the runtime holds. Safe to call twice."""
+
+
+@runtime_checkable
+class DeviceResident(Backend, Protocol):
+    """A backend whose device may have memory of its own."""
+
+    def time_resident(self, images: Images, runs: int) -> tuple[float, ...]:
+        """Seconds of each of `runs` runs on images that already lie on the device.
+
+        The logits stay there, too: what is left out is the way between host and device.
+        """
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of one artifact.
+
+    Attributes:
+        data: the main file.
+        companions: the files that belong to it, by suffix, such as the header of a C file.
+    """
+
+    data: bytes
+    companions: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[bytes, ...]:
+        """All of them, the main one first."""
+        return (self.data, *self.companions.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """How an artifact is to be loaded.
+
+    Attributes:
+        recipe: names the architecture, for weights alone; None for a file without its bundle.
+        device: that must run it; a fall-back to another one is an error.
+        threads: compute threads of the runtime.
+        optimization: of the graph, for runtimes that have levels.
+        mode: how torch runs a checkpoint.
+    """
+
+    recipe: TrainRecipe | None = None
+    device: Device = "cpu"
+    threads: int = 1
+    optimization: Optimization = "all"
+    mode: Mode = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a file says of itself beside its net; numbers are 0 where it is silent."""
+
+    metadata: dict[str, str]
+    ir_version: int = 0
+    opset: int = 0
+
+
+class FileFormat(ABC):
+    """One format: how its artifacts are named, written, recognised and run.
+
+    Its room is the folder of the module that defines it, with the writer in `write.py` and what
+    loads and runs it in `run.py`.
+
+    Attributes:
+        name: as in `recipes.terms.Format`.
+        suffix: of the main file.
+        precisions: that it can hold; none where `export` does not write it.
+        tolerance: the gate of float32 on the CPU.
+        extra: of pyproject.toml, that installs what runs it; empty for the base dependencies.
+        default: whether `export` writes it where no format is asked for.
+        runs_code: whether to open a file is to run what somebody wrote into it.
+        from_onnx: whether it is made from the ONNX graph, whose opset then shapes its bytes.
+        levels: of graph optimisation that its runtime has.
+        by_hand: the command that tests a file which `doctor` does not load; `{}` is the file.
+    """
+
+    name: ClassVar[Format]
+    suffix: ClassVar[str]
+    precisions: ClassVar[tuple[Precision, ...]] = ()
+    tolerance: ClassVar[Tolerance]
+    extra: ClassVar[str] = ""
+    default: ClassVar[bool] = True
+    runs_code: ClassVar[bool] = False
+    from_onnx: ClassVar[bool] = True
+    levels: ClassVar[tuple[Optimization, ...]] = ("all",)
+    by_hand: ClassVar[str] = ""
+
+    def write(self, source: Source, precision: Precision) -> Written:
+        """The files of one artifact; the caller has checked `precision`."""
+        del source
+        raise self.refuse(precision)
+
+    @abstractmethod
+    def load(self, written: Written, how: Loading) -> Backend:
+        """Load an artifact from its bytes. Raises as `formats.load_backend` does."""
+
+    def import_runtime(self) -> None:
+        """Import what `load` needs, so that its time can be told from that of the loading."""
+        importlib.import_module(f"{type(self).__module__}.run")
+
+    def absent(self) -> str:
+        """Why its artifacts cannot run on this machine, and what to do; empty if they can."""
+        return ""
+
+    def is_one(self, data: bytes) -> bool:
+        """Whether the bytes look like its main file."""
+        del data
+        return False
+
+    def header(self, data: bytes) -> Header:
+        """What a file says of itself. Raises BadInput where it is damaged."""
+        del data
+        return Header(metadata={})
+
+    def gate(
+        self, precision: Precision, device: Device = "cpu", *, float32_error: float = 0.0
+    ) -> Tolerance:
+        """When an artifact counts as equivalent to the checkpoint.
+
+        Args:
+            precision: of the artifact.
+            device: that runs it.
+            float32_error: of the checkpoint's own float32 against the float64 reference. It is
+                added to the constant: an export of the very same results cannot be nearer.
+        """
+        if precision == "float16":
+            return FLOAT16_TOLERANCE
+        if precision in ("int8", "int8-dynamic"):
+            return INT8_TOLERANCE
+        gate = self.tolerance if device == "cpu" else GPU_TOLERANCE
+        return gate.widened(float32_error)
+
+    def refuse(self, precision: Precision) -> UsageError:
+        """The error for a precision that it cannot hold."""
+        return UsageError(
+            f"{self.name} cannot hold {precision}", fix="see the matrix in mnist-edge export --help"
+        )
