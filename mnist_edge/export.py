@@ -114,5 +114,6 @@ def prove_rebuildable(
 def _replaced(bundle: Bundle, pairs: tuple[tuple[Format, Precision], ...]) -> set[str]:
     """The files that an export may write over: damage to them is what it mends."""
     names = {f"{format_}-{precision}" for format_, precision in pairs}
-    old = {a.name: a.files for a in bundle.manifest.artifacts if a.name in names}
-    return {file for files in old.values() for file in files} | {model_card.FILE}
+    old = [artifact for artifact in bundle.manifest.artifacts if artifact.name in names]
+    files = (record.file for a in old for record in (a, *bundle.companions(a)))
+    return {*files, model_card.FILE}

@@ -171,9 +171,19 @@ class Bundle:
             )
         return named[0] if named else None
 
+    def companions(self, artifact: Artifact) -> tuple[FileRecord, ...]:
+        """The further files of an artifact.
+
+        Before artifacts listed them, the header of a C file was an extra.
+        """
+        header = f"{artifact.name}.h"
+        return artifact.companions + tuple(
+            extra for extra in self.manifest.extras if extra.file == header
+        )
+
     def read_companions(self, artifact: Artifact) -> dict[str, bytes]:
         """The further files of an artifact by suffix. Raises as `read` does."""
-        return {Path(known.file).suffix: self.read(known) for known in artifact.companions}
+        return {Path(known.file).suffix: self.read(known) for known in self.companions(artifact)}
 
     def reference(self) -> Reference:
         """The reference digits and logits. Raises BundleError where they are damaged."""

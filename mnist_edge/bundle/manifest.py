@@ -77,8 +77,7 @@ class Artifact(FileRecord):
         checkpoint_sha256: the weights that it was made from.
         parity: against the reference, measured as the artifact was written.
         batch_invariant: whether an image's logits keep its top class whatever its batch mates.
-        companions: further files of a format that takes several. Before there were any, the
-            header of a C file was an extra of the bundle.
+        companions: further files of a format that takes several; see `Bundle.companions`.
     """
 
     name: str

@@ -36,8 +36,7 @@ def pack_bundle(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already, and not empty", fix="name another --out")
     chosen = [bundle.artifact(name) for name in dict.fromkeys(artifacts)]
-    headers = {f"{artifact.name}.h" for artifact in chosen}
-    companions = [extra for extra in bundle.manifest.extras if extra.file in headers]
+    companions = [known for artifact in chosen for known in bundle.companions(artifact)]
     records = (bundle.manifest.reference, *chosen, *companions)
     files = {record.file: bundle.read(record) for record in records}
     whole = [name for name in (SIGNATURE, MANIFEST) if (bundle.path / name).exists()]

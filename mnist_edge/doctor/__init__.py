@@ -15,7 +15,7 @@ from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.data.mnist import find_mnist
 from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, DataUnavailable, LeftBehind, MissingDependency
-from mnist_edge.formats import FORMATS, open_backend
+from mnist_edge.formats import FORMATS, find_artifact, open_backend
 from mnist_edge.machine import Machine, describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Progress, silent
 
@@ -146,7 +146,7 @@ def _check_bundle(
     bundle: Bundle, artifacts: tuple[str, ...], threads: int, progress: Progress
 ) -> tuple[Check, ...]:
     bundle.check()  # refuse a damaged file before any is run
-    chosen = [bundle.artifact(name) for name in artifacts] or bundle.manifest.artifacts
+    chosen = [find_artifact(bundle, name) for name in artifacts] or bundle.manifest.artifacts
     for artifact in chosen if artifacts else ():
         bundle.read(artifact)  # asked for by name, it must be there
     reference = bundle.reference()
