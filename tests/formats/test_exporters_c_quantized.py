@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,8 +31,11 @@ from mnist_edge.bundle.golden import KEY, pack_golden
 from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput
 from mnist_edge.formats import write_artifact
+from mnist_edge.formats.c.emit8 import write_quantized
 from mnist_edge.formats.c.run import CBackend
 from mnist_edge.formats.c.write import Golden, export_c
+from mnist_edge.formats.graph.layers import Shape
+from mnist_edge.formats.graph.quantized import read_quantized
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.onnx.static import quantize_statically
 from mnist_edge.recipes.terms import Format
@@ -212,7 +216,7 @@ def test_numbers_that_do_not_fit_are_refused(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("MaxPool <", "AveragePool <", "not know the operator 'AveragePool', only Add, Conv, Deq"),
+        ("MaxPool <", "AveragePool <", "of the operator 'AveragePool', only of Add, Conv, Deq"),
         ("(bytes, unit, middle)", "(images, unit, middle)", "its input is not quantized"),
         ("row =", "rest = Relu (small)\n row =", "Relu: it follows neither a Conv nor a Gemm"),
         ("row =", "rest = Add (small, unit)\n row =", "Add: only the picture, before it is quant"),
@@ -221,13 +225,20 @@ def test_numbers_that_do_not_fit_are_refused(
         ("(sums, unit2", "(row, unit2", "its input is quantized already, in another way"),
         ("logits =", "logits = Identity (sums)\n rest =", "its input is read as it is, too"),
         (END, "logits = Gemm <transB = 1> (row, gemm)\n}", "the logits are not quantized"),
-        ("28,28]", "28,12]", "the picture has several channels, or not 16 columns"),
     ],
 )
 def test_what_it_does_not_know_it_names(old: str, new: str, message: str) -> None:
     data = by_hand(HAND.replace(old, new, 1))
     with pytest.raises(BadInput, match=message):
         export_c(data, name="test", golden=None, quantized=True)
+
+
+def test_a_picture_that_the_kernel_cannot_quantize_is_refused() -> None:
+    quantized = read_quantized(by_hand(HAND))
+    for picture in (Shape(1, 28, 12), Shape(3, 28, 28)):
+        other = replace(quantized, net=replace(quantized.net, picture=picture))
+        with pytest.raises(BadInput, match="one channel and at least 16 columns"):
+            write_quantized(other)
 
 
 @pytest.fixture(scope="module")

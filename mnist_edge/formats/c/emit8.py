@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_edge.errors import BadInput
 from mnist_edge.formats.c.convolve import dense, multiply_adds, slide
 from mnist_edge.formats.c.document import Program
 from mnist_edge.formats.c.emit import MOST_DOTS, in_one_piece, innermost, product, write_steps
@@ -31,7 +32,18 @@ _ANSWERS = """\
 
 
 def write_quantized(quantized: QuantizedNet) -> Program:
-    """A quantized net in C."""
+    """A quantized net in C.
+
+    Raises:
+        BadInput: the kernel that quantizes the picture cannot read such a one.
+    """
+    picture = quantized.net.picture
+    if picture.channels > 1 or picture.width < LANES:
+        raise BadInput(
+            f"int8 in C takes a picture of one channel and at least {LANES} columns, "
+            f"not {picture.channels} and {picture.width}",
+            fix="choose --precision float32",
+        )
     plan = lay_out(quantized.net, weight_bytes=1)
     last = quantized.grids[len(quantized.net.steps) - 1]
     return Program(

@@ -1,4 +1,4 @@
-"""What a net does, step by step: the small typed language between an ONNX graph and C.
+"""What a net does, step by step: the small typed language between ONNX and other formats.
 
 A step reads the results of earlier steps by their index; -1 is the picture. Arrays are laid out
 as ONNX has them, so a step can be compared with the node that it came from.

@@ -1,7 +1,7 @@
 """Read a statically quantized ONNX graph: the same steps, and what its whole numbers stand for.
 
 The graph is one with pairs of `QuantizeLinear` and `DequantizeLinear` around each operator, as
-`exporters.static` makes it. Steps of such a net hold the whole numbers of the weights.
+`formats.onnx.static` makes it. Steps of such a net hold the whole numbers of the weights.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 
 from mnist_edge.errors import BadInput
-from mnist_edge.formats.c.plan import LANES
 from mnist_edge.formats.graph.layers import (
     PICTURE,
     Convolution,
@@ -102,7 +101,7 @@ def read_quantized(data: bytes) -> QuantizedNet:
     """The steps of a statically quantized classifier.
 
     Args:
-        data: an ONNX file, as for `read_graph`; the picture has one channel.
+        data: an ONNX file, as for `read_graph`.
 
     Raises:
         BadInput: as for `read_graph`, or something in the graph is not quantized, not to 8 bits,
@@ -110,7 +109,7 @@ def read_quantized(data: bytes) -> QuantizedNet:
     """
     net, reader = read_steps(data, _Reader, _OPERATORS)
     if len(net.steps) - 1 not in reader.grids:
-        raise BadInput("the C exporter cannot do int8: the logits are not quantized", fix=FIX)
+        raise BadInput("no int8 can be made of the graph: the logits are not quantized", fix=FIX)
     return QuantizedNet(net=net, grids=reader.grids, scales=reader.scales)
 
 
@@ -121,10 +120,13 @@ def _quantize(reader: _Reader, node: Node) -> Value:
         raise node.refuse("it does not give unsigned bytes with one scale")
     value = reader.input(node)
     if value.step == PICTURE:
-        if value.shape.channels > 1 or value.shape.width < LANES:
-            raise node.refuse(f"the picture has several channels, or not {LANES} columns")
-        one, none = np.ones(1, np.float32), np.zeros(1, np.float32)
-        picture = Scale(source=PICTURE, shape=value.shape, factor=one, offset=none)
+        channels = value.shape.channels
+        picture = Scale(
+            source=PICTURE,
+            shape=value.shape,
+            factor=np.ones(channels, np.float32),
+            offset=np.zeros(channels, np.float32),
+        )
         value = reader.append(picture, flat=value.flat)
     elif value.shared and value.step not in reader.grids:
         raise node.refuse("its input is read as it is, too")

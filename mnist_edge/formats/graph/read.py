@@ -65,8 +65,8 @@ def _read_node(reader: R, proto: onnx.NodeProto, operators: Operators[R]) -> Non
     operator = operators.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
     if operator is None:
         raise BadInput(
-            f"the C exporter does not know the operator {proto.op_type!r:.60}, "
-            f"only {', '.join(sorted(operators))}",
+            f"no step can be made of the operator {proto.op_type!r:.60}, "
+            f"only of {', '.join(sorted(operators))}",
             fix=FIX,
         )
     result = operator(reader, Node(proto, attributes, reader.constants, reader.types))

@@ -17,7 +17,7 @@ from mnist_edge.formats.graph.layers import PICTURE, Shape, Step, Weights
 Array: TypeAlias = NDArray[np.generic]
 Attributes: TypeAlias = Mapping[str, object]
 
-FIX = "choose another format, or a recipe whose operators the C exporter knows"
+FIX = "choose another format, or a recipe of whose operators steps can be made"
 
 
 class Value(NamedTuple):
@@ -89,8 +89,8 @@ class Node:
         return value
 
     def refuse(self, why: str) -> BadInput:
-        """The error for what this exporter cannot do."""
-        return BadInput(f"the C exporter cannot do {self.kind}: {why}", fix=FIX)
+        """The error for what no step can say."""
+        return BadInput(f"no step can be made of {self.kind}: {why}", fix=FIX)
 
 
 class Reader:
