@@ -234,6 +234,11 @@ def read_manifest(folder: Path) -> bytes:
 
 def parse_manifest(folder: Path, data: bytes) -> Bundle:
     """The bundle in a folder, of what its manifest says. Raises BundleError where it is damaged."""
+    if b"\r\n" in data:  # our JSON escapes it, so nothing that we wrote holds one
+        raise BundleError(
+            f"{folder / MANIFEST} has the line ends of Windows, as git may write them",
+            fix="put '* -text' into .gitattributes beside it and check the bundle out again",
+        )
     try:
         return Bundle(folder, codec.loads(Manifest, unseal(data.decode("utf-8"))))
     except (ValueError, UsageError) as error:  # UnicodeDecodeError is a ValueError
