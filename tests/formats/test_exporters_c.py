@@ -24,6 +24,8 @@ from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.formats.c.run import CBackend
 from mnist_edge.formats.c.write import Golden, export_c, header_of
+from mnist_edge.formats.graph import operators, quantized
+from mnist_edge.formats.graph.bounds import RULES
 from mnist_edge.formats.onnx.run import OrtBackend
 
 CC = shutil.which("cc")
@@ -450,3 +452,7 @@ def test_the_ten_lines_of_c_in_the_readme_get_a_digit_out_of_a_picture(
             [tmp_path / "a.out"], input=image.tobytes(), capture_output=True, check=True
         )
         assert int(done.stdout) == answer
+
+
+def test_what_is_written_as_c_may_be_run_as_onnx() -> None:
+    assert operators.OPERATORS.keys() | quantized._OPERATORS.keys() <= RULES.keys()

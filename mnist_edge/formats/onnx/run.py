@@ -7,6 +7,7 @@ import io
 import re
 import threading
 import time
+from functools import cache, partial
 
 import numpy as np
 import onnxruntime as ort
@@ -23,7 +24,11 @@ from mnist_edge.contract import (
 )
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.formats.format import Optimization
-from mnist_edge.formats.onnx.header import names_external_data, read_header
+from mnist_edge.formats.graph.bounds import count_numbers
+from mnist_edge.formats.graph.outline import Outline
+from mnist_edge.formats.onnx.header import read_header
+from mnist_edge.formats.onnx.outline import read_outline as read_onnx
+from mnist_edge.formats.ort.outline import read_outline as read_ort
 from mnist_edge.recipes.terms import Device
 
 _PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -37,6 +42,9 @@ _LEVELS: dict[Optimization, ort.GraphOptimizationLevel] = {
 
 # `/onnxruntime_src/.../model.cc:256 onnxruntime::Model::Model(...) Unsupported model IR version`
 _SOURCE_PLACE: re.Pattern[str] = re.compile(r"^\S+\.(cc|h):\d+ .*?\) (?=[A-Z])")
+
+MOST_IN_A_BATCH = 1 << 26
+"""Numbers that one batch may take, 256 MiB of float32; a larger one is run in parts."""
 
 _FATAL = 4  # log level: what is worth saying is raised, and lines on stderr are ours
 _FIX = "export it again with mnist-edge export --format onnx"
@@ -69,7 +77,7 @@ class OrtBackend:
     ) -> None:
         self.version = str(ort.__version__)
         self.device = device
-        _check_bytes(data)
+        outline = _read_outline(data)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -81,6 +89,7 @@ class OrtBackend:
         _check_signature(session)
         self._session: ort.InferenceSession | None = session
         self._one_picture: _OnePicture | None = _OnePicture(session)
+        self._numbers = cache(partial(_numbers, outline))
 
     def run(self, images: Images) -> Logits:
         """See `Backend.run`."""
@@ -89,6 +98,9 @@ class OrtBackend:
             raise ValueError("the backend is closed")
         if not len(images):
             return np.empty((0, len(CLASSES)), np.float32)
+        if len(images) > 1 and self._numbers(len(images)) > MOST_IN_A_BATCH:
+            half = len(images) // 2
+            return np.concatenate([self.run(images[:half]), self.run(images[half:])])
         try:
             if len(images) == 1 and self.device == "cpu":
                 logits = self._one_picture.run(images)
@@ -183,21 +195,29 @@ def _no_device(device: Device, reason: str) -> DeviceUnavailable:
     return DeviceUnavailable(f"onnxruntime cannot use {device}: {reason}", fix=fix)
 
 
-def _check_bytes(data: bytes) -> None:
-    if data[4:8] == b"ORTM":  # ONNX Runtime's own format, which holds all its tensors
-        return
-    try:
-        external = names_external_data(data)
-        read_header(data)
-    except ValueError as error:
-        raise BadInput(f"not an ONNX file: {error}{_hint(data)}", fix=_FIX) from None
+def _read_outline(data: bytes) -> Outline:
+    """The outline of a file, once it is known that one picture will not take too much of it."""
     if not data:
         raise BadInput("not an ONNX file: it is empty", fix=_FIX)
-    if external:
-        raise BadInput(
-            "the ONNX file keeps its weights in other files",
-            fix="save it as one file, without external data",
-        )
+    own = data[4:8] == b"ORTM"  # ONNX Runtime's own format
+    try:
+        if not own:
+            read_header(data)
+    except ValueError as error:
+        raise BadInput(f"not an ONNX file: {error}{_hint(data)}", fix=_FIX) from None
+    try:
+        outline = read_ort(data) if own else read_onnx(data)
+        count_numbers(outline, 1)
+    except ValueError as error:
+        raise BadInput(f"the ONNX model is not one to run: {error}", fix=_FIX) from None
+    return outline
+
+
+def _numbers(outline: Outline, batch: int) -> int:
+    try:
+        return count_numbers(outline, batch)
+    except ValueError as error:
+        raise BadInput(f"the ONNX model cannot run {batch} at once: {error}", fix=_FIX) from None
 
 
 def _hint(data: bytes) -> str:

@@ -1,0 +1,74 @@
+"""A graph as far as its file tells what it will take to run: shapes, and no weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Shape: TypeAlias = tuple[int, ...]
+Attribute: TypeAlias = "int | str | tuple[int, ...] | Tensor | None"
+
+MOST_INTEGERS = 64
+"""So many whole numbers may shape another tensor; more are weights."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor: its shape, and its values where they are few whole numbers that are known."""
+
+    shape: Shape
+    integers: tuple[int, ...] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One node.
+
+    Attributes:
+        kind: the operator, behind its domain and a point if that is not ONNX's own.
+        inputs: names; an empty one where an input is left out.
+        outputs: names.
+        attributes: by name; None for what shapes nothing, such as a float.
+    """
+
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Attribute]
+
+    def integer(self, name: str, default: int) -> int:
+        """An attribute that is a number. Raises ValueError for anything else."""
+        value = self.attributes.get(name, default)
+        if not isinstance(value, int):
+            raise ValueError(f"{name} is no number")
+        return value
+
+    def integers(self, name: str, default: Shape) -> Shape:
+        """An attribute that is a list of numbers. Raises ValueError for anything else."""
+        value = self.attributes.get(name, default)
+        if not isinstance(value, tuple):
+            raise ValueError(f"{name} is no list of numbers")
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """A graph.
+
+    Attributes:
+        inputs: shapes by name; None for a size that the file leaves open.
+        constants: by name.
+        operators: in the order in which they run.
+        outputs: names.
+    """
+
+    inputs: dict[str, tuple[int | None, ...]]
+    constants: dict[str, Tensor]
+    operators: tuple[Operator, ...]
+    outputs: tuple[str, ...]

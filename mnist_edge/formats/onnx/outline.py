@@ -1,0 +1,111 @@
+"""The outline of an ONNX file, read without the `onnx` package and before any runtime sees it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mnist_edge.formats.graph.outline import MOST_INTEGERS, Attribute, Operator, Outline, Tensor
+from mnist_edge.formats.onnx.wire import Message
+
+# Field numbers of onnx/onnx.proto. They never change their meaning.
+_GRAPH, _TRAINING, _FUNCTIONS = 7, 20, 25
+_NODES, _TENSORS, _INPUTS, _OUTPUTS, _SPARSE_TENSORS = 1, 5, 11, 12, 15
+_VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_SHAPE, _SHAPE_SIZES, _SIZE = 1, 2, 1, 2, 1, 1
+_NODE_INPUTS, _NODE_OUTPUTS, _NODE_KIND, _NODE_ATTRIBUTES, _NODE_DOMAIN = 1, 2, 4, 5, 7
+_ATTRIBUTE_NAME, _ATTRIBUTE_TYPE = 1, 20
+_INT, _TEXT, _TENSOR, _INTS = 3, 4, 5, 8  # where an attribute keeps its value, by its kind
+_GRAPHS_AND_THE_LIKE = (6, 9, 10, 11, 14, 15, 21, 22, 23)
+_SIZES, _NUMBERS, _NAME, _RAW, _OUTSIDE, _PLACE = 1, 2, 8, 9, 13, 14
+
+# By number, the types of tensors that are taken: as NumPy names them, and the field that holds
+# their numbers where these are not raw, each in its own size or (0) in as many bytes as it needs.
+_FLOATS, _INT32S, _INT64S, _DOUBLES = 4, 5, 7, 10
+_TYPES = {
+    1: ("<f4", _FLOATS, 4),
+    2: ("<u1", _INT32S, 0),
+    3: ("<i1", _INT32S, 0),
+    6: ("<i4", _INT32S, 0),
+    7: ("<i8", _INT64S, 0),
+    9: ("<u1", _INT32S, 0),
+    10: ("<f2", _INT32S, 0),
+    11: ("<f8", _DOUBLES, 8),
+}
+
+
+def read_outline(data: bytes) -> Outline:
+    """Take an ONNX file apart.
+
+    Raises:
+        ValueError: it is none, or has parts that the graph of a picture has no use for: graphs
+            inside, functions, sparse tensors or those of odd types, values in other files.
+    """
+    model = Message.of(data)
+    graph = model.child(_GRAPH)
+    if _TRAINING in model or _FUNCTIONS in model or _SPARSE_TENSORS in graph:
+        raise ValueError("it has functions, a training or sparse tensors")
+    return Outline(
+        inputs=dict(map(_input, graph.children(_INPUTS))),
+        constants={tensor.text(_NAME): _tensor(tensor) for tensor in graph.children(_TENSORS)},
+        operators=tuple(map(_operator, graph.children(_NODES))),
+        outputs=tuple(value.text(_VALUE_NAME) for value in graph.children(_OUTPUTS)),
+    )
+
+
+def _input(value: Message) -> tuple[str, tuple[int | None, ...]]:
+    sizes = value.child(_VALUE_TYPE).child(_TYPE_TENSOR).child(_TENSOR_SHAPE).children(_SHAPE_SIZES)
+    shape = tuple(size.integer(_SIZE) if _SIZE in size else None for size in sizes)
+    return value.text(_VALUE_NAME), shape
+
+
+def _operator(node: Message) -> Operator:
+    domain, kind = node.text(_NODE_DOMAIN), node.text(_NODE_KIND)
+    return Operator(
+        kind=kind if domain in ("", "ai.onnx") else f"{domain}.{kind}",
+        inputs=node.texts(_NODE_INPUTS),
+        outputs=node.texts(_NODE_OUTPUTS),
+        attributes=dict(map(_attribute, node.children(_NODE_ATTRIBUTES))),
+    )
+
+
+def _attribute(attribute: Message) -> tuple[str, Attribute]:
+    name = attribute.text(_ATTRIBUTE_NAME)
+    if any(number in attribute for number in _GRAPHS_AND_THE_LIKE):
+        raise ValueError(f"its attribute {name!r:.40} is a graph, a list of texts, or the like")
+    match attribute.integer(_ATTRIBUTE_TYPE):
+        case 1 | 6:  # floats shape nothing
+            return name, None
+        case 2:
+            return name, attribute.integer(_INT)
+        case 3:
+            return name, attribute.text(_TEXT)
+        case 4:
+            return name, _tensor(attribute.child(_TENSOR))
+        case 7:
+            return name, tuple(attribute.integers(_INTS))
+        case other:
+            raise ValueError(f"its attribute {name!r:.40} is of type {other}")
+
+
+def _tensor(tensor: Message) -> Tensor:
+    """A tensor, if the file holds as many numbers as its shape says."""
+    if _OUTSIDE in tensor or tensor.integer(_PLACE):
+        raise ValueError("it keeps its weights in other files")
+    kind = tensor.integer(_NUMBERS)
+    if kind not in _TYPES:
+        raise ValueError(f"a tensor of type {kind}")
+    dtype, place, size = _TYPES[kind]
+    shape = tuple(tensor.integers(_SIZES))
+    raw = tensor.data(_RAW)
+    lists = [number for number in (_FLOATS, _INT32S, _INT64S, _DOUBLES) if number in tensor]
+    if len(lists) + (_RAW in tensor) > 1 or any(number != place for number in lists):
+        raise ValueError("a tensor with numbers of several kinds")
+    count = len(raw) // np.dtype(dtype).itemsize if _RAW in tensor else tensor.count(place, size)
+    if min(shape, default=0) < 0 or count != math.prod(shape):
+        raise ValueError(f"a tensor of shape {shape!s:.60} that holds {count} numbers")
+    integers = None
+    if kind in (6, 7) and count <= MOST_INTEGERS:
+        raws = np.frombuffer(raw, dtype).tolist()
+        integers = tuple(raws) if _RAW in tensor else tuple(tensor.integers(place))
+    return Tensor(shape, integers)
