@@ -110,7 +110,10 @@ def check_logits(logits: NDArray[Any], count: int, *, source: str) -> Logits:
             fix="use a model that mnist-edge exported",
         )
     if not _all_finite(logits):
-        raise BadInput(f"{source} gives NaN or infinity", fix="export it again from a good bundle")
+        raise BadInput(
+            f"{source} gives NaN or infinity",
+            fix="use a model that mnist-edge exported from a good bundle",
+        )
     return logits
 
 

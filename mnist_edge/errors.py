@@ -20,9 +20,18 @@ Everything else that escapes is a bug of ours: it is shown with its traceback an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import shlex
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar
+
+_NAME, _TRAIN = "mnist-edge", "train"
+# What comes with this package whatever extra was asked for, by the names under which it is imported
+# and installed.
+_BASE = frozenset({"numpy", "PIL", "pillow", "onnxruntime", "typer", "rich"})
 
 
 class MnistEdgeError(Exception):
@@ -103,14 +112,84 @@ class NotEquivalent(MnistEdgeError):
     exit_code: ClassVar[int] = 1
 
 
-def missing_package(error: ModuleNotFoundError, purpose: str) -> MissingDependency:
-    """The error for a package that is not installed, with the command that installs it."""
+def missing_package(
+    error: ModuleNotFoundError, purpose: str, *, extra: str = _TRAIN
+) -> MissingDependency:
+    """The error for a package that is not installed, with the command that installs it.
+
+    Args:
+        error: names the package.
+        purpose: that it is needed to.
+        extra: of pyproject.toml, that has it.
+    """
     package = (error.name or "a package").partition(".")[0]
-    extra = "." if package == "onnxruntime" else ".[train]"
     return MissingDependency(
         f"{package} is not installed, but needed to {purpose}",
-        fix=f"run pip install '{extra}' in the checkout of mnist-edge",
+        fix=install_advice({package}, extra=extra),
     )
+
+
+def install_advice(packages: Collection[str], *, extra: str = _TRAIN) -> str:
+    """What a user does to get packages that this one needs, or that an extra of it has.
+
+    Where this package came from, it comes from again: its bare name could fetch a stranger's from
+    an index, and is given only to who took it from one.
+    """
+    return _advice("" if _BASE.issuperset(packages) or not extra else f"[{extra}]")
+
+
+def restore_advice(folder: Path) -> str:
+    """What a user does to get files of the package in `folder` as they were."""
+    if checkout := _checkout():
+        return f"run git restore {shlex.quote(str(folder))} in {shlex.quote(str(checkout))}"
+    return _advice("", "--force-reinstall --no-deps ")
+
+
+def has_torch() -> bool:
+    """Whether this machine can train and export; where not, it takes what another one made."""
+    return find_spec("torch") is not None
+
+
+def _advice(extra: str, options: str = "") -> str:
+    if checkout := _checkout():
+        return f"run pip install -e {shlex.quote(f'.{extra}')} in {shlex.quote(str(checkout))}"
+    source = _source(extra)
+    if source is None:
+        return f"install mnist-edge{extra} again from the wheel or checkout that it came from"
+    return f"run pip install {options}{shlex.quote(source)}"
+
+
+def _checkout() -> Path | None:
+    """The checkout that this module lies in, if it does: where it is not installed, or editable."""
+    folder = Path(__file__).resolve().parents[1]
+    try:
+        ours = f'name = "{_NAME}"' in (folder / "pyproject.toml").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return folder if ours else None
+
+
+def _source(extra: str) -> str | None:
+    """What to ask pip for: where the installed package came from (PEP 610); None if unknown."""
+    # Slow to import, and needed only here.
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    try:
+        recorded = distribution(_NAME).read_text("direct_url.json")
+        if recorded is None:  # so it is for what came from an index
+            return f"{_NAME}{extra}"
+        origin = json.loads(recorded)
+        url = str(origin["url"])
+        if vcs := origin.get("vcs_info"):
+            return f"{_NAME}{extra} @ {vcs['vcs']}+{url}@{vcs['commit_id']}"
+    except (PackageNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if not url.startswith("file:"):
+        return f"{_NAME}{extra} @ {url}"
+    path = Path(url2pathname(urlsplit(url).path))
+    return f"{path}{extra}" if path.exists() else None
 
 
 def _rebuild(kind: type[MnistEdgeError], what: str, fix: str) -> MnistEdgeError:

@@ -323,7 +323,8 @@ def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predic
         reject_below = float(stated)
     except ValueError:
         raise BadInput(
-            f"{path} states {REJECT_BELOW} as {stated!r:.30}", fix="export it again"
+            f"{path} states {REJECT_BELOW} as {stated!r:.30}",
+            fix="give a file as mnist-edge export wrote it",
         ) from None
     return Predictor(backend, batch_invariant=False, reject_below=reject_below)
 
@@ -332,5 +333,5 @@ def _check_parity(artifact: Artifact) -> None:
     if not artifact.parity.passed:
         raise UsageError(
             f"{artifact.name} gave other answers than its checkpoint: {artifact.parity.reason}",
-            fix="export it again, choose another --artifact, or allow the mismatch",
+            fix="choose another --artifact, or take it all the same with --allow-mismatch",
         )

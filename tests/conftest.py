@@ -9,8 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mnist_edge import errors
 from mnist_edge.data import mnist as data
 from mnist_edge.data.mnist import DATA_VARIABLE, MNIST_FILES, DataSet, IdxFile
+
+
+@pytest.fixture
+def with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Advice is for a machine that can train, whatever is installed."""
+    monkeypatch.setattr(errors, "find_spec", lambda _: object())
+
+
+@pytest.fixture
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Advice is for a device that takes what another machine made."""
+    monkeypatch.setattr(errors, "find_spec", lambda _: None)
 
 
 @pytest.fixture(scope="session")

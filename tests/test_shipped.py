@@ -20,7 +20,6 @@ from mnist_edge.data.mnist import read_mnist
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes.catalogue import RECIPES, TEACHER
-from mnist_edge.train import session
 
 pytestmark = pytest.mark.edge
 
@@ -119,6 +118,7 @@ def guarded(
     return folder
 
 
+@pytest.mark.usefixtures("with_torch")
 @pytest.mark.parametrize(
     "words",
     [
@@ -144,11 +144,11 @@ def test_no_verb_writes_into_it(
     assert {path: path.read_bytes() for path in guarded.iterdir()} == before
 
 
+@pytest.mark.usefixtures("without_torch")
 @pytest.mark.parametrize("verb", ["train", "run"])
 def test_without_torch_the_data_are_not_touched(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    monkeypatch.setattr(session, "find_spec", lambda _: None)
     monkeypatch.setattr(obtain, "obtain_data", lambda *_, **__: pytest.fail("data were read"))
     assert cli.main([verb]) == 2
     said = capsys.readouterr().err

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ from mnist_edge.errors import (
     LeftBehind,
     StorageError,
     UsageError,
+    has_torch,
+    restore_advice,
 )
 
 LOCAL_BUNDLE = Path("exports/model")
@@ -130,31 +133,36 @@ class Bundle:
             BundleError: it cannot be read.
         """
         path = self.path / record.file
-        exported = any(
-            record.file in artifact.files
-            for artifact in self.manifest.artifacts
-            if artifact.name != CHECKPOINT
-        )
-        fix = _remedy(self.path, "export" if exported else "train")
+
         try:
             if not self.holds(record):
-                raise LeftBehind(
-                    f"{path} is not here",
-                    fix=fix if exported and self.holds(self.artifact(CHECKPOINT)) else _COPY,
-                )
+                raise LeftBehind(f"{path} is not here", fix=self._mend(record, lost=True))
             if not path.is_file():
-                raise BundleError(f"{path} is no regular file", fix=fix)
+                raise BundleError(f"{path} is no regular file", fix=self._mend(record))
             size = path.stat().st_size
             if size != record.size_bytes:
                 raise DigestMismatch(
-                    f"{path} has {size} bytes, the manifest says {record.size_bytes}", fix=fix
+                    f"{path} has {size} bytes, the manifest says {record.size_bytes}",
+                    fix=self._mend(record),
                 )
             data = read_file(path, most=record.size_bytes)
         except OSError as error:
-            raise BundleError(f"cannot read {path}: {error.strerror or error}", fix=fix) from error
+            raise BundleError(
+                f"cannot read {path}: {error.strerror or error}", fix=self._mend(record)
+            ) from error
         if sha256(data) != record.sha256:
-            raise DigestMismatch(f"{path} is not the file that the manifest names", fix=fix)
+            raise DigestMismatch(
+                f"{path} is not the file that the manifest names", fix=self._mend(record)
+            )
         return data
+
+    def _mend(self, record: FileRecord, *, lost: bool = False) -> str:
+        """What brings a file back; one that a device may do without is no reason to train."""
+        weights = self.artifact(CHECKPOINT)
+        exported = any(record.file in a.files for a in self.manifest.artifacts if a is not weights)
+        if is_shipped(self.path) or (self.holds(weights) if exported else not lost):
+            return remedy(self.path, "export" if exported else "train")
+        return _COPY
 
     def find(self, file: str, data: bytes) -> Artifact | None:
         """The artifact with these bytes, under whatever name they were found.
@@ -167,7 +175,7 @@ class Bundle:
         if not named and any(known.file == file for known in self.manifest.records):
             raise DigestMismatch(
                 f"{self.path / file} is not the file that the manifest beside it names",
-                fix=_remedy(self.path, "export"),
+                fix=remedy(self.path, "export"),
             )
         return named[0] if named else None
 
@@ -193,7 +201,7 @@ class Bundle:
         except (BadInput, ValueError) as error:
             raise BundleError(
                 f"the reference of {self.path} is damaged: {error.args[0]}",
-                fix=_remedy(self.path, "train"),
+                fix=remedy(self.path, "train"),
             ) from None
 
     def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Bundle:
@@ -223,13 +231,14 @@ def open_bundle(path: Path | None = None) -> Bundle:
 def read_manifest(folder: Path) -> bytes:
     """The manifest in a folder, unread. Raises BundleError where there is none."""
     file = folder / MANIFEST
-    fix = _remedy(folder, "train")
     try:
         if not file.is_file():
-            raise BundleError(f"no bundle at {folder}", fix=fix)
+            raise BundleError(f"no bundle at {folder}", fix=_first_bundle(folder))
         return read_file(file, most=_MAX_MANIFEST_BYTES)
     except OSError as error:
-        raise BundleError(f"cannot read {file}: {error.strerror or error}", fix=fix) from error
+        raise BundleError(
+            f"cannot read {file}: {error.strerror or error}", fix=remedy(folder, "train")
+        ) from error
 
 
 def parse_manifest(folder: Path, data: bytes) -> Bundle:
@@ -244,7 +253,7 @@ def parse_manifest(folder: Path, data: bytes) -> Bundle:
     except (ValueError, UsageError) as error:  # UnicodeDecodeError is a ValueError
         raise BundleError(
             f"{folder / MANIFEST} is not a manifest of schema 1: {error}",
-            fix=_remedy(folder, "train"),
+            fix=remedy(folder, "train"),
         ) from None
 
 
@@ -326,11 +335,17 @@ def weights_digest(folder: Path) -> str:
     return open_bundle(folder).artifact(CHECKPOINT).sha256
 
 
-def _remedy(folder: Path, verb: Literal["train", "export"]) -> str:
-    """What makes the files of a bundle whole again."""
+def _first_bundle(folder: Path) -> str:
+    if has_torch():
+        return f"mnist-edge train --bundle {shlex.quote(str(folder))}"
+    return "give the folder of a bundle that was copied from where it was made"
+
+
+def remedy(folder: Path, verb: str) -> str:
+    """What makes the files of a bundle whole again: the verb that wrote them, where it can."""
     if is_shipped(folder):
-        return "install mnist-edge again, or give another bundle"
-    return f"mnist-edge {verb} --bundle {folder}"
+        return f"{restore_advice(folder)}, or give another --bundle"
+    return f"mnist-edge {verb} --bundle {shlex.quote(str(folder))}" if has_torch() else _COPY
 
 
 def _is_signed_as(folder: Path, manifest: bytes) -> bool:
@@ -384,5 +399,7 @@ def refuse_shipped(folder: Path) -> None:
     if is_shipped(folder):
         raise UsageError(
             f"{folder} is a bundle that comes with mnist-edge, and stays as it is",
-            fix="make one of your own with mnist-edge train, or give another --bundle",
+            fix="make one of your own with mnist-edge train, or give another --bundle"
+            if has_torch()
+            else "give another --bundle",
         )

@@ -52,7 +52,8 @@ def unpack_golden(text: str) -> tuple[RawImages, NDArray[np.float64]]:
         return _unpack(text)
     except (ValueError, zlib.error) as error:  # the errors of base64 and JSON are ValueErrors
         raise BadInput(
-            f"the golden vectors are damaged: {error}", fix="export the file again"
+            f"the golden vectors are damaged: {error}",
+            fix="export the file again, or copy it again from where it was made",
         ) from None
 
 

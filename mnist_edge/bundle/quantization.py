@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.folder import Bundle, free_name
+from mnist_edge.bundle.folder import Bundle, free_name, remedy
 from mnist_edge.bundle.manifest import record
 from mnist_edge.errors import BundleError
 from mnist_edge.machine import Machine
@@ -84,7 +84,7 @@ def read_verdict(bundle: Bundle) -> Verdict | None:
     except ValueError as error:
         raise BundleError(
             f"{bundle.path / FILE} is no verdict of schema 1: {error}",
-            fix=f"mnist-edge export --quantize --bundle {bundle.path}",
+            fix=remedy(bundle.path, "export --quantize"),
         ) from None
     digests = {artifact.sha256 for artifact in bundle.manifest.artifacts}
     return verdict if all(row.sha256 in digests for row in verdict.rows) else None

@@ -220,7 +220,8 @@ def unpack_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     # zipfile, zlib and numpy have a dozen classes for damaged bytes, MemoryError among them.
     except Exception as error:
         raise BadInput(
-            f"not an array file: {error}", fix="make the bundle again with mnist-edge train"
+            f"not an array file: {error}",
+            fix="make it again, or copy it again from where it was made",
         ) from None
 
 
@@ -261,5 +262,5 @@ def cache_dir() -> Path:
     except RuntimeError:
         raise DataUnavailable(
             "there is no home folder to keep MNIST in",
-            fix="set MNIST_EDGE_DATA to a folder that holds it, or use --data rendered",
+            fix="set MNIST_EDGE_DATA to a folder that holds it, or train with --data rendered",
         ) from None

@@ -39,7 +39,7 @@ from mnist_edge.cli import (
 )
 from mnist_edge.cli.help import Verb, Verbs
 from mnist_edge.cli.talk import emit_json
-from mnist_edge.errors import MnistEdgeError
+from mnist_edge.errors import MnistEdgeError, install_advice
 from mnist_edge.recipes.terms import unknown_name
 
 PROGRAM = "mnist-edge"
@@ -185,7 +185,8 @@ def _failure(error: BaseException, words: list[str]) -> Failure:
             kind = "UsageError"
             message, fix = _typed_wrong(error, words)
         case Stopped():
-            message, fix = f"stopped by {error}", "give it again (train goes on with --resume)"
+            again = " with --resume, to go on" if words[:1] == ["train"] else ""
+            message, fix = f"stopped by {error}", f"give it again{again}"
             exit_code = error.exit_code
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             kind = "StorageError"
@@ -193,7 +194,7 @@ def _failure(error: BaseException, words: list[str]) -> Failure:
         case ModuleNotFoundError() if not (error.name or PROGRAM).startswith("mnist_edge"):
             kind = "MissingDependency"
             message = f"{error.name} is not installed, but this command needs it"
-            fix = "run pip install '.[train]' in the checkout of mnist-edge"
+            fix = install_advice({error.name or ""})
         case _:
             kind, exit_code = "Bug", BUG_EXIT_CODE
             message = f"this should not have happened: {_one_line(repr(error))}"

@@ -18,7 +18,7 @@ from mnist_edge.cli.options import (
     tell_signature,
 )
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
-from mnist_edge.errors import UsageError
+from mnist_edge.errors import UsageError, has_torch
 
 if TYPE_CHECKING:
     from mnist_edge.bundle.folder import Bundle
@@ -105,7 +105,10 @@ def _bundle(talk: Talk, path: Path | None, trust: Trust) -> Bundle | None:
     place = path or default_bundle_path()
     if path is None:
         if not (place / MANIFEST).is_file():
-            talk.suggest("mnist-edge train", to="make a bundle; there is none here to test")
+            if has_torch():
+                talk.suggest("mnist-edge train", to="make a bundle; there is none here to test")
+            else:
+                talk.say("there is no bundle here to test; give one with --bundle FOLDER")
             return None
         talk.say(f"bundle: {place}")
     bundle = open_trusted(place, trust)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mnist_edge.cli.options import JsonOption
 from mnist_edge.cli.talk import Talk, emit_json, emit_table
+from mnist_edge.errors import has_torch
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge recipes                     # all, with what was measured of each
@@ -21,4 +22,5 @@ def command(as_json: JsonOption = False) -> None:
         emit_json(text.recipes_json(rows))
     else:
         emit_table(text.recipes_table(rows))
-    Talk(quiet=False).suggest("mnist-edge train --recipe NAME", to="train one of them")
+    if has_torch():
+        Talk(quiet=False).suggest("mnist-edge train --recipe NAME", to="train one of them")

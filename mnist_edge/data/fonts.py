@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
 from mnist_edge.data.mnist import DataSet, data_set
-from mnist_edge.errors import MissingDependency
+from mnist_edge.errors import MissingDependency, install_advice
 from mnist_edge.progress import Progress, silent
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -219,5 +219,5 @@ def _font_folder() -> Path:
             return folder
     raise MissingDependency(
         "matplotlib, whose fonts are needed to render digits, is not installed",
-        fix="run pip install '.[train]' in the checkout of mnist-edge",
+        fix=install_advice({"matplotlib"}),
     )

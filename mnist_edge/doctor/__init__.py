@@ -14,17 +14,24 @@ from mnist_edge.bundle.folder import Bundle, Reference
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.data.mnist import find_mnist
 from mnist_edge.doctor.checks import Check, run_golden
-from mnist_edge.errors import BadInput, DataUnavailable, LeftBehind, MissingDependency
+from mnist_edge.errors import (
+    BadInput,
+    DataUnavailable,
+    LeftBehind,
+    MissingDependency,
+    install_advice,
+)
 from mnist_edge.formats import FORMATS, find_artifact, open_backend
 from mnist_edge.machine import Machine, describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Progress, silent
 
+FETCH = "fetch MNIST, once"
 NEEDS: dict[str, tuple[str, ...]] = {
     "predict": ("numpy", "pillow", "onnxruntime"),
     "verify, bench, doctor: ONNX": ("numpy", "onnxruntime"),
     "verify, bench, doctor: all else": ("numpy", "torch", "safetensors"),
     "train, import, run": ("numpy", "torch", "safetensors", "matplotlib", "filelock"),
-    "fetch MNIST, once": ("numpy", "torch", "torchvision"),
+    FETCH: ("numpy", "torch", "torchvision"),
     "export, run": (
         "numpy",
         "torch",
@@ -38,7 +45,6 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """What each command imports, beside the standard library and typer."""
 
-_BASE = {"numpy", "pillow", "onnxruntime"}
 _IMPORT_NAMES = {"pillow": "PIL"}
 _BATCH_SIZE = 64
 
@@ -122,9 +128,7 @@ def _need(command: str, packages: tuple[str, ...]) -> Need:
     missing = tuple(
         package for package in packages if not find_spec(_IMPORT_NAMES.get(package, package))
     )
-    extra = "." if _BASE.issuperset(missing) else ".[train]"
-    fix = f"run pip install '{extra}' in the checkout of mnist-edge" if missing else ""
-    return Need(command=command, missing=missing, fix=fix)
+    return Need(command=command, missing=missing, fix=install_advice(missing) if missing else "")
 
 
 def _providers() -> tuple[str, ...]:

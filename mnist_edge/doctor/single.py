@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
         if known.by_hand and path.suffix == known.suffix:
             raise BadInput(
                 f"{path} is {known.name.upper()}, which is compiled, not loaded",
-                fix=f"run {known.by_hand.format(path)}",
+                fix=f"run {known.by_hand.format(shlex.quote(str(path)))}",
             )
     data = _read(path)
     vouching = vouching_bundle(path, data, trust)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, get_args
 
-from mnist_edge.errors import UsageError, missing_package
+from mnist_edge.errors import UsageError, has_torch, missing_package
 from mnist_edge.formats.c import C
 from mnist_edge.formats.checkpoint import Checkpoint
 from mnist_edge.formats.format import (
@@ -104,6 +104,10 @@ def find_artifact(bundle: Bundle, name: str) -> Artifact:
     try:
         return bundle.artifact(name)
     except UsageError as error:
+        from mnist_edge.bundle.folder import is_shipped
+
+        if is_shipped(bundle.path) or not has_torch():
+            raise
         for known, format_ in FORMATS.items():
             for precision in format_.precisions:
                 if name == f"{known}-{precision}":
@@ -204,7 +208,9 @@ def load_backend(
     try:
         return FORMATS[format_].load(Written(data, companions), how)
     except ModuleNotFoundError as error:
-        raise missing_package(error, f"run {format_} files") from error
+        raise missing_package(
+            error, f"run {format_} files", extra=FORMATS[format_].extra
+        ) from error
 
 
 def reference_logits(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle import golden
-from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.folder import Bundle, remedy
 from mnist_edge.bundle.manifest import CHECKPOINT, REJECT_BELOW
 from mnist_edge.bundle.storage import unpack_arrays
 from mnist_edge.contract import (
@@ -228,7 +228,7 @@ def calibration_images(bundle: Bundle) -> Images:
     Raises:
         BundleError: the bundle has none, or they are damaged.
     """
-    fix = f"mnist-edge train --bundle {bundle.path}"
+    fix = remedy(bundle.path, "train")
     for extra in bundle.manifest.extras:
         if extra.file.startswith(CALIBRATION_STEM):
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from mnist_edge.doctor import FETCH
 from mnist_edge.render.text import NOTHING, Table, kilobytes
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def machine_table(report: DoctorReport) -> Table:
         "system": f"{machine.architecture}, {machine.system}, {machine.python}",
         "libraries": ", ".join(f"{name} {number}" for name, number in report.versions.items()),
         "ONNX Runtime's providers": ", ".join(report.providers),
-        "MNIST": "on this machine" if report.mnist else "not on this machine; train fetches it",
+        "MNIST": "on this machine" if report.mnist else _no_mnist(report),
     }
     notes = []
     if machine.gpu and report.providers and "CUDAExecutionProvider" not in report.providers:
@@ -39,6 +40,11 @@ def machine_table(report: DoctorReport) -> Table:
             "pip uninstall onnxruntime && pip install onnxruntime-gpu"
         )
     return Table(headers=("machine", ""), rows=_pairs(rows), notes=tuple(notes))
+
+
+def _no_mnist(report: DoctorReport) -> str:
+    fetched = not any(need.missing for need in report.needs if need.command == FETCH)
+    return "not on this machine; train fetches it" if fetched else "not on this machine"
 
 
 def needs_table(report: DoctorReport) -> Table:

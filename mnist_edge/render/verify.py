@@ -66,7 +66,7 @@ def thorough_markdown(report: ThoroughReport, sheet: str = "") -> str:
         "## Quantization\n",
         markdown(quantization_table(report.quantization))
         if report.quantization
-        else "Not measured for these files: `mnist-edge export --quantize` does.\n",
+        else "Not measured when these files were exported.\n",
     ]
     return "\n".join(part for part in parts if part)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 from mnist_edge.bundle.folder import Bundle, open_bundle, refuse_shipped
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.bundle.storage import atomic_write, lock, read_file
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.errors import TrainingError, UsageError, missing_package, needed_to
+from mnist_edge.errors import TrainingError, UsageError, has_torch, missing_package, needed_to
 from mnist_edge.machine import process_as_it_was, usable_threads
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import Device, DeviceChoice
@@ -29,7 +28,7 @@ def check_start(folder: Path) -> None:
         MissingDependency: torch is not installed.
         UsageError: the bundle in `folder` is a shipped one.
     """
-    if find_spec("torch") is None:
+    if not has_torch():
         raise missing_package(ModuleNotFoundError(name="torch"), "train")
     refuse_shipped(folder)
 

@@ -17,7 +17,7 @@ from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, record
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.errors import BundleError, DigestMismatch, LeftBehind
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.usefixtures("with_torch")]
 
 ONNX = "onnx-float32"
 INT8 = "onnx-int8-dynamic"

@@ -15,7 +15,7 @@ from mnist_edge.bundle import codec
 from mnist_edge.recipes import bench as recipes
 from mnist_edge.recipes.bench import BenchRecipe
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.usefixtures("with_torch")]
 
 
 @pytest.fixture(autouse=True)

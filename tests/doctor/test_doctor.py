@@ -131,9 +131,9 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     )
     needs = {need.command: need for need in examine(None).needs}
     assert needs["predict"].missing == ("pillow",)
-    assert "pip install '.'" in needs["predict"].fix
+    assert "pip install -e ." in needs["predict"].fix
     assert "onnx" in needs["export, run"].missing
-    assert "pip install '.[train]'" in needs["export, run"].fix
+    assert "pip install -e '.[train]'" in needs["export, run"].fix
     assert needs["verify, bench, doctor: ONNX"].fix == ""
 
 
@@ -281,15 +281,25 @@ def test_a_failing_artifact_gives_code_1_and_one_document(
     assert said.err == ""
 
 
-def test_without_any_bundle_doctor_says_how_to_make_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("torch", "advice"),
+    [("with_torch", "mnist-edge train"), ("without_torch", "give one with --bundle FOLDER")],
+)
+def test_without_any_bundle_doctor_says_how_to_get_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+    torch: str,
+    advice: str,
 ) -> None:
+    request.getfixturevalue(torch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         "mnist_edge.bundle.folder.default_bundle_path", lambda: Path("exports/model")
     )
     assert cli.main(["doctor"]) == 0
-    assert "mnist-edge train" in capsys.readouterr().err
+    assert advice in capsys.readouterr().err
 
 
 def test_a_bundle_that_was_asked_for_must_be_there(tmp_path: Path) -> None:

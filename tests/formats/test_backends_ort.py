@@ -142,10 +142,16 @@ def test_no_mutation_of_a_good_file_escapes_as_another_error() -> None:
 
 
 def test_a_device_that_the_wheel_lacks_is_refused_with_the_fix(
+    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime is built for CUDA")
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(DeviceUnavailable) as caught:
+        OrtBackend(GOOD, device="cuda")
+    assert caught.value.fix == "choose --device cpu"  # no package makes a GPU
+    monkeypatch.setattr("shutil.which", lambda name: name)
     with pytest.raises(DeviceUnavailable) as caught:
         OrtBackend(GOOD, device="cuda")
     assert "pip uninstall onnxruntime && pip install onnxruntime-gpu" in caught.value.fix

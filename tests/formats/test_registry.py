@@ -99,6 +99,7 @@ def test_the_default_artifact_is_exported_by_default() -> None:
     assert DEFAULT_ARTIFACT in {f"{f}-{p}" for f, p in export_pairs(ExportRecipe())}
 
 
+@pytest.mark.usefixtures("with_torch")
 @pytest.mark.parametrize(
     ("name", "way"),
     [

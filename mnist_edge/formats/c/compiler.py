@@ -107,7 +107,7 @@ def _compile(source: bytes, compiler: Compiler, folder: Path) -> Path:
     if done.returncode or not library.is_file():
         raise BadInput(
             f"the C compiler failed: {_reason(command, done)}",
-            fix=f"export it again, or set {COMPILER_VARIABLE} to another compiler",
+            fix=f"set {COMPILER_VARIABLE} to another compiler, or give the file as it was exported",
         )
     return library
 

@@ -19,7 +19,7 @@ from mnist_edge.recipes.terms import Device
 if TYPE_CHECKING:
     from ctypes import _NamedFuncPointer
 
-_FIX = "export it again with mnist-edge export --format c"
+_FIX = "give a C file as mnist-edge export wrote it"
 
 
 class CBackend:

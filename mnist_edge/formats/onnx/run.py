@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shutil
 import threading
 import time
 from functools import cache, partial
@@ -47,7 +48,7 @@ MOST_IN_A_BATCH = 1 << 26
 """Numbers that one batch may take, 256 MiB of float32; a larger one is run in parts."""
 
 _FATAL = 4  # log level: what is worth saying is raised, and lines on stderr are ours
-_FIX = "export it again with mnist-edge export --format onnx"
+_FIX = "give an ONNX file as mnist-edge export wrote it"
 
 
 class OrtBackend:
@@ -190,7 +191,7 @@ def _open_session(data: bytes, options: ort.SessionOptions, device: Device) -> o
 
 def _no_device(device: Device, reason: str) -> DeviceUnavailable:
     fix = "choose --device cpu"
-    if device == "cuda":
+    if device == "cuda" and shutil.which("nvidia-smi"):
         fix = "run pip uninstall onnxruntime && pip install onnxruntime-gpu, or choose --device cpu"
     return DeviceUnavailable(f"onnxruntime cannot use {device}: {reason}", fix=fix)
 

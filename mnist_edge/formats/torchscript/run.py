@@ -18,7 +18,7 @@ from mnist_edge.formats.archive import check_archive
 from mnist_edge.formats.checkpoint.module import TorchModuleBackend, claim_device, torch_reason
 from mnist_edge.recipes.terms import Device
 
-_FIX = "export it again with mnist-edge export --format torchscript"
+_FIX = "give a TorchScript file as mnist-edge export wrote it"
 
 
 class TorchScriptBackend(TorchModuleBackend):

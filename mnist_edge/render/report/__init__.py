@@ -13,7 +13,7 @@ import numpy as np
 
 from mnist_edge import plots
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.folder import Bundle, remedy
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.contract import RawImages
 from mnist_edge.data.mnist import DataSet
@@ -103,6 +103,6 @@ def _history(bundle: Bundle) -> tuple[Epoch, ...]:
             except ValueError as error:
                 raise BundleError(
                     f"{bundle.path / record.file} is no history: {error}",
-                    fix=f"mnist-edge train --bundle {bundle.path}",
+                    fix=remedy(bundle.path, "train"),
                 ) from None
     return ()
