@@ -22,6 +22,7 @@ from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE, Images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.formats import FORMATS, Backend, find_artifact, load_backend
+from mnist_edge.formats.running import run_as_deployed
 from mnist_edge.picture import Picture, Source, load_picture, split_digits
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device
@@ -177,11 +178,12 @@ class Predictor:
         """Classify the net's own input, (N, 1, 28, 28) float32 in [0, 1], white on black."""
         if not len(images):
             return []
-        if self._batch_invariant:
-            logits = self._backend.run(images)
-        else:
-            rows = [self._backend.run(images[i : i + 1]) for i in range(len(images))]
-            logits = np.concatenate(rows)
+        logits = run_as_deployed(
+            self._backend,
+            images,
+            batch_invariant=self._batch_invariant,
+            batch_size=len(images),
+        )
         return [_prediction(row, self._reject_below) for row in logits.tolist()]
 
     def predict_pictures(self, pictures: Sequence[Picture]) -> list[Prediction]:

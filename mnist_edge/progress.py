@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -17,3 +18,18 @@ class Progress(Protocol):
 
 def silent(done: int, total: int, note: str = "") -> None:
     """A `Progress` that nobody listens to."""
+
+
+@dataclass
+class Meter:
+    """Counts images for a `Progress`."""
+
+    progress: Progress
+    total: int
+    note: str
+    done: int = 0
+
+    def __call__(self, images: int) -> None:
+        """Take the number of those that are done now."""
+        self.done += images
+        self.progress(self.done, self.total, self.note)

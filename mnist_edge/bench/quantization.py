@@ -16,13 +16,12 @@ from mnist_edge.bundle.storage import lock
 from mnist_edge.contract import Labels, to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import FORMATS, open_backend
-from mnist_edge.formats.running import run_in_batches
+from mnist_edge.formats.running import run_as_deployed
 from mnist_edge.machine import describe_machine, library_versions
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.bench import ADVICE_RECIPE, BenchRecipe
 from mnist_edge.stats import Interval, paired_change
 
-_BATCH_SIZE = 500
 _NO_CHANGE = Interval(value=0.0, low=0.0, high=0.0)
 
 # Smaller by less than a twentieth is not worth a second look.
@@ -74,9 +73,10 @@ def weigh(
     images = to_images(raw)
     answers: dict[str, NDArray[np.int64]] = {}
     for artifact in (artifact for group in groups for artifact in group):
-        batch_size = _BATCH_SIZE if artifact.batch_invariant else 1
         with open_backend(bundle, artifact) as backend:
-            answers[artifact.name] = run_in_batches(backend, images, batch_size).argmax(axis=1)
+            invariant = artifact.batch_invariant
+            logits = run_as_deployed(backend, images, batch_invariant=invariant)
+            answers[artifact.name] = logits.argmax(axis=1)
     report = measure(bundle, recipe, artifacts=tuple(answers), progress=progress)
     rows = tuple(
         _weighed(artifact, group[0], answers, labels, report)

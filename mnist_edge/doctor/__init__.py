@@ -21,7 +21,7 @@ from mnist_edge.errors import (
     MissingDependency,
     install_advice,
 )
-from mnist_edge.formats import FORMATS, find_artifact, open_backend
+from mnist_edge.formats import find_artifact, open_backend
 from mnist_edge.machine import Machine, describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Progress, silent
 
@@ -46,7 +46,6 @@ NEEDS: dict[str, tuple[str, ...]] = {
 """What each command imports, beside the standard library and typer."""
 
 _IMPORT_NAMES = {"pillow": "PIL"}
-_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,10 +169,10 @@ def _check(bundle: Bundle, artifact: Artifact, reference: Reference, threads: in
                 backend,
                 reference.images,
                 reference.logits,
-                FORMATS[artifact.format].gate(
-                    artifact.precision, float32_error=bundle.manifest.float32_error
-                ),
-                batch_size=_BATCH_SIZE if artifact.batch_invariant else 1,
+                format_=artifact.format,
+                precision=artifact.precision,
+                float32_error=bundle.manifest.float32_error,
+                batch_invariant=artifact.batch_invariant,
             )
     except (MissingDependency, LeftBehind) as error:
         return Check(artifact=artifact.name, backend="", status="not checked", reason=str(error))

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from mnist_edge.bundle.manifest import Parity
 from mnist_edge.contract import RawImages, to_images
 from mnist_edge.formats import Backend
-from mnist_edge.formats.parity import compare
-from mnist_edge.formats.running import run_in_batches
-from mnist_edge.formats.tolerances import Tolerance
+from mnist_edge.formats.running import judge, run_as_deployed
+from mnist_edge.recipes.terms import Format, Precision
+
+_BATCH_SIZE = 64
 
 Status: TypeAlias = Literal["passed", "failed", "not checked"]
 
@@ -43,9 +44,11 @@ def run_golden(
     backend: Backend,
     images: RawImages,
     logits: NDArray[np.float64],
-    gate: Tolerance,
     *,
-    batch_size: int,
+    format_: Format,
+    precision: Precision,
+    float32_error: float = 0.0,
+    batch_invariant: bool,
 ) -> Check:
     """Run golden vectors on a backend.
 
@@ -54,14 +57,25 @@ def run_golden(
         backend: that has loaded it.
         images: (N, 28, 28), N at least 1.
         logits: (N, 10), what the checkpoint says of them.
-        gate: how far the artifact may be from that.
-        batch_size: of the runs.
+        format_: with `precision` names how far the artifact may be from that.
+        precision: of the artifact.
+        float32_error: of the checkpoint itself.
+        batch_invariant: whether several pictures may be run at once.
 
     Raises:
         BadInput: the artifact cannot run, or gives no numbers.
     """
-    answers = run_in_batches(backend, to_images(images), batch_size)
-    parity = compare(answers, logits, logits.argmax(axis=1), gate)
+    answers = run_as_deployed(
+        backend, to_images(images), batch_invariant=batch_invariant, batch_size=_BATCH_SIZE
+    )
+    parity = judge(
+        answers,
+        logits,
+        logits.argmax(axis=1),
+        format_=format_,
+        precision=precision,
+        float32_error=float32_error,
+    )
     return Check(
         artifact=name,
         backend=f"{backend.name} {backend.version}",

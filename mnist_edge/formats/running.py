@@ -1,4 +1,4 @@
-"""Running a backend over digits, in batches of any size."""
+"""Running a backend over digits as it is deployed, and judging what it gives."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import Reference
-from mnist_edge.bundle.manifest import Artifact, record
-from mnist_edge.contract import CLASSES, Images, Logits, to_images
+from mnist_edge.bundle.manifest import Artifact, Parity, record
+from mnist_edge.contract import CLASSES, Images, Labels, Logits, to_images
 from mnist_edge.formats import FORMATS, Backend, Written, load_backend
 from mnist_edge.formats.parity import compare
-from mnist_edge.recipes.terms import Format, Precision
+from mnist_edge.recipes.terms import Device, Format, Precision
 from mnist_edge.recipes.train import TrainRecipe
+
+BATCH_SIZE = 500
+"""Memory stays small, and progress is told some twenty times a test set."""
 
 # What `is_batch_invariant` runs. Kernels change with the batch size and round differently, which
 # the gate of float32 allows for; a scale taken from the whole batch moves logits a hundred times
@@ -45,6 +49,51 @@ def is_batch_invariant(backend: Backend, images: Images) -> bool:
     )
 
 
+def run_as_deployed(
+    backend: Backend,
+    images: Images,
+    *,
+    batch_invariant: bool,
+    batch_size: int = BATCH_SIZE,
+    on_batch: Callable[[int], None] = lambda _: None,
+) -> Logits:
+    """Logits (N, 10) as users get them: what a batch may change runs one picture at a time.
+
+    Args:
+        backend: that runs the artifact.
+        images: any number.
+        batch_invariant: what the artifact's record, or `is_batch_invariant`, says of it.
+        batch_size: of one that is.
+        on_batch: told how many more images are done.
+    """
+    return run_in_batches(backend, images, batch_size if batch_invariant else 1, on_batch=on_batch)
+
+
+def judge(
+    candidate: Logits,
+    reference: NDArray[np.float64],
+    labels: Labels,
+    *,
+    format_: Format,
+    precision: Precision,
+    device: Device = "cpu",
+    float32_error: float = 0.0,
+) -> Parity:
+    """Hold an artifact's logits against the checkpoint's.
+
+    Args:
+        candidate: (N, 10) as `run_as_deployed` gives them, N at least 1.
+        reference: (N, 10), the checkpoint in double precision.
+        labels: (N,).
+        format_: with `precision` and `device` names the gate.
+        precision: of the artifact.
+        device: that ran it.
+        float32_error: of the checkpoint itself; see `FileFormat.gate`.
+    """
+    gate = FORMATS[format_].gate(precision, device, float32_error=float32_error)
+    return compare(candidate, reference, labels, gate)
+
+
 def run_in_batches(
     backend: Backend,
     images: Images,
@@ -53,6 +102,10 @@ def run_in_batches(
     on_batch: Callable[[int], None] = lambda _: None,
 ) -> Logits:
     """Logits (N, 10) of any number of images; `on_batch` is told how many more are done."""
+    if 0 < len(images) <= batch_size:
+        logits = backend.run(images)
+        on_batch(len(images))
+        return logits
     logits = np.empty((len(images), len(CLASSES)), np.float32)
     for start in range(0, len(images), batch_size):
         part = backend.run(images[start : start + batch_size])
@@ -90,10 +143,15 @@ def judged_artifact(
     backend = load_backend(written.data, format_, recipe, companions=written.companions)
     try:
         invariant = is_batch_invariant(backend, images)
-        # As it is deployed: `predict` runs what is not invariant one picture at a time.
-        logits = run_in_batches(backend, images, len(images) if invariant else 1)
-        gate = FORMATS[format_].gate(precision, float32_error=float32_error)
-        parity = compare(logits, reference.logits, reference.labels, gate)
+        logits = run_as_deployed(backend, images, batch_invariant=invariant, batch_size=len(images))
+        parity = judge(
+            logits,
+            reference.logits,
+            reference.labels,
+            format_=format_,
+            precision=precision,
+            float32_error=float32_error,
+        )
     finally:
         backend.close()
     name = f"{format_}-{precision}"

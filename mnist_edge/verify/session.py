@@ -18,16 +18,12 @@ from mnist_edge.errors import (
     MissingDependency,
     MnistEdgeError,
 )
-from mnist_edge.formats import FORMATS, find_artifact, open_backend, reference_logits
-from mnist_edge.formats.parity import compare
-from mnist_edge.formats.running import is_batch_invariant, run_in_batches
+from mnist_edge.formats import find_artifact, open_backend, reference_logits
+from mnist_edge.formats.running import is_batch_invariant, judge, run_as_deployed
 from mnist_edge.machine import describe_machine, library_versions, process_as_it_was
-from mnist_edge.progress import Progress, silent
+from mnist_edge.progress import Meter, Progress, silent
 from mnist_edge.recipes.terms import Device
 from mnist_edge.verify.report import Source, Status, VerifyReport, VerifyRow
-
-# Memory stays small, and progress is told some twenty times a test set.
-_BATCH_SIZE = 500
 
 
 @dataclass(frozen=True)
@@ -47,20 +43,6 @@ class Answers:
     artifact: str
     sample: Sample
     logits: Logits
-
-
-@dataclass
-class _Meter:
-    """Counts images for a `Progress`."""
-
-    progress: Progress
-    total: int
-    note: str
-    done: int = 0
-
-    def __call__(self, images: int) -> None:
-        self.done += images
-        self.progress(self.done, self.total, self.note)
 
 
 def verify(
@@ -112,7 +94,7 @@ def run_samples(
 
     stored = bundle.reference()
     tested = 0 if data is None else len(data.test_labels)
-    meter = _Meter(progress, tested + len(chosen) * (len(stored.labels) + tested), "checkpoint")
+    meter = Meter(progress, tested + len(chosen) * (len(stored.labels) + tested), "checkpoint")
     samples = [Sample("reference", to_images(stored.images), stored.labels, stored.logits)]
     no_test_set: MnistEdgeError | None = None
     if data is not None:
@@ -161,7 +143,7 @@ def _report(
     )
 
 
-def _test_set(bundle: Bundle, data: DataSet, threads: int, meter: _Meter) -> Sample:
+def _test_set(bundle: Bundle, data: DataSet, threads: int, meter: Meter) -> Sample:
     images = to_images(data.test_images)
     logits = reference_logits(bundle, images, threads=threads, on_batch=meter)
     return Sample("test set", images, data.test_labels, logits)
@@ -173,21 +155,26 @@ def _check(
     samples: list[Sample],
     device: Device,
     threads: int,
-    meter: _Meter,
+    meter: Meter,
 ) -> tuple[list[VerifyRow], list[Answers]]:
-    gate = FORMATS[artifact.format].gate(
-        artifact.precision, device, float32_error=bundle.manifest.float32_error
-    )
     rows, answers = [], []
     try:
         with open_backend(bundle, artifact, device=device, threads=threads) as backend:
             invariant = is_batch_invariant(backend, samples[0].images)
-            # As it is deployed: `predict` runs what is not invariant one picture at a time.
-            batch_size = _BATCH_SIZE if invariant else 1
             for sample in samples:
-                logits = run_in_batches(backend, sample.images, batch_size, on_batch=meter)
+                logits = run_as_deployed(
+                    backend, sample.images, batch_invariant=invariant, on_batch=meter
+                )
                 answers.append(Answers(artifact.name, sample, logits))
-                parity = compare(logits, sample.logits, sample.labels, gate)
+                parity = judge(
+                    logits,
+                    sample.logits,
+                    sample.labels,
+                    format_=artifact.format,
+                    precision=artifact.precision,
+                    device=device,
+                    float32_error=bundle.manifest.float32_error,
+                )
                 rows.append(
                     VerifyRow(
                         artifact=artifact.name,

@@ -13,6 +13,7 @@ from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
 from mnist_edge.contract import CLASSES, Labels, RawImages, to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import open_backend
+from mnist_edge.formats.running import run_as_deployed
 from mnist_edge.metrics import (
     ClassScores,
     accuracy,
@@ -22,10 +23,9 @@ from mnist_edge.metrics import (
     softmax,
 )
 from mnist_edge.plots import ReadDigit
-from mnist_edge.progress import Progress, silent
+from mnist_edge.progress import Meter, Progress, silent
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
-_BATCH_SIZE = 500
 _SAMPLES_PER_CLASS = 3
 
 
@@ -81,11 +81,13 @@ def examine(
     artifact = _chosen_artifact(bundle)
     with open_backend(bundle, artifact) as backend:
         runtime = f"{backend.name} {backend.version}"
-        logits = np.empty((len(images), len(CLASSES)), np.float32)
-        for start in range(0, len(images), _BATCH_SIZE):
-            part = slice(start, min(start + _BATCH_SIZE, len(images)))
-            logits[part] = backend.run(to_images(images[part]))
-            progress(part.stop, len(images), artifact.name)
+        meter = Meter(progress, len(images), artifact.name)
+        logits = run_as_deployed(
+            backend,
+            to_images(images),
+            batch_invariant=artifact.batch_invariant,
+            on_batch=meter,
+        )
     matrix = confusion(logits.argmax(axis=1), labels)
     probabilities = softmax(logits)
     wrong = np.flatnonzero(logits.argmax(axis=1) != labels)
