@@ -9,14 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -38,6 +36,7 @@ from mnist_edge.cli import (
     verify,
 )
 from mnist_edge.cli.help import Verb, Verbs
+from mnist_edge.cli.signals import Stopped, stopped_by_signals
 from mnist_edge.cli.talk import emit_json
 from mnist_edge.errors import MnistEdgeError, install_advice
 from mnist_edge.recipes.terms import unknown_name
@@ -115,14 +114,6 @@ class Failure:
     exit_code: int
 
 
-class Stopped(BaseException):
-    """A signal asked the process to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number  # as shells report it: 130 for Ctrl-C, 143 for SIGTERM
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code: the one error boundary.
 
@@ -132,8 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     # torch's C++ side writes warnings to stderr past Python's filters; read as torch is imported.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    as_json = "--json" in words
     try:
-        with _stopped_by_signals():
+        with stopped_by_signals(lambda stop: _report(_failure(stop, words), as_json=as_json)):
             return _run(words)
     except BaseException as error:
         if _is_closed_pipe(error):
@@ -144,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failure = _failure(error, words)
         if failure.exit_code == BUG_EXIT_CODE:
             traceback.print_exception(error)
-        return _report(failure, as_json="--json" in words)
+        return _report(failure, as_json=as_json)
 
 
 def _run(words: list[str]) -> int:
@@ -161,19 +153,6 @@ def _run(words: list[str]) -> int:
     # A full disk or a closed pipe shows itself here, not in the interpreter's last breath.
     sys.stdout.flush()
     return code or 0
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _failure(error: BaseException, words: list[str]) -> Failure:

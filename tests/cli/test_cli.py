@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from PIL import Image
 from mnist_edge import __version__, cli, errors
 from mnist_edge.cli import talk as talking
 from mnist_edge.cli.options import given_fields
+from mnist_edge.cli.signals import Stopped
 from mnist_edge.contract import Images, Logits
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes import bench as recipes
@@ -188,8 +190,8 @@ def test_with_json_an_error_is_one_document_on_stdout(
         (typer.BadParameter("what"), 2, "UsageError"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "StorageError"),
         (ModuleNotFoundError("no torch", name="torch"), 2, "MissingDependency"),
-        (cli.Stopped(signal.SIGINT), 130, "Stopped"),
-        (cli.Stopped(signal.SIGTERM), 143, "Stopped"),
+        (Stopped(signal.SIGINT), 130, "Stopped"),
+        (Stopped(signal.SIGTERM), 143, "Stopped"),
     ],
 )
 def test_what_is_no_bug_gives_one_line_and_its_code(
@@ -253,6 +255,40 @@ def test_a_signal_ends_the_process_cleanly(tmp_path: Path, number: int, code: in
     assert process.returncode == code
     assert out == "cleaned\n"
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("words", [["predict"], ["predict", "--json"]], ids=" ".join)
+def test_a_signal_ends_a_runtime_that_does_not_give_its_thread_back(
+    number: int, code: int, words: list[str]
+) -> None:
+    script = (
+        "import hashlib, sys\n"
+        "from mnist_edge import cli\n"
+        "def app(*_, **__):\n"
+        "    print('ready', file=sys.stderr, flush=True)\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'x', b'y', 2**31 - 1)\n"  # many minutes in C
+        "cli.app = app\n"
+        f"sys.exit(cli.main({words}))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "ready\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert err.startswith("mnist-edge: error: stopped by SIG")
+    assert err.count("\n") == 1
+    document = json.loads(out)["error"] if "--json" in words else {"exit_code": code}
+    assert document["exit_code"] == code
+
+
+def test_no_thread_and_no_wakeup_is_left_behind(call: Callable[..., Said]) -> None:
+    call("--version")
+    assert "signals" not in {thread.name for thread in threading.enumerate()}
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_the_signal_handlers_of_a_caller_come_back(call: Callable[..., Said]) -> None:
