@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import ClassVar
 
 _NAME, _TRAIN = "mnist-edge", "train"
+NOT_INSTALLED = " is not installed, but needed to "
+"""What stands between a package and what it is needed to, so that reasons can be told together."""
 # What comes with this package whatever extra was asked for, by the names under which it is imported
 # and installed.
 _BASE = frozenset({"numpy", "PIL", "pillow", "onnxruntime", "typer", "rich"})
@@ -124,7 +126,7 @@ def missing_package(
     """
     package = (error.name or "a package").partition(".")[0]
     return MissingDependency(
-        f"{package} is not installed, but needed to {purpose}",
+        f"{package}{NOT_INSTALLED}{purpose}",
         fix=install_advice({package}, extra=extra),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mnist_edge.doctor import FETCH
-from mnist_edge.render.text import NOTHING, Table, kilobytes
+from mnist_edge.render.text import NOTHING, Table, kilobytes, reason_notes
 
 if TYPE_CHECKING:
     from mnist_edge.doctor import DoctorReport
@@ -85,7 +85,7 @@ def checks_table(checks: Iterable[Check]) -> Table:
             (check.artifact, check.backend or NOTHING, *_figures(check), check.status)
             for check in checks
         ),
-        notes=tuple(f"{check.artifact}: {check.reason}" for check in checks if check.reason),
+        notes=tuple(reason_notes((c.artifact, c.reason) for c in checks if c.reason)),
     )
 
 

@@ -5,11 +5,12 @@ SI units inside, readable ones here: microseconds, kilobytes of 1,000 bytes, per
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_edge.bundle import codec
+from mnist_edge.errors import NOT_INSTALLED
 from mnist_edge.recipes.catalogue import TEACHER
 from mnist_edge.render.published import expected_training
 from mnist_edge.render.table import NOTHING, Table, markdown, terminal
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mnist_edge.recipes.terms import DataChoice
     from mnist_edge.recipes.train import TrainRecipe
     from mnist_edge.render.published import Accuracy, Figures
-    from mnist_edge.verify import VerifyReport
+    from mnist_edge.verify import VerifyReport, VerifyRow
 
 __all__ = [
     "NOTHING",
@@ -38,6 +39,7 @@ __all__ = [
     "markdown",
     "microseconds",
     "plan_lines",
+    "reason_notes",
     "recipes_json",
     "recipes_table",
     "terminal",
@@ -194,6 +196,7 @@ def artifact_table(folder: Path, artifacts: Sequence[Artifact]) -> Table:
     )
 
 
+_TEST_SET = "the test set"
 _PARITY_HEADERS = ("largest error", "flips", "accuracy", "verdict")
 
 
@@ -216,8 +219,10 @@ def verify_table(report: VerifyReport) -> Table:
             row.status,
         )
         for row in report.rows
+        if NOT_INSTALLED not in row.reason
     ]
-    notes = [f"{row.artifact}, {row.source}: {row.reason}" for row in report.rows if row.reason]
+    ran = {row.artifact for row in report.rows if row.parity}
+    notes = reason_notes((_unchecked(row, ran), row.reason) for row in report.rows if row.reason)
     variant = {row.artifact for row in report.rows if row.batch_invariant is False}
     notes += [_batch_note(artifact) for artifact in sorted(variant)]
     notes.append(
@@ -230,6 +235,34 @@ def verify_table(report: VerifyReport) -> Table:
         rows=tuple(rows),
         notes=(*notes, _context(report.machine, data)),
     )
+
+
+def _unchecked(row: VerifyRow, ran: Collection[str]) -> str:
+    if NOT_INSTALLED not in row.reason:
+        return f"{row.artifact}, {row.source}"
+    # What ran lacks nothing itself: the answers that it is compared with do.
+    return _TEST_SET if row.artifact in ran else row.artifact
+
+
+def reason_notes(reasons: Iterable[tuple[str, str]]) -> list[str]:
+    """Why artifacts differ or were not checked: all that lack a package in one line."""
+    lacking: dict[str, dict[str, str]] = {}
+    notes = []
+    for name, reason in reasons:
+        package, absent, rest = reason.partition(NOT_INSTALLED)
+        if absent:
+            lacking.setdefault(package, {}).setdefault(name, rest.partition("; ")[2])
+        else:
+            notes.append(f"{name}: {reason}")
+    for package, fixes in lacking.items():
+        names = [name for name in fixes if name != _TEST_SET]
+        who = [_count(len(names), "artifact")] if len(names) != 1 else names
+        who = [*(who if names else ()), *({_TEST_SET} & set(fixes))]
+        verb = "needs" if len(fixes) == 1 else "need"
+        notes.append(
+            f"not checked: {' and '.join(who)} {verb} {package}; {next(iter(fixes.values()))}"
+        )
+    return notes
 
 
 def _context(machine: Machine, data: str) -> str:

@@ -12,6 +12,7 @@ from factory import make_artifact, make_bundle
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.history import Epoch
+from mnist_edge.errors import install_advice, missing_package
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.terms import DataChoice
 from mnist_edge.render import text
@@ -121,6 +122,19 @@ def test_latencies_are_microseconds(seconds: float | None, shown: str) -> None:
     assert text.microseconds(seconds) == shown
 
 
+REPORT = VerifyReport(
+    schema=1,
+    bundle="model",
+    data="",
+    device="cpu",
+    threads=1,
+    machine=PLAIN_MACHINE,
+    versions={},
+    float32_error=1e-6,
+    rows=(),
+)
+
+
 def test_the_verify_table_lists_errors_and_reasons(tmp_path: Path) -> None:
     good = make_artifact("onnx-float32", b"1", "0" * 64).parity
     bad = replace(good, passed=False, flips=(3, 5), max_abs_error=0.5, reason="2 flips")
@@ -129,17 +143,7 @@ def test_the_verify_table_lists_errors_and_reasons(tmp_path: Path) -> None:
         row("onnx-int8-dynamic", "differs", parity=bad, reason="2 flips", batch_invariant=False),
         row("torchscript-float32", "not checked", reason="torch is not installed"),
     )
-    report = VerifyReport(
-        schema=1,
-        bundle="model",
-        data="",
-        device="cpu",
-        threads=1,
-        machine=PLAIN_MACHINE,
-        versions={},
-        float32_error=1e-6,
-        rows=rows,
-    )
+    report = replace(REPORT, rows=rows)
     table = text.verify_table(report)
     assert table.rows[0][-4:] == ("1.0e-06", "0", "100.00%", "equivalent")
     assert table.rows[1][-4:] == ("5.0e-01", "2", "100.00%", "differs")
@@ -179,6 +183,34 @@ def test_an_epoch_shows_loss_and_accuracy_of_both_sets() -> None:
     assert re.findall(r"[\d.]+%", line) == ["90.00%", "95.00%"]
     assert "0.5000" in line
     assert "0.2500" in line
+
+
+def lacking(purpose: str) -> str:
+    return str(missing_package(ModuleNotFoundError(name="torch"), purpose))
+
+
+def test_what_needs_torch_is_told_in_one_line() -> None:
+    good = make_artifact("onnx-float32", b"1", "0" * 64).parity
+    absent = [
+        row(f"{format_}-{precision}", "not checked", reason=lacking(f"run {format_} files"))
+        for format_ in ("checkpoint", "torchscript", "pt2")
+        for precision in ("float32", "float16", "int8-dynamic", "int8")
+    ]
+    checked = row("onnx-float32", "equivalent", parity=good)
+    table = text.verify_table(replace(REPORT, rows=(*absent, checked)))
+    assert [cells[0] for cells in table.rows] == ["onnx-float32"]
+    (note,) = [note for note in table.notes if "torch" in note]
+    assert note == f"not checked: 12 artifacts need torch; {install_advice({'torch'})}"
+
+    unknown = replace(
+        checked, source="test set", status="not checked", parity=None, reason=lacking("run it")
+    )
+    table = text.verify_table(replace(REPORT, rows=(absent[0], checked, unknown)))
+    (note,) = [note for note in table.notes if "torch" in note]
+    assert note.startswith("not checked: checkpoint-float32 and the test set need torch; ")
+    table = text.verify_table(replace(REPORT, rows=(checked, unknown)))
+    (note,) = [note for note in table.notes if "torch" in note]
+    assert note.startswith("not checked: the test set needs torch; ")
 
 
 def test_the_plan_of_a_training_tells_its_published_time_scaled_by_epochs() -> None:
