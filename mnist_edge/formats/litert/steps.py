@@ -1,0 +1,245 @@
+"""What each step of a net becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mnist_edge.errors import BadInput
+from mnist_edge.formats.graph.layers import (
+    PICTURE,
+    Add,
+    Concat,
+    Convolution,
+    Linear,
+    Net,
+    Pool,
+    Scale,
+    Shape,
+    SpaceToDepth,
+    Step,
+    Window,
+)
+from mnist_edge.formats.litert.draft import Draft
+from mnist_edge.formats.litert.schema import Operator, Tensor
+
+_FIX = "choose another format"
+_HALVING = Window(2, 2, 2, 2)
+_CHANNELS = 3  # the axis
+
+
+class Steps:
+    """A net that is written into a draft."""
+
+    def __init__(self, net: Net, draft: Draft) -> None:
+        self._net, self._draft = net, draft
+        self._at: dict[int, int] = {}
+        self._rows: set[int] = set()
+        """The steps that give a row of channels, without height and width."""
+
+    def write(self, given: dict[int, int]) -> int:
+        """Write all steps but those that are given, by the numbers of their tensors.
+
+        Returns:
+            The number of the tensor of logits, (N, classes).
+        """
+        self._at |= given
+        for index, step in enumerate(self._net.steps):
+            if index not in self._at:
+                self._at[index] = self._write(index, step)
+        return self._row(len(self._net.steps) - 1)
+
+    def layout(self, index: int) -> tuple[int, ...]:
+        """The shape of what a step gives for a picture, or of the picture."""
+        channels, height, width = self._shape(index)
+        return (channels,) if index in self._rows else (height, width, channels)
+
+    def scale(self, step: Scale, source: int, result: Callable[[str], Tensor]) -> int:
+        """A product and a sum, as far as they change anything, or a ReLU alone."""
+        parts = [
+            (operator, constant.astype(np.float32))
+            for operator, constant, neutral in (
+                (Operator.MUL, step.factor, 1.0),
+                (Operator.ADD, step.offset, 0.0),
+            )
+            if np.any(constant != neutral)
+        ]
+        for operator, constant in parts:
+            name = f"{operator.name.lower()}{len(self._at)}"
+            number = self._draft.constant(f"{name}.constant", constant)
+            relu = int(step.relu and operator is parts[-1][0])
+            source = self._draft.apply(operator, (source, number), result(name), relu=relu)
+        if step.relu and not parts:
+            source = self._draft.apply(Operator.RELU, (source,), result(f"relu{len(self._at)}"))
+        return source
+
+    def _write(self, index: int, step: Step) -> int:
+        match step:
+            case Convolution():
+                return self._convolve(index, step)
+            case Linear():
+                return self._multiply(index, step)
+            case Pool():
+                return self._pool(index, step)
+            case Scale():
+                self._follow(index, step.source)
+                return self.scale(step, self._at[step.source], lambda n: self._result(n, index))
+            case Add():
+                return self._add(index, step)
+            case Concat():
+                return self._concatenate(index, step)
+            case SpaceToDepth():
+                return self._draft.apply(
+                    Operator.SPACE_TO_DEPTH,
+                    (self._at[step.source],),
+                    self._result(f"space{index}", index),
+                    block=step.block,
+                )
+
+    def _convolve(self, index: int, step: Convolution) -> int:
+        out, depth, *_ = step.weight.shape
+        source, border = self._bordered(index, step.source, step.window)
+        inputs = self._shape(step.source).channels
+        options = border | {
+            "stride_x": step.window.stride_x,
+            "stride_y": step.window.stride_y,
+            "relu": int(step.relu),
+        }
+        if step.groups == inputs > 1:  # a kernel of its own for each channel
+            operator, axis, order = Operator.DEPTHWISE_CONV_2D, 3, (1, 2, 3, 0)
+            options["multiplier"] = out // inputs
+        else:
+            operator, axis, order = Operator.CONV_2D, 0, (0, 2, 3, 1)
+        assert depth * step.groups == inputs
+        weight = self._draft.weight(
+            f"conv{index}.weight", step.weight.transpose(order), index, axis=axis
+        )
+        bias = self._draft.bias(f"conv{index}.bias", step.bias, index, step.source)
+        height, width = step.window.steps(self._shape(step.source))
+        result = self._draft.result(f"conv{index}", (height, width, out), index)
+        number = self._draft.apply(operator, (source, weight, bias), result, **options)
+        if step.pooled:
+            result = self._result(f"pool{index}", index)
+            options = _pooling(_HALVING) | {"valid": 1}
+            number = self._draft.apply(Operator.MAX_POOL_2D, (number,), result, **options)
+        return number
+
+    def _multiply(self, index: int, step: Linear) -> int:
+        source = self._row(step.source)
+        # In the order in which the channels come last.
+        weight = step.weight.reshape(-1, *self._shape(step.source)).transpose(0, 2, 3, 1)
+        inputs = (
+            source,
+            self._draft.weight(
+                f"linear{index}.weight", weight.reshape(len(step.weight), -1), index
+            ),
+            self._draft.bias(f"linear{index}.bias", step.bias, index, step.source),
+        )
+        self._rows.add(index)
+        result = self._result(f"linear{index}", index)
+        return self._draft.apply(Operator.FULLY_CONNECTED, inputs, result, relu=int(step.relu))
+
+    def _pool(self, index: int, step: Pool) -> int:
+        largest, window = step.kind == "max", step.window
+        counts = not largest and step.counts_border
+        if (
+            not (largest or counts)
+            and any(window[4:])
+            and not _is_same(window, self._shape(step.source))
+        ):
+            raise BadInput(
+                f"LiteRT has no mean of windows over a border of {window[4:]} that does not count",
+                fix=_FIX,
+            )
+        source, border = self._bordered(index, step.source, window, lowest=largest, whole=counts)
+        operator = Operator.MAX_POOL_2D if largest else Operator.AVERAGE_POOL_2D
+        options = _pooling(window) | border | {"relu": int(step.relu)}
+        result = self._result(f"pool{index}", index)
+        return self._draft.apply(operator, (source,), result, **options)
+
+    def _add(self, index: int, step: Add) -> int:
+        self._follow(index, step.source, step.other)
+        inputs = tuple(self._as(index, source) for source in (step.source, step.other))
+        result = self._result(f"add{index}", index)
+        return self._draft.apply(Operator.ADD, inputs, result, relu=int(step.relu))
+
+    def _concatenate(self, index: int, step: Concat) -> int:
+        self._follow(index, *step.sources)
+        inputs = tuple(self._as(index, source) for source in step.sources)
+        axis = 1 if index in self._rows else _CHANNELS
+        result = self._result(f"concat{index}", index)
+        return self._draft.apply(Operator.CONCATENATION, inputs, result, axis=axis)
+
+    def _follow(self, index: int, *given: int) -> None:
+        """A step gives a row where one that it reads does."""
+        if any(source in self._rows for source in given):
+            self._rows.add(index)
+
+    def _as(self, index: int, source: int) -> int:
+        """The result of a source, a row where that of a step is one."""
+        return self._row(source) if index in self._rows else self._at[source]
+
+    def _row(self, index: int) -> int:
+        """The result of a step as a row of all its numbers for each picture."""
+        if index in self._rows:
+            return self._at[index]
+        size = self._shape(index).size
+        shape = self._draft.constant(f"row{index}.shape", np.array([-1, size], np.int32))
+        result = self._draft.result(f"row{index}", (size,), index)
+        return self._draft.apply(Operator.RESHAPE, (self._at[index], shape), result)
+
+    def _bordered(
+        self, index: int, source: int, window: Window, *, lowest: bool = False, whole: bool = False
+    ) -> tuple[int, dict[str, int]]:
+        """What a window slides over, and whether it stays within: with a border, where needed.
+
+        Args:
+            index: of the step.
+            source: that it reads.
+            window: of it.
+            lowest: the border holds the lowest number, not zero.
+            whole: the border counts like any pixel.
+        """
+        shape, number = self._shape(source), self._at[source]
+        if not any(window[4:]):
+            return number, {"valid": 1}
+        if not whole and _is_same(window, shape):
+            return number, {"valid": 0}
+        border = [[0, 0], [window.top, window.bottom], [window.left, window.right], [0, 0]]
+        inputs = [number, self._draft.constant(f"border{index}", np.array(border, np.int32))]
+        operator = Operator.PAD
+        if lowest:
+            operator = Operator.PADV2
+            inputs.append(self._draft.lowest(f"lowest{index}", source))
+        height = window.top + shape.height + window.bottom
+        width = window.left + shape.width + window.right
+        result = self._draft.result(f"padded{index}", (height, width, shape.channels), source)
+        return self._draft.apply(operator, tuple(inputs), result), {"valid": 1}
+
+    def _result(self, name: str, index: int) -> Tensor:
+        return self._draft.result(name, self.layout(index), index)
+
+    def _shape(self, index: int) -> Shape:
+        return self._net.picture if index == PICTURE else self._net.steps[index].shape
+
+
+def _pooling(window: Window) -> dict[str, int]:
+    return {
+        "stride_x": window.stride_x,
+        "stride_y": window.stride_y,
+        "width": window.width,
+        "height": window.height,
+    }
+
+
+def _is_same(window: Window, shape: Shape) -> bool:
+    """Whether a border is the one that TensorFlow calls SAME."""
+    height = _same(shape.height, window.height, window.stride_y)
+    width = _same(shape.width, window.width, window.stride_x)
+    return (window.top, window.bottom, window.left, window.right) == (*height, *width)
+
+
+def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    border = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return border // 2, border - border // 2
