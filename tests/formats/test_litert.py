@@ -1,0 +1,90 @@
+"""LiteRT files: the answers of ONNX Runtime, in LiteRT and on microcontrollers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the graphs are made with it")
+pytest.importorskip("onnx")
+pytest.importorskip("ai_edge_litert", reason="pip install 'mnist-edge[litert]'")
+
+from numpy.typing import NDArray
+from onnx import NodeProto
+from recipe_graphs import NAMES, digits, recipe_graph
+from test_exporters_c import OPERATORS, POOL, graph, node, weights
+from test_exporters_c_quantized import GRAPHS, SMALL, quantized
+
+from mnist_edge.contract import Images
+from mnist_edge.errors import BadInput
+from mnist_edge.formats.litert.read import read_litert
+from mnist_edge.formats.litert.run import LiteRtBackend
+from mnist_edge.formats.litert.write import write_litert
+from mnist_edge.formats.onnx.run import OrtBackend
+from mnist_edge.recipes.terms import Precision
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8", "int8-io")
+
+
+def step_of(data: bytes) -> float:
+    """What one byte more means in the logits of an int8 file."""
+    parsed = read_litert(data).graph
+    giver = {operation.output: operation.inputs[0] for operation in parsed.operations}
+    last = parsed.tensors[parsed.output]
+    return float((last if last.scale.size else parsed.tensors[giver[parsed.output]]).scale[0])
+
+
+def run(data: bytes, images: Images, batch: int) -> NDArray[np.float32]:
+    backend = LiteRtBackend(data)
+    parts = [backend.run(images[i : i + batch]) for i in range(0, len(images), batch)]
+    backend.close()
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_gives_the_answers_of_onnx_runtime(name: str, precision: Precision) -> None:
+    source = recipe_graph(name, quantized=precision.startswith("int8"))
+    data = write_litert(source, precision, {})
+    expected = OrtBackend(source).run(digits())
+    if precision == "float16":
+        largest = 1e-2 * max(1.0, float(np.abs(expected).max()))
+    else:
+        largest = 2e-5 if precision == "float32" else step_of(data) * 1.001
+    for batch in (1, 7, 64):
+        np.testing.assert_allclose(run(data, digits(), batch), expected, rtol=0, atol=largest)
+    assert write_litert(source, precision, {}) == data
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_every_step_gives_what_onnx_runtime_gives(name: str) -> None:
+    nodes, constants, features = OPERATORS[name]
+    source = graph([POOL, *nodes], constants, features=features)
+    expected = OrtBackend(source).run(digits())
+    given = run(write_litert(source, "float32", {}), digits(), 19)
+    np.testing.assert_allclose(given, expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int8-io"])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_every_step_of_bytes_is_within_one_step_of_onnx_runtime(
+    name: str, precision: Precision
+) -> None:
+    nodes, constants, features = GRAPHS[name]
+    nodes = [SMALL, *nodes] if any("small" in node.input for node in nodes) else nodes
+    constants = {**constants, "s": weights(1, 1, 2, 2)}
+    source = quantized(graph(nodes, constants, features=features))
+    data = write_litert(source, precision, {})
+    expected = OrtBackend(source).run(digits())
+    given = run(data, digits(), 19)
+    np.testing.assert_allclose(given, expected, rtol=0, atol=step_of(data) * 1.001)
+
+
+def test_a_step_that_litert_does_not_have_is_refused() -> None:
+    uneven = node("AveragePool", "small", kernel_shape=[3, 2], pads=[1, 1, 1, 0])
+    source = graph([POOL, uneven], {}, features=7 * 7)
+    with pytest.raises(BadInput, match="no mean of windows over a border"):
+        write_litert(source, "float32", {})
