@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -13,7 +10,6 @@ pytest.importorskip("onnx")
 pytest.importorskip("ai_edge_litert", reason="pip install 'mnist-edge[litert]'")
 
 from numpy.typing import NDArray
-from onnx import NodeProto
 from recipe_graphs import NAMES, digits, recipe_graph
 from test_exporters_c import OPERATORS, POOL, graph, node, weights
 from test_exporters_c_quantized import GRAPHS, SMALL, quantized

@@ -164,3 +164,16 @@ def sources(step: Step) -> tuple[int, ...]:
     if isinstance(step, Add):
         return step.source, step.other
     return (step.source,)
+
+
+def rows(net: Net) -> frozenset[int]:
+    """The steps that give a row of channels, without height and width: products, and what follows.
+
+    For formats that tell a row from a picture of one pixel.
+    """
+    found: set[int] = set()
+    for index, step in enumerate(net.steps):
+        follows = isinstance(step, (Scale, Add, Concat)) and not found.isdisjoint(sources(step))
+        if follows or isinstance(step, Linear):
+            found.add(index)
+    return frozenset(found)

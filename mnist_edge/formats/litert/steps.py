@@ -20,6 +20,7 @@ from mnist_edge.formats.graph.layers import (
     SpaceToDepth,
     Step,
     Window,
+    rows,
 )
 from mnist_edge.formats.litert.draft import Draft
 from mnist_edge.formats.litert.schema import Operator, Tensor
@@ -35,8 +36,7 @@ class Steps:
     def __init__(self, net: Net, draft: Draft) -> None:
         self._net, self._draft = net, draft
         self._at: dict[int, int] = {}
-        self._rows: set[int] = set()
-        """The steps that give a row of channels, without height and width."""
+        self._rows = rows(net)
 
     def write(self, given: dict[int, int]) -> int:
         """Write all steps but those that are given, by the numbers of their tensors.
@@ -83,7 +83,6 @@ class Steps:
             case Pool():
                 return self._pool(index, step)
             case Scale():
-                self._follow(index, step.source)
                 return self.scale(step, self._at[step.source], lambda n: self._result(n, index))
             case Add():
                 return self._add(index, step)
@@ -136,7 +135,6 @@ class Steps:
             ),
             self._draft.bias(f"linear{index}.bias", step.bias, index, step.source),
         )
-        self._rows.add(index)
         result = self._result(f"linear{index}", index)
         return self._draft.apply(Operator.FULLY_CONNECTED, inputs, result, relu=int(step.relu))
 
@@ -159,22 +157,15 @@ class Steps:
         return self._draft.apply(operator, (source,), result, **options)
 
     def _add(self, index: int, step: Add) -> int:
-        self._follow(index, step.source, step.other)
         inputs = tuple(self._as(index, source) for source in (step.source, step.other))
         result = self._result(f"add{index}", index)
         return self._draft.apply(Operator.ADD, inputs, result, relu=int(step.relu))
 
     def _concatenate(self, index: int, step: Concat) -> int:
-        self._follow(index, *step.sources)
         inputs = tuple(self._as(index, source) for source in step.sources)
         axis = 1 if index in self._rows else _CHANNELS
         result = self._result(f"concat{index}", index)
         return self._draft.apply(Operator.CONCATENATION, inputs, result, axis=axis)
-
-    def _follow(self, index: int, *given: int) -> None:
-        """A step gives a row where one that it reads does."""
-        if any(source in self._rows for source in given):
-            self._rows.add(index)
 
     def _as(self, index: int, source: int) -> int:
         """The result of a source, a row where that of a step is one."""
