@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _lock = threading.Lock()
@@ -12,21 +14,26 @@ _STDOUT, _STDERR = 1, 2
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Send what the process writes to stdout and stderr nowhere, for as long as this lasts.
+def printed() -> Iterator[Callable[[], str]]:
+    """Keep what the process prints from the terminal, and give what it was.
 
-    Native code writes to the descriptors themselves, past `sys.stdout`. It is for loading a
-    model alone: whatever another thread prints meanwhile is lost, too.
+    Native code writes to the descriptors of stdout and stderr, past `sys.stdout`. It is for
+    loading a model alone: what another thread prints meanwhile is kept, too.
     """
-    with _lock:
+    with _lock, tempfile.TemporaryFile() as file:
         kept = {}
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
         try:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
             for descriptor in (_STDOUT, _STDERR):
                 kept[descriptor] = os.dup(descriptor)
-                os.dup2(nowhere, descriptor)
-            os.close(nowhere)
-            yield
+                os.dup2(file.fileno(), descriptor)
+
+            def text() -> str:
+                file.seek(0)
+                return file.read().decode(errors="replace")
+
+            yield text
         finally:
             for descriptor, copy in kept.items():
                 os.dup2(copy, descriptor)

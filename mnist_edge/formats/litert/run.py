@@ -14,7 +14,7 @@ from mnist_edge.contract import CLASSES, IMAGE_SHAPE, Images, Logits, check_imag
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.formats.litert.read import LiteRtFile, read_litert
 from mnist_edge.formats.litert.schema import FACTOR, OFFSET, Type
-from mnist_edge.formats.quiet import quiet
+from mnist_edge.formats.quiet import printed
 from mnist_edge.recipes.terms import Device
 
 _FIX = "export it again with mnist-edge export --format litert"
@@ -45,7 +45,7 @@ class LiteRtBackend:
             _Bytes(file) if file.graph.tensors[file.graph.input].type is Type.INT8 else None
         )
         try:
-            with quiet():
+            with printed():
                 interpreter = Interpreter(model_content=data, num_threads=threads)
                 interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -81,7 +81,7 @@ class LiteRtBackend:
     def _classify(self, interpreter: Interpreter, given: NDArray[np.generic]) -> NDArray[Any]:
         if len(given) != self._batch:
             interpreter.resize_tensor_input(self._input, given.shape, strict=True)
-            with quiet():
+            with printed():
                 interpreter.allocate_tensors()
             self._batch = len(given)
         interpreter.set_tensor(self._input, given)

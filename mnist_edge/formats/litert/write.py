@@ -91,7 +91,7 @@ def _scaling(quantized: QuantizedNet) -> dict[str, str]:
         OFFSET: repr(offset),
         "input": f"{INPUT_NAME}: int8 (N, {SIDE}, {SIDE}, 1), white digit on black: "
         f"round((intensity * {factor!r} + {offset!r}) / {float(picture.scale)!r}) "
-        f"+ {picture.zero - 128}, at least -128 and at most 127",
+        f"- {128 - picture.zero}, at least -128 and at most 127",
         "output": f"{OUTPUT_NAME}: int8 (N, {quantized.net.steps[-1].shape.channels}), "
         f"a class score is (value - {last.zero - 128}) * {float(last.scale)!r}",
     }

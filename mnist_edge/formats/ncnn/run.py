@@ -20,7 +20,7 @@ from mnist_edge.contract import (
 )
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.formats.ncnn.read import read_ncnn
-from mnist_edge.formats.quiet import quiet
+from mnist_edge.formats.quiet import printed
 from mnist_edge.recipes.terms import Device
 
 _FIX = "export it again with mnist-edge export --format ncnn"
@@ -93,7 +93,7 @@ class NcnnBackend:
 
 def _load(net: ncnn.Net, param: bytes, weights: bytes) -> None:
     # From memory, ncnn would keep pointing at bytes that Python may move.
-    with tempfile.TemporaryDirectory() as folder, quiet():
+    with tempfile.TemporaryDirectory() as folder, printed():
         for name, data in (("net.param", param), ("net.bin", weights)):
             Path(folder, name).write_bytes(data)
         codes = (
