@@ -21,7 +21,7 @@ from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE, Images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
-from mnist_edge.formats import FORMATS, Backend, find_artifact, load_backend
+from mnist_edge.formats import FORMATS, Backend, companions_of, find_artifact, load_backend
 from mnist_edge.formats.running import run_as_deployed
 from mnist_edge.picture import Picture, Source, load_picture, split_digits
 from mnist_edge.progress import Progress, silent
@@ -317,9 +317,12 @@ def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predic
         raise BundleError(
             f"cannot read {path}: {error.strerror}", fix="make the file readable"
         ) from error
-    vouching_bundle(path, data, trust)
+    vouching = vouching_bundle(path, data, trust)
     format_ = next((known for known in loose if known.is_one(data)), named)
-    backend = load_backend(data, format_.name, device=device, threads=threads)
+    companions = companions_of(path, format_, vouching)
+    backend = load_backend(
+        data, format_.name, companions=companions, device=device, threads=threads
+    )
     stated = format_.header(data).metadata.get(REJECT_BELOW, "0")
     try:
         reject_below = float(stated)

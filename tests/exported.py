@@ -16,7 +16,7 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from mnist_edge.contract import Images
-from mnist_edge.formats import FORMATS, write_artifact
+from mnist_edge.formats import FORMATS, Written, write_artifact
 from mnist_edge.formats.source import TorchSource
 from mnist_edge.models import build_model
 from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
@@ -66,8 +66,13 @@ def own_source() -> TorchSource:
 
 
 @cache
-def artifact(format_: Format, precision: Precision) -> bytes:
-    """The bytes of one artifact of `model`."""
+def written(format_: Format, precision: Precision) -> Written:
+    """The files of one artifact of `model`."""
     if format_ == "checkpoint":
-        return save_safetensors(model().state_dict())
-    return write_artifact(own_source(), format_, precision).data
+        return Written(save_safetensors(model().state_dict()))
+    return write_artifact(own_source(), format_, precision)
+
+
+def artifact(format_: Format, precision: Precision) -> bytes:
+    """The main file of one artifact of `model`."""
+    return written(format_, precision).data

@@ -49,7 +49,7 @@ def command(
             "--format",
             metavar="NAME",
             help=f"What to write: {', '.join(NAMES)}, or all; may be repeated.",
-            show_default="all",
+            show_default="those without an extra",
             autocompletion=lambda: [*NAMES, "all"],
         ),
     ] = None,
@@ -103,7 +103,7 @@ def command(
 
     talk = Talk(quiet=quiet)
     recipe = ExportRecipe(
-        formats=_formats(formats or ["all"], talk),
+        formats=_formats(formats or [], talk),
         precisions=_precisions(precisions or [], quantize=quantize),
         opset=opset,
         allow_mismatch=allow_mismatch,
@@ -132,19 +132,19 @@ def command(
 
 
 def _formats(asked: list[str], talk: Talk) -> tuple[Format, ...]:
+    known = {alias: name for name in NAMES for alias in (name, *FORMATS[name].aliases)}
     for name in asked:
-        if name not in (*NAMES, "all"):
-            raise unknown_name("format", name, (*NAMES, "all"))
-    left_out = set()
-    for name in NAMES if "all" in asked else ():
-        # "all" is all that can be verified here.
-        reason = "" if name in asked else FORMATS[name].absent()
-        if reason:
+        if name not in (*known, "all"):
+            raise unknown_name("format", name, (*known, "all"))
+    wanted = {known[name] for name in asked if name != "all"}
+    for name in NAMES if "all" in asked or not asked else ():
+        # Of what is not named, all that can be verified here.
+        reason = "" if name in wanted else FORMATS[name].absent()
+        if reason and (asked or FORMATS[name].default):
             talk.warn(f"{name} is left out: {reason}")
-            left_out.add(name)
-    return tuple(
-        name for name in NAMES if name in asked or ("all" in asked and name not in left_out)
-    )
+        elif asked or FORMATS[name].default:
+            wanted.add(name)
+    return tuple(name for name in NAMES if name in wanted)
 
 
 def _precisions(asked: list[str], *, quantize: bool) -> tuple[Precision, ...]:

@@ -18,7 +18,15 @@ from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE
 from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, MissingDependency
-from mnist_edge.formats import FORMATS, Backend, FileFormat, load_backend, recognise
+from mnist_edge.formats import (
+    FORMATS,
+    Backend,
+    FileFormat,
+    Written,
+    companions_of,
+    load_backend,
+    recognise,
+)
 from mnist_edge.formats.format import Header
 from mnist_edge.recipes.terms import Format, Precision
 
@@ -86,15 +94,18 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
         if format_.runs_code:
             bundle = vouching[0] if vouching else None
             return _examine_program(path, data, format_, bundle, threads)
-        return _examine_model(path, data, format_, threads)
+        written = Written(data, companions_of(path, format_, vouching))
+        return _examine_model(path, written, format_, threads)
     except BadInput as error:  # a runtime knows the bytes alone
         if str(path) in error.what:
             raise
         raise BadInput(f"{path}: {error.what}", fix=error.fix) from None
 
 
-def _examine_model(path: Path, data: bytes, format_: FileFormat, threads: int) -> FileReport:
-    with closing(load_backend(data, format_.name, threads=threads)) as backend:
+def _examine_model(path: Path, written: Written, format_: FileFormat, threads: int) -> FileReport:
+    data = written.data
+    backend = load_backend(data, format_.name, companions=written.companions, threads=threads)
+    with closing(backend):
         return _report(path, data, format_, format_.header(data), backend)
 
 

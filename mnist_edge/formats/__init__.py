@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from mnist_edge.errors import UsageError, has_torch, missing_package
+from mnist_edge.errors import BadInput, UsageError, has_torch, missing_package
 from mnist_edge.formats.c import C
 from mnist_edge.formats.checkpoint import Checkpoint
 from mnist_edge.formats.format import (
@@ -21,6 +22,8 @@ from mnist_edge.formats.format import (
     Optimization,
     Written,
 )
+from mnist_edge.formats.litert import LiteRt
+from mnist_edge.formats.ncnn import Ncnn
 from mnist_edge.formats.onnx import Onnx
 from mnist_edge.formats.ort import Ort
 from mnist_edge.formats.pt2 import Program
@@ -46,6 +49,7 @@ __all__ = [
     "Loading",
     "Optimization",
     "Written",
+    "companions_of",
     "export_pairs",
     "exported_formats",
     "find_artifact",
@@ -60,10 +64,12 @@ __all__ = [
 # before it is imported: by any module in here. Whoever has set it keeps their choice.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+_MAX_FILE_BYTES = 1 << 30
+
 # No entry points for others: a manifest that names an unknown format must fail closed.
 FORMATS: dict[Format, FileFormat] = {
     format_.name: format_
-    for format_ in (Checkpoint(), TorchScript(), Program(), Onnx(), Ort(), C())
+    for format_ in (Checkpoint(), TorchScript(), Program(), Onnx(), Ort(), C(), LiteRt(), Ncnn())
 }
 
 
@@ -120,6 +126,38 @@ def find_artifact(bundle: Bundle, name: str) -> Artifact:
 def recognise(data: bytes) -> FileFormat | None:
     """The format of a file that left its bundle, if it is one of ours."""
     return next((format_ for format_ in FORMATS.values() if format_.is_one(data)), None)
+
+
+def companions_of(
+    path: Path, format_: FileFormat, vouching: tuple[Bundle, Artifact] | None
+) -> dict[str, bytes]:
+    """The files without which a file that left its bundle cannot run, by suffix.
+
+    Args:
+        path: of the main file.
+        format_: of it.
+        vouching: the bundle that names it, and as what, if one does.
+
+    Raises:
+        BadInput: one does not lie beside it.
+        DigestMismatch: the bundle names another one.
+    """
+    from mnist_edge.bundle.storage import read_file
+
+    if vouching:
+        bundle, artifact = vouching
+        return bundle.read_companions(artifact)
+    companions = {}
+    for suffix in format_.needs:
+        beside = path.with_suffix(suffix)
+        try:
+            companions[suffix] = read_file(beside, most=_MAX_FILE_BYTES)
+        except OSError as error:
+            raise BadInput(
+                f"{path} needs {beside.name} beside it: {error.strerror}",
+                fix=f"copy both files of the {format_.name} artifact",
+            ) from None
+    return companions
 
 
 def write_artifact(source: Source, format_: Format, precision: Precision) -> Written:

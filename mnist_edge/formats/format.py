@@ -8,12 +8,13 @@ it imports itself.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
-from mnist_edge.errors import UsageError
+from mnist_edge.errors import UsageError, missing_package
 from mnist_edge.formats.tolerances import (
     FLOAT16_TOLERANCE,
     GPU_TOLERANCE,
@@ -121,11 +122,14 @@ class FileFormat(ABC):
 
     Attributes:
         name: as in `recipes.terms.Format`.
+        aliases: other names by which `export` knows it.
         suffix: of the main file.
         precisions: that it can hold; none where `export` does not write it.
         tolerance: the gate of float32 on the CPU.
         extra: of pyproject.toml, that installs what runs it; empty for the base dependencies.
+        package: that is imported to run it, where it is not one of the base dependencies or torch.
         default: whether `export` writes it where no format is asked for.
+        needs: the suffixes of the companions without which the main file cannot run.
         runs_code: whether to open a file is to run what somebody wrote into it.
         from_onnx: whether it is made from the ONNX graph, whose opset then shapes its bytes.
         levels: of graph optimisation that its runtime has.
@@ -133,11 +137,14 @@ class FileFormat(ABC):
     """
 
     name: ClassVar[Format]
+    aliases: ClassVar[tuple[str, ...]] = ()
     suffix: ClassVar[str]
     precisions: ClassVar[tuple[Precision, ...]] = ()
     tolerance: ClassVar[Tolerance]
     extra: ClassVar[str] = ""
+    package: ClassVar[str] = ""
     default: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ()
     runs_code: ClassVar[bool] = False
     from_onnx: ClassVar[bool] = True
     levels: ClassVar[tuple[Optimization, ...]] = ("all",)
@@ -158,6 +165,9 @@ class FileFormat(ABC):
 
     def absent(self) -> str:
         """Why its artifacts cannot run on this machine, and what to do; empty if they can."""
+        if self.package and importlib.util.find_spec(self.package) is None:
+            missing = ModuleNotFoundError(name=self.package)
+            return str(missing_package(missing, f"run {self.name} files", extra=self.extra))
         return ""
 
     def is_one(self, data: bytes) -> bool:
@@ -183,7 +193,7 @@ class FileFormat(ABC):
         """
         if precision == "float16":
             return FLOAT16_TOLERANCE
-        if precision in ("int8", "int8-dynamic"):
+        if precision in ("int8", "int8-dynamic", "int8-io"):
             return INT8_TOLERANCE
         gate = self.tolerance if device == "cpu" else GPU_TOLERANCE
         return gate.widened(float32_error)

@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias
 
 from mnist_edge.errors import UsageError
 
-Format: TypeAlias = Literal["checkpoint", "torchscript", "pt2", "onnx", "ort", "c"]
+Format: TypeAlias = Literal[
+    "checkpoint", "torchscript", "pt2", "onnx", "ort", "c", "litert", "ncnn"
+]
 Precision: TypeAlias = Literal["float32", "float16", "int8-dynamic", "int8", "int8-io"]
 Device: TypeAlias = Literal["cpu", "cuda", "mps"]
 DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]

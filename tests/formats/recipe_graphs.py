@@ -13,7 +13,8 @@ from exported import METADATA
 
 from mnist_edge.contract import Images
 from mnist_edge.formats.onnx.static import quantize_statically
-from mnist_edge.formats.onnx.write import serialize_onnx, trace_onnx
+from mnist_edge.formats.onnx.trace import trace_onnx
+from mnist_edge.formats.onnx.write import serialize_onnx
 from mnist_edge.models import build_model, deployable
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.terms import DEFAULT_OPSET

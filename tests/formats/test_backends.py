@@ -40,8 +40,14 @@ def load(name: str, threads: int = 1) -> Backend:
     import exported
 
     format_, _, precision = name.partition("-")
-    data = exported.artifact(cast("Format", format_), cast("Precision", precision))
-    return load_backend(data, cast("Format", format_), exported.RECIPE, threads=threads)
+    written = exported.written(cast("Format", format_), cast("Precision", precision))
+    return load_backend(
+        written.data,
+        cast("Format", format_),
+        exported.RECIPE,
+        companions=written.companions,
+        threads=threads,
+    )
 
 
 @pytest.fixture(params=BACKENDS)

@@ -1,1 +1,48 @@
 """LiteRT, which was TensorFlow Lite: `.tflite` files, for phones and microcontrollers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mnist_edge.formats.format import Backend, FileFormat, Header, Loading, Written
+from mnist_edge.formats.tolerances import Tolerance
+from mnist_edge.recipes.terms import Precision
+
+if TYPE_CHECKING:
+    from mnist_edge.formats.source import Source
+
+
+class LiteRt(FileFormat):
+    """One flatbuffer, written from the typed graph; of int8 also one that takes and gives bytes."""
+
+    name = "litert"
+    aliases = ("tflite",)
+    suffix = ".tflite"
+    precisions = ("float32", "float16", "int8", "int8-io")
+    tolerance = Tolerance(max_abs_error=1e-4)
+    extra = "litert"
+    package = "ai_edge_litert"
+    default = False
+
+    def write(self, source: Source, precision: Precision) -> Written:
+        """See `FileFormat.write`."""
+        from mnist_edge.formats.litert.write import write_litert
+
+        graph = source.onnx("int8" if precision.startswith("int8") else "float32")
+        return Written(write_litert(graph, precision, source.metadata("litert", precision)))
+
+    def load(self, written: Written, how: Loading) -> Backend:
+        """See `FileFormat.load`."""
+        from mnist_edge.formats.litert.run import LiteRtBackend
+
+        return LiteRtBackend(written.data, device=how.device, threads=how.threads)
+
+    def is_one(self, data: bytes) -> bool:
+        """By the mark of its flatbuffer."""
+        return data[4:8] == b"TFL3"
+
+    def header(self, data: bytes) -> Header:
+        """See `FileFormat.header`."""
+        from mnist_edge.formats.litert.read import read_litert
+
+        return Header(metadata=read_litert(data).metadata)

@@ -108,7 +108,8 @@ class _Bytes:
     def pictures(self, pictures: Images) -> NDArray[np.int8]:
         """Bytes of intensities from 0 to 1."""
         numbers = (pictures * self._factor + self._offset) / self._picture.scale
-        return np.clip(np.rint(numbers) + self._picture.zero, -128, 127).astype(np.int8)
+        whole: NDArray[np.float32] = np.rint(numbers) + self._picture.zero
+        return whole.clip(-128, 127).astype(np.int8)
 
     def logits(self, row: NDArray[np.int8]) -> Logits:
         """Class scores of bytes."""

@@ -6,7 +6,8 @@ ncnn believes what a `.param` file says of sizes, and reads as many bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -46,13 +47,25 @@ def read_ncnn(param: bytes, weights: bytes) -> dict[str, str]:
     Raises:
         BadInput: they are damaged, or hold anything that our exporter does not write.
     """
-    try:
+    with _as_bad_input():
         layers, metadata = read_layers(param)
         _check_weights(weights, _check_layers(layers))
-    except (ValueError, KeyError, IndexError) as error:
-        reason = f"{error!r:.60} is missing" if isinstance(error, KeyError) else error
-        raise BadInput(f"not an ncnn file of mnist-edge: {reason}", fix=_FIX) from None
     return metadata
+
+
+def read_param(data: bytes) -> dict[str, str]:
+    """What a `.param` file says of itself. Raises BadInput where it is none of ours."""
+    with _as_bad_input():
+        return read_layers(data)[1]
+
+
+@contextmanager
+def _as_bad_input() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, IndexError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise BadInput(f"not an ncnn file of mnist-edge: {reason!s:.200}", fix=_FIX) from None
 
 
 def _check_layers(layers: Sequence[Layer]) -> list[_Result]:

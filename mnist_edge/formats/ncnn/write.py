@@ -149,7 +149,7 @@ class _Writer:
     def _give(self, index: int, name: str) -> None:
         """A step gives a result of this name, and a copy of it for each that reads it."""
         count = self._reads[index]
-        copies = (name,)
+        copies: tuple[str, ...] = (name,)
         if count > 1:
             copies = tuple(f"{name}_copy{number}" for number in range(count))
             self.layers.append(

@@ -37,9 +37,12 @@ class OpenVinoBackend:
         OrtBackend(data).close()
         self.version = str(openvino.__version__).partition("-")[0]
         self.device: Device = device
-        settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
-        # Where the processor has bfloat16, it would round all to 8 bits.
-        settings |= {"INFERENCE_PRECISION_HINT": "f32"}
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            # Where the processor has bfloat16, it would round to 8 bits.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
         try:
             with printed():
                 core = openvino.Core()
