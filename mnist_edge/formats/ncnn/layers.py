@@ -57,7 +57,7 @@ def read_layers(data: bytes) -> tuple[tuple[Layer, ...], dict[str, str]]:
         ValueError: it is not as `write_layers` writes it.
     """
     magic, counts, *lines, last = str(data, "ascii").splitlines() or [""]
-    if magic != _MAGIC or not last.startswith(_METADATA):
+    if magic != _MAGIC or not last.startswith(_METADATA) or not data.endswith(b"\n"):
         raise ValueError("it does not say what it is")
     layers = tuple(_parse(line) for line in lines[: _MOST_LAYERS + 1])
     blobs = sum(len(layer.outputs) for layer in layers)
