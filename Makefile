@@ -4,6 +4,7 @@
 #   make test    lint, all tests, then the tests of the edge side without torch
 #   make lint    ruff, mypy and the import contracts
 #   make edge    the tests that pass with the base dependencies alone
+#   make extras  the tests of LiteRT and ncnn files, with their runtimes
 #   make default BUNDLE=exports/model    make of that bundle the one that is shipped
 #   make teacher BUNDLE=exports/model    make of it the one that recipes learn from
 #   make clean   remove the environments and caches; bundles stay
@@ -16,7 +17,7 @@ EDGE := .venv-edge
 
 BUNDLE ?= exports/model
 
-.PHONY: demo test lint edge default teacher clean
+.PHONY: demo test lint edge extras default teacher clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/train.stamp
@@ -34,6 +35,10 @@ lint: $(VENV)/dev.stamp
 
 edge: $(EDGE)/test.stamp
 	$(EDGE)/bin/python -m pytest -m edge
+
+extras: $(VENV)/extras.stamp
+	$(VENV)/bin/python -m pytest tests/formats/test_litert.py tests/formats/test_ncnn.py \
+		tests/formats/test_bad_runtimes.py tests/formats/test_backends.py
 
 default: SHIPPED := default
 teacher: SHIPPED := large
@@ -54,6 +59,10 @@ $(VENV)/train.stamp: pyproject.toml $(VENV)/bin/python
 
 $(VENV)/dev.stamp: pyproject.toml $(VENV)/train.stamp
 	$(VENV)/bin/python -m pip install --quiet --group dev
+	touch $@
+
+$(VENV)/extras.stamp: pyproject.toml $(VENV)/dev.stamp
+	$(VENV)/bin/python -m pip install --quiet --editable '.[litert,ncnn]'
 	touch $@
 
 $(EDGE)/test.stamp: pyproject.toml $(EDGE)/bin/python
