@@ -118,7 +118,8 @@ def run_samples(
         if no_test_set:
             rows.append(_without_figures(artifact, "test set", "not checked", no_test_set))
     if len(refusals) == len(chosen):
-        raise refusals[0]
+        # A device that was asked for and is not there is what to mend first.
+        raise next((e for e in refusals if isinstance(e, DeviceUnavailable)), refusals[0])
     progress(meter.total, meter.total)
     return _report(bundle, data, device, threads, tuple(rows)), tuple(answers)
 

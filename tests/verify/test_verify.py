@@ -25,6 +25,7 @@ from mnist_edge.errors import (
     MissingDependency,
     UsageError,
 )
+from mnist_edge.export import prove_rebuildable
 from mnist_edge.formats import FORMATS
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.parity import compare
@@ -305,6 +306,20 @@ def test_what_needs_torch_is_not_checked_without_it(bundle: Bundle) -> None:
     assert "torch is not installed" in report.rows[0].reason
     assert "pip install" in report.rows[0].reason
     assert report.passed
+
+
+@pytest.mark.usefixtures("without_torch")
+def test_a_device_that_is_not_there_is_told_before_a_package_that_is_not(bundle: Bundle) -> None:
+    with pytest.raises(DeviceUnavailable, match="mps"):
+        verify(bundle, device="mps")
+
+
+@pytest.mark.usefixtures("without_torch")
+def test_nothing_is_said_to_be_the_same_bytes_where_it_cannot_be_made_again(
+    bundle: Bundle,
+) -> None:
+    with pytest.raises(MissingDependency, match="torch"):
+        prove_rebuildable(bundle)
 
 
 @pytest.mark.usefixtures("without_torch")
