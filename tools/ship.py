@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mnist_edge.bundle.card import with_model_card
 from mnist_edge.bundle.folder import Bundle, Reference, open_bundle, save_bundle
-from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, record
+from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, Role, record
 from mnist_edge.bundle.storage import LOCK, pack_arrays
 from mnist_edge.contract import to_images
 from mnist_edge.data.strokes import stroke_digits
@@ -25,7 +25,6 @@ from mnist_edge.export import export_verified
 from mnist_edge.formats import Written
 from mnist_edge.formats.checkpoint.run import float64_logits
 from mnist_edge.formats.running import judged_artifact
-from mnist_edge.formats.source import CALIBRATION_STEM
 from mnist_edge.models import load_weights
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.export import ExportRecipe
@@ -35,7 +34,7 @@ from mnist_edge.train.write import REFERENCE_SIZE
 # compiler's output has to be kept in the user's cache folder, and this bundle writes nowhere.
 _EXPORTS = ExportRecipe(formats=("onnx",), precisions=("float32", "int8"))
 _SEED = 6  # other digits than those that a recipe with `strokes` trains on, whose seed is its own
-_KEPT = ("history", CALIBRATION_STEM)
+_KEPT: tuple[Role, ...] = ("history", "calibration")
 
 
 def ship(source: Bundle, folder: Path, *, progress: Progress = silent) -> Bundle:
@@ -81,11 +80,8 @@ def _write_bare(source: Bundle, folder: Path) -> None:
         precision=old.precision,
         checkpoint_sha256=old.sha256,
     )
-    extras = {
-        extra.file: source.read(extra)
-        for extra in manifest.extras
-        if Path(extra.file).stem.startswith(_KEPT)
-    }
+    found = [source.find_extra(role) for role in _KEPT]
+    kept = [known for known in found if known is not None]
     packed = pack_arrays(asdict(reference))
     bare = Bundle(
         folder,
@@ -93,9 +89,10 @@ def _write_bare(source: Bundle, folder: Path) -> None:
             manifest,
             reference=record("reference.npz", packed),
             artifacts=(checkpoint,),
-            extras=tuple(record(file, data) for file, data in extras.items()),
+            extras=tuple(kept),
         ),
     )
+    extras = {known.file: source.read(known) for known in kept}
     save_bundle(bare, {checkpoint.file: weights, "reference.npz": packed, **extras})
 
 
@@ -108,9 +105,8 @@ def _drawn_reference(source: Bundle, weights: bytes) -> Reference:
 
 def _drop_calibration(bundle: Bundle) -> None:
     """Let go of the training digits, now that static int8 has its ranges from them."""
-    kept = tuple(
-        extra for extra in bundle.manifest.extras if not extra.file.startswith(CALIBRATION_STEM)
-    )
+    digits = bundle.find_extra("calibration")
+    kept = tuple(extra for extra in bundle.manifest.extras if extra != digits)
     bundle, card = with_model_card(replace(bundle, manifest=replace(bundle.manifest, extras=kept)))
     save_bundle(bundle, card)
 

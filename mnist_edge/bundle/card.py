@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
-from mnist_edge.bundle.folder import Bundle, free_name
-from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, Manifest, record
+from mnist_edge.bundle.folder import Bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, Manifest
 from mnist_edge.contract import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, DataName
 from mnist_edge.recipes.train import TrainRecipe
@@ -30,13 +29,7 @@ def with_model_card(bundle: Bundle) -> tuple[Bundle, dict[str, bytes]]:
 
     A `README.md` that somebody else wrote into the folder stays, and there is no card.
     """
-    place = bundle.path / FILE
-    if place.exists() and free_name(bundle.path, FILE) == FILE:
-        return bundle, {}
-    card = model_card(bundle.manifest).encode()
-    others = tuple(extra for extra in bundle.manifest.extras if extra.file != FILE)
-    manifest = replace(bundle.manifest, extras=(*others, record(FILE, card)))
-    return replace(bundle, manifest=manifest), {FILE: card}
+    return bundle.with_own_extra("model card", FILE, model_card(bundle.manifest).encode())
 
 
 def model_card(manifest: Manifest) -> str:

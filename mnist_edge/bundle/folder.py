@@ -26,6 +26,8 @@ from mnist_edge.bundle.manifest import (
     Artifact,
     FileRecord,
     Manifest,
+    Role,
+    record,
     sha256,
 )
 from mnist_edge.bundle.storage import atomic_write_all, read_file, seal, unpack_arrays, unseal
@@ -49,6 +51,15 @@ SHIPPED_BUNDLES = (_PACKAGE / "exports/default", _PACKAGE.parent / "exports/defa
 SHIPPED_TEACHERS = (_PACKAGE / "exports/large", _PACKAGE.parent / "exports/large")
 
 _COPY = "copy it from where the bundle was made"
+
+# How the names of extra files began before the manifest said what they are for.
+_NAMES: dict[Role, str] = {
+    "calibration": "calibration",
+    "history": "history",
+    "training curves": "training",
+    "quantization": "verdict.json",
+    "model card": "README.md",
+}
 
 # A manifest names a few kilobytes to a few hundred megabytes; more is a mistake or an attack.
 _MAX_MANIFEST_BYTES = 4 << 20
@@ -115,9 +126,9 @@ class Bundle:
         Raises:
             DigestMismatch: as for `read`.
         """
-        for record in self.manifest.records:
-            if record.file not in but and self.holds(record):
-                self.read(record)
+        for known in self.manifest.records:
+            if known.file not in but and self.holds(known):
+                self.read(known)
 
     def holds(self, record: FileRecord) -> bool:
         """Whether the file is here; what a device does not need may have been left behind."""
@@ -178,6 +189,29 @@ class Bundle:
                 fix=remedy(self.path, "export"),
             )
         return named[0] if named else None
+
+    def find_extra(self, role: Role) -> FileRecord | None:
+        """The extra file of that role; before the manifest said so, its name did."""
+        for known in self.manifest.extras:
+            if known.role == role or (not known.role and known.file.startswith(_NAMES[role])):
+                return known
+        return None
+
+    def with_extras(self, *records: FileRecord) -> Bundle:
+        """This bundle with further files, or in place of those of the same name."""
+        files = {known.file for known in records}
+        kept = tuple(known for known in self.manifest.extras if known.file not in files)
+        return replace(self, manifest=replace(self.manifest, extras=kept + records))
+
+    def with_own_extra(self, role: Role, file: str, data: bytes) -> tuple[Bundle, dict[str, bytes]]:
+        """This bundle with one of our files, and the contents to save with it.
+
+        A file of that name that somebody else wrote into the folder stays, and there is none of
+        ours.
+        """
+        if (self.path / file).exists() and free_name(self.path, file) == file:
+            return self, {}
+        return self.with_extras(record(file, data, role)), {file: data}
 
     def companions(self, artifact: Artifact) -> tuple[FileRecord, ...]:
         """The further files of an artifact.

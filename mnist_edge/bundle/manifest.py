@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from mnist_edge.bundle.codec import LATER
 from mnist_edge.recipes.terms import DataName, Format, Precision
@@ -24,13 +24,25 @@ _MAX_FILE_BYTES = 1 << 30
 _FILE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
+Role: TypeAlias = Literal[
+    "", "calibration", "history", "training curves", "quantization", "model card"
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileRecord:
-    """One file of a bundle: its bare name, size and SHA-256 in hexadecimal."""
+    """One file of a bundle.
+
+    Attributes:
+        file: its bare name.
+        sha256: in hexadecimal.
+        role: what an extra file is for; see `Bundle.find_extra`.
+    """
 
     file: str
     size_bytes: int
     sha256: str
+    role: Role = field(default="", metadata=LATER)
 
     def __post_init__(self) -> None:
         name = self.file
@@ -171,9 +183,9 @@ class Manifest:
         raise KeyError(name)
 
 
-def record(file: str, data: bytes) -> FileRecord:
+def record(file: str, data: bytes, role: Role = "") -> FileRecord:
     """What the manifest says of a file with these bytes."""
-    return FileRecord(file=file, size_bytes=len(data), sha256=sha256(data))
+    return FileRecord(file=file, size_bytes=len(data), sha256=sha256(data), role=role)
 
 
 def sha256(data: bytes) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.folder import Bundle, free_name, remedy
-from mnist_edge.bundle.manifest import record
+from mnist_edge.bundle.folder import Bundle, remedy
 from mnist_edge.errors import BundleError
 from mnist_edge.machine import Machine
 from mnist_edge.recipes.terms import Precision
@@ -76,7 +75,7 @@ def read_verdict(bundle: Bundle) -> Verdict | None:
     Raises:
         DigestMismatch, BundleError: the file is damaged.
     """
-    known = next((extra for extra in bundle.manifest.extras if extra.file == FILE), None)
+    known = bundle.find_extra("quantization")
     if known is None:
         return None
     try:
@@ -95,9 +94,4 @@ def with_verdict(bundle: Bundle, verdict: Verdict) -> tuple[Bundle, dict[str, by
 
     A `verdict.json` that somebody else wrote into the folder stays, and there is none of ours.
     """
-    if (bundle.path / FILE).exists() and free_name(bundle.path, FILE) == FILE:
-        return bundle, {}
-    data = codec.dumps(verdict).encode()
-    others = tuple(extra for extra in bundle.manifest.extras if extra.file != FILE)
-    manifest = replace(bundle.manifest, extras=(*others, record(FILE, data)))
-    return replace(bundle, manifest=manifest), {FILE: data}
+    return bundle.with_own_extra("quantization", FILE, codec.dumps(verdict).encode())

@@ -36,7 +36,6 @@ from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
 if TYPE_CHECKING:
     from torch import nn
 
-CALIBRATION_STEM = "calibration"
 GOLDEN_SIZE = 10  # one of each class: what every artifact carries must stay small
 
 _CONTRACT = {
@@ -229,15 +228,15 @@ def calibration_images(bundle: Bundle) -> Images:
         BundleError: the bundle has none, or they are damaged.
     """
     fix = remedy(bundle.path, "train")
-    for extra in bundle.manifest.extras:
-        if extra.file.startswith(CALIBRATION_STEM):
-            try:
-                return to_images(unpack_arrays(bundle.read(extra))["images"])
-            except (BadInput, KeyError, ValueError) as error:
-                raise BundleError(
-                    f"the calibration digits of {bundle.path} are damaged: {error}", fix=fix
-                ) from None
-    raise BundleError(f"{bundle.path} has no calibration digits", fix=fix)
+    known = bundle.find_extra("calibration")
+    if known is None:
+        raise BundleError(f"{bundle.path} has no calibration digits", fix=fix)
+    try:
+        return to_images(unpack_arrays(bundle.read(known))["images"])
+    except (BadInput, KeyError, ValueError) as error:
+        raise BundleError(
+            f"the calibration digits of {bundle.path} are damaged: {error}", fix=fix
+        ) from None
 
 
 def _no_torch() -> MissingDependency:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,14 +14,13 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.card import with_model_card
 from mnist_edge.bundle.folder import Bundle, Reference, free_name, save_bundle
 from mnist_edge.bundle.history import Epoch
-from mnist_edge.bundle.manifest import DataRecord, Manifest, TrainingRecord, record
+from mnist_edge.bundle.manifest import DataRecord, Manifest, Role, TrainingRecord, record
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import DataSet, balanced_sample
 from mnist_edge.formats import Written
 from mnist_edge.formats.checkpoint.run import float64_logits
 from mnist_edge.formats.running import judged_artifact
-from mnist_edge.formats.source import CALIBRATION_STEM
 from mnist_edge.machine import library_versions
 from mnist_edge.metrics import accuracy, cross_entropy, softmax
 from mnist_edge.models import count_parameters
@@ -62,18 +61,11 @@ def write_bundle(
         {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     )
     reference = _reference(model, data)
-    contents = {
-        free_name(folder, name): content
-        for name, content in (
-            ("checkpoint.safetensors", weights),
-            ("reference.npz", pack_arrays(asdict(reference))),
-            (f"{CALIBRATION_STEM}.npz", _calibration(data)),
-            *_course(history),
-        )
-    }
-    checkpoint, reference_record, *extras = (
-        record(name, content) for name, content in contents.items()
-    )
+    files = [
+        (free_name(folder, name), content, role)
+        for name, content, role in _files(weights, reference, data, history)
+    ]
+    checkpoint, reference_record, *extras = (record(*file) for file in files)
     artifact = judged_artifact(
         Written(weights),
         recipe,
@@ -99,7 +91,7 @@ def write_bundle(
         extras=tuple(extras),
     )
     bundle, card = with_model_card(Bundle(folder, manifest))
-    save_bundle(bundle, contents | card)
+    save_bundle(bundle, {name: content for name, content, _ in files} | card)
     return bundle
 
 
@@ -119,13 +111,15 @@ def _calibration(data: DataSet) -> bytes:
     return pack_arrays({"images": data.train_images[sample], "labels": data.train_labels[sample]})
 
 
-def _course(history: Sequence[Epoch]) -> list[tuple[str, bytes]]:
-    if not history:
-        return []
-    return [
-        ("history.json", codec.dumps(tuple(history)).encode()),
-        ("training.png", training_curves(history)),
-    ]
+def _files(
+    weights: bytes, reference: Reference, data: DataSet, history: Sequence[Epoch]
+) -> Iterator[tuple[str, bytes, Role]]:
+    yield "checkpoint.safetensors", weights, ""
+    yield "reference.npz", pack_arrays(asdict(reference)), ""
+    yield "calibration.npz", _calibration(data), "calibration"
+    if history:
+        yield "history.json", codec.dumps(tuple(history)).encode(), "history"
+        yield "training.png", training_curves(history), "training curves"
 
 
 def _training(

@@ -6,14 +6,15 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pytest
 from factory import make_bundle, make_reference, read_all
 
-from mnist_edge.bundle.folder import Bundle
-from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, record
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import Bundle, open_bundle, save_bundle
+from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, FileRecord, Manifest, record
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.errors import BundleError, DigestMismatch, LeftBehind
 
@@ -202,3 +203,31 @@ def bundle_with_reference(folder: Path, data: bytes) -> Bundle:
     return replace(
         bundle, manifest=replace(bundle.manifest, reference=record("reference.npz", data))
     )
+
+
+def test_an_extra_file_is_found_by_its_role_and_in_bundles_of_before_by_its_name(
+    tmp_path: Path,
+) -> None:
+    of_before = make_bundle(tmp_path, extras={"history-2.json": b"[]", "calibration.npz": b"x"})
+    assert cast("FileRecord", of_before.find_extra("history")).file == "history-2.json"
+    assert of_before.find_extra("quantization") is None
+    named = of_before.with_extras(record("notes.json", b"[]", "quantization"))
+    assert cast("FileRecord", named.find_extra("quantization")).file == "notes.json"
+    assert codec.loads(Manifest, codec.dumps(named.manifest)) == named.manifest
+
+
+def test_a_manifest_without_roles_and_companions_has_the_bytes_of_before(tmp_path: Path) -> None:
+    text = codec.dumps(make_bundle(tmp_path).manifest)
+    assert '"role"' not in text
+    assert '"companions"' not in text
+
+
+def test_a_header_is_a_companion_wherever_the_manifest_lists_it(tmp_path: Path) -> None:
+    of_before = make_bundle(tmp_path, {"c-float32": b"int x;"}, extras={"c-float32.h": b"// h"})
+    known = of_before.artifact("c-float32")
+    assert of_before.read_companions(known) == {".h": b"// h"}
+    listed = replace(known, companions=(record("c-float32.h", b"// h"),))
+    now = of_before.with_artifacts((listed,))
+    assert now.manifest.extras == ()
+    save_bundle(now, {})
+    assert open_bundle(tmp_path).read_companions(listed) == {".h": b"// h"}

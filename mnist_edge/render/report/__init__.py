@@ -95,14 +95,12 @@ def _draw(
 
 def _history(bundle: Bundle) -> tuple[Epoch, ...]:
     """The course of the training; empty for a bundle that was made without one."""
-    for record in bundle.manifest.extras:
-        # A bundle trained anew in its folder has history-2.json beside the old one for a moment.
-        if record.file.startswith("history") and record.file.endswith(".json"):
-            try:
-                return codec.loads(tuple[Epoch, ...], bundle.read(record).decode("utf-8"))
-            except ValueError as error:
-                raise BundleError(
-                    f"{bundle.path / record.file} is no history: {error}",
-                    fix=remedy(bundle.path, "train"),
-                ) from None
-    return ()
+    known = bundle.find_extra("history")
+    if known is None:
+        return ()
+    try:
+        return codec.loads(tuple[Epoch, ...], bundle.read(known).decode("utf-8"))
+    except ValueError as error:
+        raise BundleError(
+            f"{bundle.path / known.file} is no history: {error}", fix=remedy(bundle.path, "train")
+        ) from None
