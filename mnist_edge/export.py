@@ -8,6 +8,7 @@ from mnist_edge.bundle import card as model_card
 from mnist_edge.bundle.folder import Bundle, open_bundle, refuse_shipped, save_bundle
 from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
 from mnist_edge.bundle.storage import lock
+from mnist_edge.data.mnist import DataSet, if_named
 from mnist_edge.errors import NotEquivalent, has_torch, missing_package, needed_to
 from mnist_edge.formats import FORMATS, Written, export_pairs, find_artifact, write_artifact
 from mnist_edge.machine import process_as_it_was
@@ -18,9 +19,20 @@ from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
 
 @process_as_it_was()
 def export_verified(
-    bundle: Bundle, recipe: ExportRecipe, *, progress: Progress = silent
+    bundle: Bundle,
+    recipe: ExportRecipe,
+    *,
+    data: DataSet | None = None,
+    progress: Progress = silent,
 ) -> tuple[Bundle, tuple[Artifact, ...]]:
     """Export artifacts, each verified over the reference before it enters the bundle.
+
+    Args:
+        bundle: to be exported, and to hold what is written.
+        recipe: what to write.
+        data: where it is the data set that the bundle names, the accuracy of each artifact on its
+            test set is recorded.
+        progress: in artifacts.
 
     Returns:
         The bundle with its new manifest, and the artifacts written now.
@@ -58,6 +70,7 @@ def export_verified(
                 opset=recipe.opset if FORMATS[format_].from_onnx else 0,
                 checkpoint_sha256=checkpoint.sha256,
                 float32_error=bundle.manifest.float32_error,
+                data=if_named(bundle.manifest.data, data),
             )
             if not artifact.parity.passed:
                 failed.append(f"{artifact.name}: {artifact.parity.reason}")

@@ -6,6 +6,7 @@ Not a test module: other tests build what they need from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from factory import make_artifact
@@ -16,6 +17,7 @@ from mnist_edge.bench.roofline import Ceiling
 from mnist_edge.bench.rows import measured_row
 from mnist_edge.bench.session import with_verdicts
 from mnist_edge.bench.timing import BatchSamples, PacedSamples, SingleStream
+from mnist_edge.bundle.manifest import Score
 from mnist_edge.machine import Machine
 from mnist_edge.recipes.bench import BenchRecipe
 
@@ -34,6 +36,9 @@ PLAIN_MACHINE = Machine(
     virtual=False,
     gpu=(),
 )
+
+
+TESTED = Score(0.9876, 10_000)
 
 
 def make_run(samples_s: tuple[float, ...]) -> Run:
@@ -61,9 +66,15 @@ def make_run(samples_s: tuple[float, ...]) -> Run:
 
 
 def make_report(
-    medians_s: Mapping[str, float], *, spread: float = 0.005, processes: int = 3
+    medians_s: Mapping[str, float],
+    *,
+    spread: float = 0.005,
+    processes: int = 3,
+    score: Score | None = TESTED,
 ) -> BenchReport:
     """A report of artifacts by their medians; `spread` is the deviation between processes.
+
+    Each has the same `score` on the test set; with None, the reference alone is known.
 
     An artifact is named as in a bundle, or by one word, which then counts as an ONNX file.
     """
@@ -76,6 +87,7 @@ def make_report(
             make_run(tuple((median_s * f * generator.normal(1, 0.01, 700)).tolist()))
             for f in factors
         ]
+        artifact = replace(artifact, test_score=score)
         subject = Subject(artifact=name, device="cpu")
         rows.append(measured_row(artifact, subject, runs, machine_doubted=False))
     report = BenchReport(

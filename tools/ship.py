@@ -19,6 +19,7 @@ from mnist_edge.bundle.folder import Bundle, Reference, open_bundle, save_bundle
 from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, Role, record
 from mnist_edge.bundle.storage import LOCK, pack_arrays
 from mnist_edge.contract import to_images
+from mnist_edge.data.mnist import DataSet, find_mnist, read_mnist
 from mnist_edge.data.strokes import stroke_digits
 from mnist_edge.errors import UsageError
 from mnist_edge.export import export_verified
@@ -37,12 +38,15 @@ _SEED = 6  # other digits than those that a recipe with `strokes` trains on, who
 _KEPT: tuple[Role, ...] = ("history", "calibration")
 
 
-def ship(source: Bundle, folder: Path, *, progress: Progress = silent) -> Bundle:
+def ship(
+    source: Bundle, folder: Path, *, data: DataSet | None = None, progress: Progress = silent
+) -> Bundle:
     """Make the bundle to ship of a trained one; the same weights give the same bytes.
 
     Args:
         source: as `train` wrote it, with its calibration digits; it is not changed.
         folder: where it goes; a bundle that is there is replaced as a whole.
+        data: as for `export_verified`.
         progress: told after each artifact.
 
     Raises:
@@ -56,7 +60,7 @@ def ship(source: Bundle, folder: Path, *, progress: Progress = silent) -> Bundle
     with tempfile.TemporaryDirectory(prefix=".ship-", dir=folder.parent) as scratch:
         fresh = Path(scratch, "new")
         _write_bare(source, fresh)
-        exported, _ = export_verified(open_bundle(fresh), _EXPORTS, progress=progress)
+        exported, _ = export_verified(open_bundle(fresh), _EXPORTS, data=data, progress=progress)
         _drop_calibration(exported)
         (fresh / LOCK).unlink(missing_ok=True)
         if folder.exists():
@@ -119,7 +123,9 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="a trained bundle")
     parser.add_argument("folder", type=Path, help="where the bundle to ship goes")
     options = parser.parse_args()
-    ship(open_bundle(options.source), options.folder)
+    mnist = find_mnist(None)
+    data = read_mnist(mnist) if mnist else None
+    ship(open_bundle(options.source), options.folder, data=data)
 
 
 if __name__ == "__main__":

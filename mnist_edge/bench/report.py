@@ -52,7 +52,8 @@ class Measurement(Subject):
 
     Attributes:
         sha256, size_bytes: of the file.
-        accuracy, digits: of the artifact, 0 to 1, on so many digits when it was verified.
+        accuracy, digits: of the artifact, 0 to 1, on so many digits when it was exported.
+        source: those digits.
         backend, version: the runtime; empty where nothing ran.
         status: `failed` if a process crashed or hung, `absent` if the device or runtime is.
         reason: why it is not `ok`.
@@ -69,6 +70,7 @@ class Measurement(Subject):
     size_bytes: int
     accuracy: float = 0.0
     digits: int = 0
+    source: Literal["reference", "test set"] = "reference"
     status: Status
     reason: str = ""
     backend: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from mnist_edge.bench.judge import judge
 from mnist_edge.bench.measure import Failure, Run
@@ -36,8 +37,7 @@ def failed_row(artifact: Artifact, subject: Subject, failure: Failure) -> Measur
         **asdict(subject),
         sha256=artifact.sha256,
         size_bytes=artifact.size_bytes,
-        accuracy=artifact.parity.accuracy,
-        digits=artifact.parity.images,
+        **_score(artifact),
         status=status,
         reason=failure.reason,
         doubts=(failure.reason,),
@@ -57,8 +57,7 @@ def measured_row(
         **asdict(subject),
         sha256=artifact.sha256,
         size_bytes=artifact.size_bytes,
-        accuracy=artifact.parity.accuracy,
-        digits=artifact.parity.images,
+        **_score(artifact),
         status="ok",
         backend=runs[0].backend,
         version=runs[0].version,
@@ -69,6 +68,14 @@ def measured_row(
         paced=_paced(runs),
         runs=tuple(runs),
     )
+
+
+def _score(artifact: Artifact) -> dict[str, Any]:
+    """Over the test set; over the reference where that was not at hand."""
+    score, parity = artifact.test_score, artifact.parity
+    if score is None:
+        return {"accuracy": parity.accuracy, "digits": parity.images, "source": "reference"}
+    return {"accuracy": score.accuracy, "digits": score.images, "source": "test set"}
 
 
 def percentiles_s(samples_s: Sequence[float]) -> dict[str, Interval]:

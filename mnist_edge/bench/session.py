@@ -91,7 +91,8 @@ def measure_subjects(
         DeviceUnavailable: every row asks for a GPU, and there is none.
     """
     rows = {
-        subject.label: (find_artifact(bundle, subject.artifact), subject) for subject in subjects
+        subject.label: (bundle.scored(find_artifact(bundle, subject.artifact)), subject)
+        for subject in subjects
     }
     order = plan(tuple(rows), recipe.processes, recipe.seed)
     report = replace(empty_report(bundle, recipe, order), ceiling=ceiling)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 
 from mnist_edge.bundle.folder import Bundle
-from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, Manifest
+from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, Manifest, Score, told_accuracy
 from mnist_edge.contract import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, DataName
 from mnist_edge.recipes.train import TrainRecipe
@@ -126,16 +126,18 @@ def _artifacts(manifest: Manifest) -> Iterator[str]:
 ## Files
 
 Each was compared with the checkpoint in double precision over the {images} digits in
-`{manifest.reference.file}`; `mnist-edge verify` does it again.
+`{manifest.reference.file}`; `mnist-edge verify` does it again. Accuracy is that on the test digits,
+or the count of those {images} where the test digits were not at hand.
 
-| artifact | file | kB | largest error | flips | verdict |
-| --- | --- | ---: | ---: | ---: | --- |"""
-    yield from map(_row, manifest.artifacts)
+| artifact | file | kB | largest error | flips | accuracy | verdict |
+| --- | --- | ---: | ---: | ---: | --- | --- |"""
+    for artifact in manifest.artifacts:
+        yield _row(artifact, manifest.test_score(artifact))
     yield f"""
 The checkpoint's SHA-256 is `{manifest.artifact(CHECKPOINT).sha256}`."""
 
 
-def _row(artifact: Artifact) -> str:
+def _row(artifact: Artifact, score: Score | None) -> str:
     parity = artifact.parity
     cells = (
         artifact.name,
@@ -143,6 +145,7 @@ def _row(artifact: Artifact) -> str:
         f"{artifact.size_bytes / 1000:,.1f}",
         f"{parity.max_abs_error:.1e}",
         str(len(parity.flips)),
+        told_accuracy(parity, score),
         "equivalent" if parity.passed else "differs",
     )
     return f"| {' | '.join(cells)} |"

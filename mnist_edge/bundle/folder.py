@@ -115,6 +115,10 @@ class Bundle:
                 fix="choose one of these",
             ) from None
 
+    def scored(self, artifact: Artifact) -> Artifact:
+        """The artifact with what the manifest says, in any place, of its test accuracy."""
+        return replace(artifact, test_score=self.manifest.test_score(artifact))
+
     def check(self, *, but: Collection[str] = ()) -> None:
         """Read every file that is there, so that a damaged one is found before any is used.
 

@@ -79,6 +79,19 @@ class Parity:
     reason: str
 
 
+@dataclass(frozen=True)
+class Score:
+    """The share of so many images that are classified correctly, 0 to 1."""
+
+    accuracy: float
+    images: int
+
+    @property
+    def right(self) -> int:
+        """How many that are."""
+        return round(self.accuracy * self.images)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Artifact(FileRecord):
     """One exported file in a bundle.
@@ -90,6 +103,8 @@ class Artifact(FileRecord):
         parity: against the reference, measured as the artifact was written.
         batch_invariant: whether an image's logits keep its top class whatever its batch mates.
         companions: further files of a format that takes several; see `Bundle.companions`.
+        test_score: on the test set of the bundle's data, as the artifact is deployed; None where
+            that was not at hand. That of the checkpoint stands in the record of its training.
     """
 
     name: str
@@ -100,6 +115,7 @@ class Artifact(FileRecord):
     parity: Parity
     batch_invariant: bool
     companions: tuple[FileRecord, ...] = field(default=(), metadata=LATER)
+    test_score: Score | None = field(default=None, metadata=LATER)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -181,6 +197,23 @@ class Manifest:
             if artifact.name == name:
                 return artifact
         raise KeyError(name)
+
+    def test_score(self, artifact: Artifact) -> Score | None:
+        """What an artifact is said to reach on the test set of `data`; None where nothing is."""
+        if artifact.name == CHECKPOINT:
+            return Score(self.training.test_accuracy, self.data.test_size)
+        return artifact.test_score
+
+
+def told_accuracy(parity: Parity, score: Score | None) -> str:
+    """The accuracy on a test set; without one, how many of the reference digits were right.
+
+    A share of those few, which any good net gets right, would look like its accuracy.
+    """
+    if score is None:
+        few = Score(parity.accuracy, parity.images)
+        return f"{few.right:,} of {few.images:,}"
+    return f"{score.accuracy:.2%} of {score.images:,}"
 
 
 def record(file: str, data: bytes, role: Role = "") -> FileRecord:

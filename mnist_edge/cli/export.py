@@ -113,10 +113,11 @@ def command(
     chosen = open_bundle(bundle)
     if bundle is None:
         talk.say(f"bundle: {chosen.path}")
-    exported, written = export_artifacts(talk, chosen, recipe)
+    data = known_test_set(talk, chosen, data_dir)
+    exported, written = export_artifacts(talk, chosen, recipe, data)
     weighed = None
     if verdict and len(recipe.precisions) > 1:
-        weighed = weigh_precisions(talk, exported, known_test_set(talk, exported, data_dir))
+        weighed = weigh_precisions(talk, exported, data)
     if as_json:
         emit_json(text.bundle_json(open_bundle(exported.path)))
     else:

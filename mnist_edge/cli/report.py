@@ -88,9 +88,11 @@ def command(
         for path in files:
             emit(str(path))
     findings = result.findings
+    right = findings.count - len(findings.wrong)
+    share = f"{findings.accuracy:.2%}" if findings.test_set else f"{right:,}"
     talk.say(
-        f"{findings.accuracy:.2%} of {findings.count:,} digits named rightly by "
-        f"{findings.artifact}: {findings.source}"
+        f"{share} of {findings.count:,} digits classified correctly by {findings.artifact}: "
+        f"{findings.source}"
     )
 
 

@@ -77,7 +77,7 @@ def command(
     digits = get_data(talk, data, data_dir)
     trained = train_model(talk, named, digits, folder, device=chosen, threads=threads)
     exported, _ = export_artifacts(
-        talk, trained, ExportRecipe(precisions=("float32", "int8-dynamic"))
+        talk, trained, ExportRecipe(precisions=("float32", "int8-dynamic")), digits
     )
     verified, verify_path = verify_artifacts(talk, exported, digits)
     measured, bench_paths = measure_artifacts(talk, exported, BENCH_RECIPES["quick"])

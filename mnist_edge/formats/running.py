@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import Reference
-from mnist_edge.bundle.manifest import Artifact, Parity, record
+from mnist_edge.bundle.manifest import Artifact, Parity, Score, record
 from mnist_edge.contract import CLASSES, Images, Labels, Logits, to_images
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import FORMATS, Backend, Written, load_backend
 from mnist_edge.formats.parity import compare
+from mnist_edge.metrics import accuracy
 from mnist_edge.recipes.terms import Device, Format, Precision
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -94,6 +96,13 @@ def judge(
     return compare(candidate, reference, labels, gate)
 
 
+def score_on(backend: Backend, data: DataSet, *, batch_invariant: bool) -> Score:
+    """What an artifact reaches on a test set, as it is deployed."""
+    images = to_images(data.test_images)
+    logits = run_as_deployed(backend, images, batch_invariant=batch_invariant)
+    return Score(accuracy(logits, data.test_labels), len(logits))
+
+
 def run_in_batches(
     backend: Backend,
     images: Images,
@@ -125,6 +134,7 @@ def judged_artifact(
     checkpoint_sha256: str,
     opset: int = 0,
     float32_error: float = 0.0,
+    data: DataSet | None = None,
 ) -> Artifact:
     """Run the bytes of an artifact over the reference and describe it for the manifest.
 
@@ -138,6 +148,7 @@ def judged_artifact(
         checkpoint_sha256: of the weights that it was made from.
         opset: of the ONNX graph that it is or was made from; 0 where there is none.
         float32_error: of the checkpoint itself.
+        data: whose test set the artifact is run over, too, for its accuracy there.
     """
     images = to_images(reference.images)
     backend = load_backend(written.data, format_, recipe, companions=written.companions)
@@ -152,6 +163,7 @@ def judged_artifact(
             precision=precision,
             float32_error=float32_error,
         )
+        score = None if data is None else score_on(backend, data, batch_invariant=invariant)
     finally:
         backend.close()
     name = f"{format_}-{precision}"
@@ -167,4 +179,5 @@ def judged_artifact(
         companions=tuple(
             record(name + suffix, data) for suffix, data in written.companions.items()
         ),
+        test_score=score,
     )

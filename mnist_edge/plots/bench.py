@@ -53,7 +53,7 @@ class LatencySeries:
 
 @dataclass(frozen=True, kw_only=True)
 class Tradeoff:
-    """One artifact: its accuracy on `digits` digits, its latency's median and limits, its bytes."""
+    """One artifact: accuracy on `digits` test digits, latency's median and limits, bytes."""
 
     label: str
     accuracy: float
@@ -213,7 +213,7 @@ def tradeoffs(points: Sequence[Tradeoff]) -> bytes:
     axes.set(
         title="Accuracy, latency and bytes (area), with 99 % intervals",
         xlabel="µs for one picture, median",
-        ylabel=f"accuracy on the bundle's {points[0].digits:,} reference digits",
+        ylabel=f"accuracy on {points[0].digits:,} test digits",
     )
     axes.legend(
         loc="center left",

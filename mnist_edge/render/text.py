@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_edge.bundle import codec
+from mnist_edge.bundle.manifest import Score, told_accuracy
 from mnist_edge.errors import NOT_INSTALLED
 from mnist_edge.recipes.catalogue import TEACHER
 from mnist_edge.render.published import expected_training
@@ -185,7 +186,7 @@ def artifact_table(folder: Path, artifacts: Sequence[Artifact]) -> Table:
                 artifact.name,
                 str(folder / artifact.file),
                 kilobytes(artifact.size_bytes),
-                *_parity_cells(artifact.parity),
+                *_parity_cells(artifact.parity, artifact.test_score),
                 "equivalent" if artifact.parity.passed else "differs",
             )
             for artifact in artifacts
@@ -204,8 +205,12 @@ def _batch_note(artifact: str) -> str:
     return f"{artifact}: a picture's answer depends on its batch mates, so it is run alone"
 
 
-def _parity_cells(parity: Parity) -> tuple[str, str, str]:
-    return (f"{parity.max_abs_error:.1e}", str(len(parity.flips)), f"{parity.accuracy:.2%}")
+def _parity_cells(parity: Parity, score: Score | None) -> tuple[str, str, str]:
+    return (
+        f"{parity.max_abs_error:.1e}",
+        str(len(parity.flips)),
+        told_accuracy(parity, score),
+    )
 
 
 def verify_table(report: VerifyReport) -> Table:
@@ -215,7 +220,7 @@ def verify_table(report: VerifyReport) -> Table:
             row.artifact,
             row.source,
             row.backend or NOTHING,
-            *(_parity_cells(row.parity) if row.parity else (NOTHING,) * 3),
+            *_verified_cells(row),
             row.status,
         )
         for row in report.rows
@@ -263,6 +268,14 @@ def reason_notes(reasons: Iterable[tuple[str, str]]) -> list[str]:
             f"not checked: {' and '.join(who)} {verb} {package}; {next(iter(fixes.values()))}"
         )
     return notes
+
+
+def _verified_cells(row: VerifyRow) -> tuple[str, str, str]:
+    parity = row.parity
+    if parity is None:
+        return (NOTHING,) * 3
+    tested = row.source == "test set"
+    return _parity_cells(parity, Score(parity.accuracy, parity.images) if tested else None)
 
 
 def _context(machine: Machine, data: str) -> str:

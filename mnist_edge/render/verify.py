@@ -39,7 +39,7 @@ def quantization_table(verdict: Verdict) -> Table:
             *("artifact", "kB", "size", "accuracy", "accuracy change"),
             *("p50 µs", "99 % interval", "latency", "pace"),
         ),
-        rows=tuple(_weighed(row) for row in verdict.rows),
+        rows=tuple(_weighed(row, verdict) for row in verdict.rows),
         notes=(
             f"accuracy over {verdict.digits:,} digits ({verdict.source}), its change in points",
             "against float32 of the same format; intervals of 99 %",
@@ -220,14 +220,17 @@ def _matrix_table(report: ThoroughReport) -> Table:
     )
 
 
-def _weighed(row: Weighed) -> tuple[str, ...]:
+def _weighed(row: Weighed, verdict: Verdict) -> tuple[str, ...]:
+    accuracy = f"{row.accuracy:.2%}"
+    if verdict.source == "reference":
+        accuracy = f"{round(row.accuracy * verdict.digits)} of {verdict.digits}"
     latency, ratio = row.latency_s, row.latency_ratio
     own = row.against == row.artifact
     return (
         row.artifact,
         kilobytes(row.size_bytes),
         NOTHING if own else f"{row.size_ratio:.2f}×",
-        f"{row.accuracy:.2%}",
+        accuracy,
         NOTHING if own else _points(row.accuracy_change),
         microseconds(latency.value if latency else None),
         f"{microseconds(latency.low)} to {microseconds(latency.high)}" if latency else NOTHING,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import Bundle
-from mnist_edge.bundle.manifest import Artifact
+from mnist_edge.bundle.manifest import Artifact, Score
 from mnist_edge.contract import Images, Labels, Logits, to_images
-from mnist_edge.data.mnist import DataSet
+from mnist_edge.data.mnist import DataSet, if_named
 from mnist_edge.errors import (
     BadInput,
     DeviceUnavailable,
@@ -19,21 +20,29 @@ from mnist_edge.errors import (
     MnistEdgeError,
 )
 from mnist_edge.formats import find_artifact, open_backend, reference_logits
-from mnist_edge.formats.running import is_batch_invariant, judge, run_as_deployed
+from mnist_edge.formats.running import is_batch_invariant, judge, run_as_deployed, score_on
 from mnist_edge.machine import describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Meter, Progress, silent
 from mnist_edge.recipes.terms import Device
+from mnist_edge.verify.claims import label_fault, score_fault
 from mnist_edge.verify.report import Source, Status, VerifyReport, VerifyRow
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Digits with the checkpoint's answers, in double precision."""
+    """Digits with the checkpoint's answers, in double precision.
+
+    Attributes:
+        named: whether they are the test set that the manifest names, so that its claims hold here.
+        fault: what the manifest says of these digits and is not so; empty if nothing is.
+    """
 
     source: Source
     images: Images
     labels: Labels
     logits: NDArray[np.float64]
+    named: bool = False
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,11 +63,13 @@ def verify(
     threads: int = 1,
     progress: Progress = silent,
 ) -> VerifyReport:
-    """Compare artifacts with the checkpoint.
+    """Compare artifacts with the checkpoint, and both with what the manifest claims.
 
     Args:
         bundle: all its files must be whole.
-        data: its test set is run too, where the checkpoint can be: that needs torch.
+        data: its test set is run too, where the checkpoint can be: that needs torch. Where it is
+            the data set that the manifest names, the accuracies and the reference's labels must be
+            what the manifest says.
         artifacts: their names; by default all of the bundle.
         device: that runs them.
         threads: of each runtime.
@@ -95,7 +106,11 @@ def run_samples(
     stored = bundle.reference()
     tested = 0 if data is None else len(data.test_labels)
     meter = Meter(progress, tested + len(chosen) * (len(stored.labels) + tested), "checkpoint")
-    samples = [Sample("reference", to_images(stored.images), stored.labels, stored.logits)]
+    named = if_named(bundle.manifest.data, data)
+    fault = label_fault(stored, named) if named else ""
+    samples = [
+        Sample("reference", to_images(stored.images), stored.labels, stored.logits, fault=fault)
+    ]
     no_test_set: MnistEdgeError | None = None
     if data is not None:
         try:
@@ -116,7 +131,7 @@ def run_samples(
             refusals.append(error)
             rows += [_without_figures(artifact, s.source, "not checked", error) for s in samples]
         if no_test_set:
-            rows.append(_without_figures(artifact, "test set", "not checked", no_test_set))
+            rows.append(_unjudged(bundle, artifact, named, device, threads, no_test_set))
     if len(refusals) == len(chosen):
         # A device that was asked for and is not there is what to mend first.
         raise next((e for e in refusals if isinstance(e, DeviceUnavailable)), refusals[0])
@@ -147,7 +162,8 @@ def _report(
 def _test_set(bundle: Bundle, data: DataSet, threads: int, meter: Meter) -> Sample:
     images = to_images(data.test_images)
     logits = reference_logits(bundle, images, threads=threads, on_batch=meter)
-    return Sample("test set", images, data.test_labels, logits)
+    named = if_named(bundle.manifest.data, data) is not None
+    return Sample("test set", images, data.test_labels, logits, named=named)
 
 
 def _check(
@@ -176,13 +192,18 @@ def _check(
                     device=device,
                     float32_error=bundle.manifest.float32_error,
                 )
+                reasons = [parity.reason, sample.fault]
+                if sample.named:
+                    found = Score(parity.accuracy, parity.images)
+                    reasons.append(score_fault(bundle.manifest, artifact, found))
+                reason = "; ".join(filter(None, reasons))
                 rows.append(
                     VerifyRow(
                         artifact=artifact.name,
                         backend=f"{backend.name} {backend.version}",
                         source=sample.source,
-                        status="equivalent" if parity.passed else "differs",
-                        reason=parity.reason,
+                        status="differs" if reason else "equivalent",
+                        reason=reason,
                         parity=parity,
                         batch_invariant=invariant,
                     )
@@ -192,15 +213,40 @@ def _check(
     return rows, answers
 
 
+def _unjudged(
+    bundle: Bundle,
+    artifact: Artifact,
+    data: DataSet | None,
+    device: Device,
+    threads: int,
+    error: MnistEdgeError,
+) -> VerifyRow:
+    """An artifact on a test set that the checkpoint cannot be run on, for want of a package.
+
+    Where the manifest names this test set, the artifact must still reach what is claimed.
+    """
+    status: Status = "not checked"
+    reason: MnistEdgeError | str = error
+    if data is not None:
+        with (
+            suppress(BadInput, DeviceUnavailable, MissingDependency, LeftBehind),
+            open_backend(bundle, artifact, device=device, threads=threads) as backend,
+        ):
+            found = score_on(backend, data, batch_invariant=artifact.batch_invariant)
+            if fault := score_fault(bundle.manifest, artifact, found):
+                status, reason = "differs", fault
+    return _without_figures(artifact, "test set", status, reason)
+
+
 def _without_figures(
-    artifact: Artifact, source: Source, status: Status, error: MnistEdgeError
+    artifact: Artifact, source: Source, status: Status, reason: MnistEdgeError | str
 ) -> VerifyRow:
     return VerifyRow(
         artifact=artifact.name,
         backend="",
         source=source,
         status=status,
-        reason=str(error),
+        reason=str(reason),
         parity=None,
         batch_invariant=None,
     )

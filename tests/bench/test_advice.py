@@ -15,7 +15,10 @@ from mnist_edge.bench.quantization import advise, families, record_verdict, weig
 from mnist_edge.bundle.folder import Bundle, Reference, open_bundle
 from mnist_edge.bundle.quantization import FILE, Pace, Verdict, read_verdict
 from mnist_edge.contract import to_images
+from mnist_edge.data.mnist import data_set
 from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.render.text import terminal
+from mnist_edge.render.verify import quantization_table
 from mnist_edge.stats import Interval
 
 pytestmark = pytest.mark.edge
@@ -79,13 +82,15 @@ def test_the_advice_weighs_bytes_accuracy_and_latency(
     size: float, change: float, latency: float, pace: Pace, said: str
 ) -> None:
     artifact = make_artifact("onnx-int8", b"", "0" * 64)
-    sentence = advise(artifact, size, around(change), around(latency), pace)
-    assert sentence.replace("accuracy ", "").replace(" points", "").endswith(said)
+    told = f"{100 * change:+.2f}"
+    sentence = advise(artifact, size, around(change), around(latency), pace, told=told)
+    assert sentence.endswith(said)
 
 
 def test_an_artifact_that_failed_its_gate_is_never_advised() -> None:
     artifact = make_artifact("onnx-int8", b"", "0" * 64, passed=False)
-    assert advise(artifact, 0.2, around(0.0), around(0.5), "faster").endswith("keep float32")
+    sentence = advise(artifact, 0.2, around(0.0), around(0.5), "faster", told="")
+    assert sentence.endswith("keep float32")
 
 
 def test_only_formats_of_several_precisions_are_weighed(tmp_path: Path) -> None:
@@ -114,6 +119,23 @@ def test_the_verdict_is_kept_in_the_bundle_beside_unchanged_artifacts(bundle: Bu
     again = read_verdict(read_all(bundle.path))
     assert again is not None
     assert again.threads == 2
+
+
+def test_what_is_known_of_the_reference_alone_is_counted(bundle: Bundle) -> None:
+    verdict = weighed(bundle)
+    table = terminal(quantization_table(verdict))
+    assert "20 of 20" in table
+    assert "+0 right of 20 reference digits: " in table
+    assert "100.00%" not in table
+    assert "accuracy +" not in table
+    images, labels = reference().images, reference().labels
+    data = data_set(
+        "rendered", train_images=images, train_labels=labels, test_images=images, test_labels=labels
+    )
+    tested = weigh(bundle, data=data, recipe=SHORT)
+    assert tested is not None
+    assert "100.00%" in terminal(quantization_table(tested))
+    assert "accuracy +0.00 points" in tested.rows[1].advice
 
 
 def test_a_verdict_on_other_files_is_not_shown(bundle: Bundle) -> None:

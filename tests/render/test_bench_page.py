@@ -133,3 +133,17 @@ def test_every_figure_is_a_picture(report: BenchReport) -> None:
         assert width == 1800
         assert height >= 600
     assert bench_figures(report) == figures
+
+
+def test_the_few_reference_digits_tell_no_accuracy(report: BenchReport) -> None:
+    few = make_report({"onnx-float32": 3e-5, "onnx-int8-dynamic": 9e-5}, score=None)
+    assert {(row.digits, row.source) for row in few.rows} == {(10, "reference")}
+    assert not any("accuracy" in note for note in bench_table(few).notes)
+    assert "accuracy +0.00 points" in bench_table(report).notes[1]
+
+
+def test_without_a_test_set_there_is_no_tradeoff_to_draw() -> None:
+    pytest.importorskip("matplotlib")
+    few = make_report({"onnx-float32": 3e-5, "onnx-int8-dynamic": 9e-5}, score=None)
+    assert "Tradeoffs" not in bench_figures(few)
+    assert "Latency" in bench_figures(few)

@@ -11,7 +11,9 @@ from benches import PLAIN_MACHINE
 from factory import make_artifact, make_bundle
 
 from mnist_edge.bundle import codec
+from mnist_edge.bundle.card import model_card
 from mnist_edge.bundle.history import Epoch
+from mnist_edge.bundle.manifest import Score
 from mnist_edge.errors import install_advice, missing_package
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.terms import DataChoice
@@ -137,22 +139,39 @@ REPORT = VerifyReport(
 
 def test_the_verify_table_lists_errors_and_reasons(tmp_path: Path) -> None:
     good = make_artifact("onnx-float32", b"1", "0" * 64).parity
+    tested = replace(good, accuracy=0.97, images=10_000)
     bad = replace(good, passed=False, flips=(3, 5), max_abs_error=0.5, reason="2 flips")
     rows = (
         row("onnx-float32", "equivalent", parity=good),
         row("onnx-int8-dynamic", "differs", parity=bad, reason="2 flips", batch_invariant=False),
         row("torchscript-float32", "not checked", reason="torch is not installed"),
+        row("onnx-float32", "equivalent", parity=tested, source="test set"),
     )
     report = replace(REPORT, rows=rows)
     table = text.verify_table(report)
-    assert table.rows[0][-4:] == ("1.0e-06", "0", "100.00%", "equivalent")
-    assert table.rows[1][-4:] == ("5.0e-01", "2", "100.00%", "differs")
+    assert table.rows[0][-4:] == ("1.0e-06", "0", "10 of 10", "equivalent")
+    assert table.rows[1][-4:] == ("5.0e-01", "2", "10 of 10", "differs")
     assert table.rows[2][-4:] == ("–", "–", "–", "not checked")
+    assert table.rows[3][-4:] == ("1.0e-06", "0", "97.00% of 10,000", "equivalent")
     notes = "\n".join(table.notes)
     assert "onnx-int8-dynamic, reference: 2 flips" in notes
     assert "torch is not installed" in notes
     assert "batch mates" in notes
     assert codec.loads(VerifyReport, text.json_text(report)) == report
+
+
+def test_an_exported_artifact_shows_its_accuracy_or_counts_reference_digits(
+    tmp_path: Path,
+) -> None:
+    bundle = make_bundle(tmp_path / "b", {"onnx-float32": b"1"})
+    artifact = bundle.artifact("onnx-float32")
+    for score, shown in ((None, "10 of 10"), (Score(0.9963, 10_000), "99.63% of 10,000")):
+        bundle = bundle.with_artifacts((replace(artifact, test_score=score),))
+        assert text.artifact_table(bundle.path, bundle.manifest.artifacts).rows[1][-2] == shown
+        card = model_card(bundle.manifest)
+        assert f"| {shown} | equivalent |" in card
+        assert "| 97.00% of 200 | equivalent |" in card, "the checkpoint was tested as it was made"
+        assert "100.00%" not in card
 
 
 def row(artifact: str, status: str, **changes: object) -> VerifyRow:

@@ -200,6 +200,18 @@ def test_the_page_says_which_digits_were_examined(bundle: Bundle) -> None:
     assert with_reference.findings.count == 20
 
 
+def test_reference_digits_are_counted_and_no_accuracy(bundle: Bundle) -> None:
+    assert "<dt>accuracy</dt><dd>85.00%</dd>" in report(bundle, data=WRONG).html
+    counted = report(bundle)
+    assert not counted.findings.test_set
+    assert "<dt>accuracy</dt>" not in counted.html
+    assert "<dd>0 of 20</dd>" in counted.html
+    table = counted.html.partition("<h2>Artifacts</h2>")[2].partition("</table>")[0]
+    assert "10 of 10" in table
+    assert "97.00% of 200" in table, "of the checkpoint, which was tested as it was made"
+    assert "100.00%" not in table
+
+
 def test_the_default_artifact_is_examined(bundle: Bundle, opened: list[str]) -> None:
     assert "onnx-float32" in report(bundle).html
     assert opened == ["onnx-float32"]

@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 from faults import FAULT_KINDS, FaultKind, Killed, injected
 
 from mnist_edge.bundle.folder import Bundle, open_bundle
-from mnist_edge.bundle.manifest import CHECKPOINT
+from mnist_edge.bundle.manifest import CHECKPOINT, Score
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import DATA_VARIABLE, DataSet, balanced_sample
@@ -140,6 +140,25 @@ def test_export_writes_verified_artifacts(bundle: Bundle) -> None:
     again = check_whole(bundle.path)
     assert again.manifest == exported.manifest
     assert [a.name for a in again.manifest.artifacts] == [CHECKPOINT, *names]
+
+
+def test_export_records_the_accuracy_on_the_test_set_that_the_bundle_names(
+    bundle: Bundle, digits: DataSet
+) -> None:
+    _, written = export_verified(bundle, QUANTIZED, data=digits)
+    for artifact in check_whole(bundle.path).manifest.artifacts[1:]:
+        with open_backend(bundle, artifact) as backend:
+            images = to_images(digits.test_images)
+            batch_size = 50 if artifact.batch_invariant else 1
+            logits = np.concatenate(
+                [backend.run(images[i : i + batch_size]) for i in range(0, 200, batch_size)]
+            )
+        right = int(np.sum(logits.argmax(axis=1) == digits.test_labels))
+        assert artifact.test_score == Score(right / 200, 200)
+    assert len(written) == 4
+    for other in (None, dataclasses.replace(digits, sha256="0" * 64)):
+        _, (artifact,) = export_verified(bundle, ExportRecipe(formats=("onnx",)), data=other)
+        assert artifact.test_score is None
 
 
 def test_a_second_export_replaces_the_first(bundle: Bundle) -> None:

@@ -113,7 +113,9 @@ def _quantization(row: Measurement | None, report: BenchReport) -> str:
     against = _verdict(report, row.label, row.full_precision_label)
     if plain is None or against is None:
         return ""
-    points = 100 * (row.accuracy - plain.accuracy)
+    accuracy = ""
+    if row.source == plain.source == "test set":
+        accuracy = f", accuracy {100 * (row.accuracy - plain.accuracy):+.2f} points"
     advice = {
         "faster": "recommended",
         "indistinguishable": "recommended where bytes count",
@@ -121,7 +123,7 @@ def _quantization(row: Measurement | None, report: BenchReport) -> str:
     }[against.word]
     return (
         f"; {kilobytes(row.size_bytes)} kB instead of {kilobytes(plain.size_bytes)}, "
-        f"{_times(against)} its float32, accuracy {points:+.2f} points: {advice}"
+        f"{_times(against)} its float32{accuracy}: {advice}"
     )
 
 

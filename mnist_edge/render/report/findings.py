@@ -35,6 +35,7 @@ class Findings:
 
     Attributes:
         source: the digits, in words.
+        test_set: whether they are a whole test set, whose share of right answers is an accuracy.
         count: how many they are.
         artifact: what was run, `<format>-<precision>`.
         backend: name and version of the runtime.
@@ -47,6 +48,7 @@ class Findings:
     """
 
     source: str
+    test_set: bool
     count: int
     artifact: str
     backend: str
@@ -94,6 +96,7 @@ def examine(
     worst = wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")]
     findings = Findings(
         source=source,
+        test_set=data is not None,
         count=len(images),
         artifact=artifact.name,
         backend=runtime,

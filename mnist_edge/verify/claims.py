@@ -1,0 +1,58 @@
+"""What a manifest claims, held against the very test set that it names."""
+
+from __future__ import annotations
+
+from mnist_edge.bundle.folder import Reference
+from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, Manifest, Score
+from mnist_edge.contract import Labels, RawImages
+from mnist_edge.data.mnist import DataSet
+from mnist_edge.formats import FORMATS
+
+# Another processor rounds otherwise, which may change the answers to a few digits in 10,000.
+_SPARE = 5 / 10_000
+
+
+def score_fault(manifest: Manifest, artifact: Artifact, found: Score) -> str:
+    """How an artifact's accuracy on the test set belies the manifest; empty if it does not.
+
+    It must be what the manifest says of the artifact, and within its gate of what the manifest
+    says of the checkpoint.
+    """
+    own = manifest.test_score(artifact)
+    if own and abs(own.accuracy - found.accuracy) > _spare(found):
+        return f"{own.accuracy:.2%} of the test set is claimed, {_told(found)}"
+    trained = manifest.training.test_accuracy
+    drop = FORMATS[artifact.format].gate(artifact.precision).accuracy_drop
+    if trained - found.accuracy > _spare(found) + drop / 100:
+        return f"{trained:.2%} of the test set is claimed for {CHECKPOINT}, {_told(found)}"
+    return ""
+
+
+def label_fault(reference: Reference, data: DataSet) -> str:
+    """How the reference's digits differ from those of the test set; empty if they do not.
+
+    Drawn digits, as in the bundles that come with the package, are in no test set.
+    """
+    test_set = set(_labelled(data.test_images, data.test_labels))
+    images = {image for image, _ in test_set}
+    digits = _labelled(reference.images, reference.labels)
+    strange = sum(image not in images for image, _ in digits)
+    wrong = sum(digit not in test_set for digit in digits) - strange
+    if wrong:
+        return f"{wrong} of {len(digits)} reference digits have other labels than in the test set"
+    if 0 < strange < len(digits):
+        return f"{strange} of {len(digits)} reference digits are not in the test set"
+    return ""
+
+
+def _spare(found: Score) -> float:
+    # One digit of 500 is 0.2 points already; half a digit is for the rounding of the shares.
+    return (max(1.0, _SPARE * found.images) + 0.5) / found.images
+
+
+def _told(found: Score) -> str:
+    return f"but {found.accuracy:.2%} of its {found.images:,} digits are classified correctly"
+
+
+def _labelled(images: RawImages, labels: Labels) -> list[tuple[bytes, int]]:
+    return [(image.tobytes(), label) for image, label in zip(images, labels.tolist(), strict=True)]
