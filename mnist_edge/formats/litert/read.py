@@ -26,7 +26,7 @@ from mnist_edge.formats.litert.schema import (
     Type,
 )
 
-_FIX = "export it again with mnist-edge export --format litert"
+_FIX = "give a LiteRT file as mnist-edge export wrote it"
 _MOST_OPERATIONS, _MOST_TENSORS = 1000, 5000
 _MOST_INPUTS, _MOST_AXES, _MOST_SCALES = 64, 4, 1 << 16
 

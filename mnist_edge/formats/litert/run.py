@@ -17,7 +17,7 @@ from mnist_edge.formats.litert.schema import FACTOR, OFFSET, Type
 from mnist_edge.formats.quiet import printed
 from mnist_edge.recipes.terms import Device
 
-_FIX = "export it again with mnist-edge export --format litert"
+_FIX = "give a LiteRT file as mnist-edge export wrote it"
 _PACKAGE = "ai-edge-litert"
 
 

@@ -16,7 +16,7 @@ from mnist_edge.contract import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.ncnn.layers import FLOAT16_TAG, FLOAT32_TAG, Layer, read_layers
 
-_FIX = "export it again with mnist-edge export --format ncnn"
+_FIX = "give the ncnn files as mnist-edge export wrote them"
 _MOST_NUMBERS = 1 << 22  # that a layer gives
 _MOST_WEIGHTS = 1 << 27
 _MOST_WORK = 1 << 34  # multiply-adds for one picture

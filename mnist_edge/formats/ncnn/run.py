@@ -23,7 +23,7 @@ from mnist_edge.formats.ncnn.read import read_ncnn
 from mnist_edge.formats.quiet import printed
 from mnist_edge.recipes.terms import Device
 
-_FIX = "export it again with mnist-edge export --format ncnn"
+_FIX = "give the ncnn files as mnist-edge export wrote them"
 # ncnn computes in 16 bits where the processor can, whatever the file holds. An artifact gives the
 # same answers everywhere only without.
 _SIXTEEN_BITS = (

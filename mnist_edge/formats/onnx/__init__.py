@@ -51,5 +51,5 @@ class Onnx(FileFormat):
             return read_header(data)
         except ValueError as error:
             raise BadInput(
-                f"not an ONNX file: {error}", fix="export it again with mnist-edge export"
+                f"not an ONNX file: {error}", fix="give an ONNX file as mnist-edge export wrote it"
             ) from None
