@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 
 from mnist_edge.bundle import card as model_card
-from mnist_edge.bundle.folder import Bundle, open_bundle, refuse_shipped, save_bundle
-from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
-from mnist_edge.bundle.storage import lock
+from mnist_edge.bundle.folder import (
+    Bundle,
+    is_shipped,
+    open_bundle,
+    refuse_shipped,
+    save_bundle,
+)
+from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, Artifact
+from mnist_edge.bundle.storage import LOCK, lock
 from mnist_edge.data.mnist import DataSet, if_named
-from mnist_edge.errors import NotEquivalent, has_torch, missing_package, needed_to
+from mnist_edge.errors import NotEquivalent, UsageError, has_torch, missing_package, needed_to
 from mnist_edge.formats import FORMATS, Written, export_pairs, find_artifact, write_artifact
 from mnist_edge.machine import process_as_it_was
 from mnist_edge.progress import Progress, silent
@@ -23,16 +33,20 @@ def export_verified(
     recipe: ExportRecipe,
     *,
     data: DataSet | None = None,
+    out: Path | None = None,
     progress: Progress = silent,
 ) -> tuple[Bundle, tuple[Artifact, ...]]:
-    """Export artifacts, each verified over the reference before it enters the bundle.
+    """Export artifacts, each verified over the reference before it enters a bundle.
 
     Args:
-        bundle: to be exported, and to hold what is written.
+        bundle: whose net is exported.
         recipe: what to write.
         data: where it is the data set that the bundle names, the accuracy of each artifact on its
             test set is recorded.
-        progress: in artifacts.
+        out: the folder of the bundle that takes them, where it is not `bundle` itself, which then
+            stays as it is. A new one holds the checkpoint and the reference as well; one that is
+            there must be of the same weights.
+        progress: told after each artifact.
 
     Returns:
         The bundle with its new manifest, and the artifacts written now.
@@ -40,23 +54,30 @@ def export_verified(
     Raises:
         NotEquivalent: an artifact failed its gate, and the recipe does not allow to keep it;
             those that passed are kept.
-        UsageError: a precision finds nothing to act on in this model, or the bundle is the
-            shipped one.
+        UsageError: a precision finds nothing to act on in this model, the bundle to write is a
+            shipped one, or `out` holds something else.
         StorageError, MissingDependency: see there; the bundle is as it was.
     """
-    refuse_shipped(bundle.path)
+    folder = bundle.path if out is None else out
+    if out is None and is_shipped(folder):
+        raise UsageError(
+            f"{folder} is a bundle that comes with mnist-edge, and stays as it is",
+            fix="name a folder for what is exported: --out FOLDER",
+        )
+    refuse_shipped(folder)
     pairs = export_pairs(recipe)
     with needed_to("export"):
         from mnist_edge.formats.running import judged_artifact
-        from mnist_edge.formats.source import open_source
-    with lock(bundle.path):
-        bundle = open_bundle(bundle.path)  # again, now that nobody else writes it
-        bundle.check(but=_replaced(bundle, pairs))
+        from mnist_edge.formats.source import export_source
+    with _locked(folder):
+        target, contents = _target(bundle, folder)
+        target.check(but=_replaced(target, pairs))
+        if out is None:
+            bundle = target  # as it is now that nobody else writes it
         checkpoint = bundle.artifact(CHECKPOINT)
         reference = bundle.reference()
-        source = open_source(bundle, recipe.opset)
+        source = export_source(bundle, recipe.opset)
         kept: list[Artifact] = []
-        contents: dict[str, bytes] = {}
         failed: list[str] = []
         for number, (format_, precision) in enumerate(pairs):
             progress(number, len(pairs), f"{format_}-{precision}")
@@ -77,16 +98,15 @@ def export_verified(
             if artifact.parity.passed or recipe.allow_mismatch:
                 kept.append(artifact)
                 contents |= zip(artifact.files, written.files, strict=True)
-        bundle = bundle.with_artifacts(tuple(kept))
-        bundle, card = model_card.with_model_card(bundle)
-        save_bundle(bundle, contents | card)
+        target, card = model_card.with_model_card(target.with_artifacts(tuple(kept)))
+        save_bundle(target, contents | card)
         progress(len(pairs), len(pairs), "")
     if failed and not recipe.allow_mismatch:
         raise NotEquivalent(
             f"not equivalent to the checkpoint, and not kept: {'; '.join(failed)}",
             fix="train another recipe, or keep the file, marked so, with --allow-mismatch",
         )
-    return bundle, tuple(kept)
+    return target, tuple(kept)
 
 
 @process_as_it_was()
@@ -124,6 +144,38 @@ def prove_rebuildable(
             fix="compare the versions in the manifest with doctor's, or export again",
         )
     return tuple(artifact.name for artifact in chosen)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """`lock`, that takes away again what it made for nothing."""
+    new, unlocked = not folder.exists(), not (folder / LOCK).exists()
+    try:
+        with lock(folder):
+            yield
+    finally:
+        if unlocked and not (folder / MANIFEST).exists():
+            (folder / LOCK).unlink(missing_ok=True)
+            if new:
+                with suppress(OSError):
+                    folder.rmdir()
+
+
+def _target(bundle: Bundle, folder: Path) -> tuple[Bundle, dict[str, bytes]]:
+    """The bundle to write to, and where it is a new one, what it begins with."""
+    if (folder / MANIFEST).exists():
+        target = open_bundle(folder)
+        known = target.artifact(CHECKPOINT).sha256
+        if folder != bundle.path and known != bundle.artifact(CHECKPOINT).sha256:
+            raise UsageError(f"{folder} is a bundle of other weights", fix="name another --out")
+        return target, {}
+    if any(path.name != LOCK for path in folder.iterdir()):
+        raise UsageError(f"{folder} holds no bundle, and is not empty", fix="name another --out")
+    checkpoint = bundle.artifact(CHECKPOINT)
+    first = (bundle.manifest.reference, checkpoint)
+    contents = {record.file: bundle.read(record) for record in first if bundle.holds(record)}
+    manifest = replace(bundle.manifest, artifacts=(checkpoint,), extras=())
+    return Bundle(folder, manifest), contents
 
 
 def _replaced(bundle: Bundle, pairs: tuple[tuple[Format, Precision], ...]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
@@ -38,7 +39,8 @@ EPILOG = f"""{_matrix()}
 
 [bold]Examples[/bold]
 mnist-edge export                            # every format, float32
-mnist-edge export --format onnx --quantize   # ONNX, float32 and int8-dynamic"""
+mnist-edge export --format onnx --quantize   # ONNX, float32 and int8-dynamic
+mnist-edge export --format c --out phone     # of the bundle that is shipped, too"""
 
 
 def command(
@@ -92,6 +94,15 @@ def command(
             help="Measure whether the smaller precisions pay on this machine.",
         ),
     ] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Export into the bundle in this folder, or begin one; --bundle stays as it is.",
+            show_default="the bundle itself",
+        ),
+    ] = None,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -114,7 +125,7 @@ def command(
     if bundle is None:
         talk.say(f"bundle: {chosen.path}")
     data = known_test_set(talk, chosen, data_dir)
-    exported, written = export_artifacts(talk, chosen, recipe, data)
+    exported, written = export_artifacts(talk, chosen, recipe, data, out=out)
     weighed = None
     if verdict and len(recipe.precisions) > 1:
         weighed = weigh_precisions(talk, exported, data)
@@ -129,7 +140,7 @@ def command(
         if not artifact.parity.passed:
             reason = artifact.parity.reason
             talk.warn(f"{artifact.name} is not equivalent to the checkpoint, but kept: {reason}")
-    talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to="name a digit")
+    talk.suggest(f"mnist-edge predict{given_bundle(out or bundle)} PICTURE", to="name a digit")
 
 
 def _formats(asked: list[str], talk: Talk) -> tuple[Format, ...]:

@@ -105,13 +105,18 @@ def train_model(
 
 
 def export_artifacts(
-    talk: Talk, bundle: Bundle, recipe: ExportRecipe, data: DataSet | None
+    talk: Talk,
+    bundle: Bundle,
+    recipe: ExportRecipe,
+    data: DataSet | None,
+    *,
+    out: Path | None = None,
 ) -> tuple[Bundle, tuple[Artifact, ...]]:
     """Export, verify each artifact as it is written, and record its accuracy on the test set."""
     from mnist_edge.export import export_verified
 
-    with talk.signature_kept(bundle.path), talk.progress("export") as progress:
-        return export_verified(bundle, recipe, data=data, progress=progress)
+    with talk.signature_kept(out or bundle.path), talk.progress("export") as progress:
+        return export_verified(bundle, recipe, data=data, out=out, progress=progress)
 
 
 def verify_artifacts(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle import golden
 from mnist_edge.bundle.folder import Bundle, remedy
-from mnist_edge.bundle.manifest import CHECKPOINT, REJECT_BELOW
+from mnist_edge.bundle.manifest import CHECKPOINT, REJECT_BELOW, Artifact
 from mnist_edge.bundle.storage import unpack_arrays
 from mnist_edge.contract import (
     CLASSES,
@@ -36,6 +36,7 @@ from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
 if TYPE_CHECKING:
     from torch import nn
 
+_DRAWN, _DRAWN_SEED = 1024, 7  # not the seed of what is shipped, or trained on
 GOLDEN_SIZE = 10  # one of each class: what every artifact carries must stay small
 
 _CONTRACT = {
@@ -64,6 +65,17 @@ class Source(ABC):
         self._origin = dict(origin)
         self._calibration = calibration
         self._files: dict[Precision, bytes] = {}
+
+    def make_do(self, quantized: bytes) -> None:
+        """Do without training digits for the ranges of static int8.
+
+        Args:
+            quantized: the file of static int8 that is there; empty where there is none, and the
+                ranges come from drawn digits.
+        """
+        if quantized:
+            self._files["int8"] = quantized
+        self._calibration = drawn_calibration
 
     @property
     def name(self) -> str:
@@ -122,6 +134,8 @@ class Source(ABC):
                 from mnist_edge.formats.onnx.static import quantize_statically
 
                 quantized, how = quantize_statically(graph, self._calibration())
+                if self._calibration is drawn_calibration:
+                    how["calibration_digits"] = "drawn: the training digits were not at hand"
                 return serialize_onnx(quantized, metadata | how)
 
 
@@ -192,6 +206,19 @@ class OnnxSource(Source):
         return self._files["float32"]
 
 
+def export_source(bundle: Bundle, opset: int) -> Source:
+    """The net of a bundle, also of one that has let go of its training digits.
+
+    Raises:
+        BundleError, DigestMismatch, MissingDependency, UsageError: as for `open_source`.
+    """
+    source = open_source(bundle, opset)
+    if bundle.find_extra("calibration") is None:
+        quantized = _own(bundle, "int8", opset)
+        source.make_do(bundle.read(quantized) if quantized else b"")
+    return source
+
+
 def open_source(bundle: Bundle, opset: int = DEFAULT_OPSET) -> Source:
     """The net of a bundle: its weights, or where torch is absent its own ONNX artifacts.
 
@@ -206,19 +233,31 @@ def open_source(bundle: Bundle, opset: int = DEFAULT_OPSET) -> Source:
 
         model = load_weights(bundle.manifest.recipe, bundle.read(bundle.artifact(CHECKPOINT)))
         return TorchSource(model, opset=opset, origin=origin, calibration=calibration)
-    files = {a.precision: a for a in bundle.manifest.artifacts if a.format == "onnx"}
-    if "float32" not in files:
+    graph = _own(bundle, "float32")
+    if graph is None:
         raise _no_torch()
-    graph = files["float32"]
     if graph.opset != opset:
         raise UsageError(
             f"without torch there is no opset {opset}: {graph.file} has {graph.opset}",
             fix=f"choose --opset {graph.opset}",
         )
-    quantized = bundle.read(files["int8"]) if "int8" in files else b""
+    quantized = _own(bundle, "int8", opset)
     return OnnxSource(
-        bundle.read(graph), quantized, opset=opset, origin=origin, calibration=calibration
+        bundle.read(graph),
+        bundle.read(quantized) if quantized else b"",
+        opset=opset,
+        origin=origin,
+        calibration=calibration,
     )
+
+
+def _own(bundle: Bundle, precision: Precision, opset: int = 0) -> Artifact | None:
+    """The ONNX artifact that lies in a bundle, where it gives the checkpoint's answers."""
+    for artifact in bundle.manifest.artifacts:
+        if (artifact.format, artifact.precision) == ("onnx", precision):
+            usable = artifact.parity.passed and bundle.holds(artifact)
+            return artifact if usable and opset in {0, artifact.opset} else None
+    return None
 
 
 def calibration_images(bundle: Bundle) -> Images:
@@ -237,6 +276,14 @@ def calibration_images(bundle: Bundle) -> Images:
         raise BundleError(
             f"the calibration digits of {bundle.path} are damaged: {error}", fix=fix
         ) from None
+
+
+def drawn_calibration() -> Images:
+    """Digits of our own generator, (1024, 1, 28, 28), where the training digits are not at hand."""
+    from mnist_edge.data.strokes import stroke_digits
+
+    images, _ = stroke_digits(_DRAWN, seed=_DRAWN_SEED)
+    return to_images(images)
 
 
 def _no_torch() -> MissingDependency:
