@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,3 +138,20 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module or ""
+
+
+def test_the_page_names_every_entry_of_the_package_and_every_layer() -> None:
+    page = (PACKAGE.parent / "ARCHITECTURE.md").read_text()
+    entries = [path for path in PACKAGE.iterdir() if path.name not in ("__pycache__", "exports")]
+    assert len(entries) <= 24
+    for path in entries:
+        name = path.name + "/" * path.is_dir()
+        assert f"`{name}`" in page, name
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    listed = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
+    places = [name.strip("/`").removesuffix(".py") for row in listed for name in row.split(", ")]
+    order = [name for layer in layers for name in layer.split(" | ")]
+    assert sorted(places) == sorted(order)
+    above = {name: number for number, layer in enumerate(layers) for name in layer.split(" | ")}
+    assert [above[name] for name in places] == sorted(above[name] for name in places)
