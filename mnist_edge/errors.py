@@ -12,7 +12,6 @@ MnistEdgeError          exit code 2: the request cannot be carried out
  ├── MissingDependency  a package that this command needs is not installed
  ├── StorageError       a file cannot be written: no permission, no space, no such folder
  ├── TrainingError      training cannot go on: the loss is no number, the state is foreign
- ├── WorkerError        a measuring process ended without an answer
  └── NotEquivalent      exit code 1: the verdict is no
 
 Everything else that escapes is a bug of ours: it is shown with its traceback and exit code 3.
@@ -102,10 +101,6 @@ class StorageError(MnistEdgeError):
 
 class TrainingError(MnistEdgeError):
     """Training cannot go on: the loss is no number, or the saved state is foreign."""
-
-
-class WorkerError(MnistEdgeError):
-    """A measuring process ended without an answer."""
 
 
 class NotEquivalent(MnistEdgeError):
