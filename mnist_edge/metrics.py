@@ -47,6 +47,12 @@ def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return probabilities
 
 
+def confidence(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:
+    """The largest probability (N,) that logits (N, 10) give once they are divided by that."""
+    largest: NDArray[np.float64] = softmax(logits.astype(np.float64) / temperature).max(axis=1)
+    return largest
+
+
 def confusion(predicted: Labels, labels: Labels) -> NDArray[np.int64]:
     """(10, 10) counts: the true class picks the row, the predicted one the column."""
     count = len(CLASSES)

@@ -23,7 +23,7 @@ from mnist_edge.contract import IMAGE_SHAPE, Images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.formats import FORMATS, Backend, companions_of, find_artifact, load_backend
 from mnist_edge.formats.running import run_as_deployed
-from mnist_edge.picture import Picture, Source, load_picture, split_digits
+from mnist_edge.picture import Picture, Source, load_picture, other_readings, split_digits
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device
 
@@ -31,6 +31,9 @@ Status: TypeAlias = Literal["digit", "no digit"]
 
 LOW_CONFIDENCE = 0.8
 """Below it a prediction carries a warning."""
+
+SURE = 0.9
+"""Of digits that touch, each must be so probable for them to be parted, and less than the whole."""
 
 BATCH_SIZE = 256
 """Pictures classified at once: enough to keep a runtime busy, few enough to stream."""
@@ -94,15 +97,24 @@ class Predictor:
         backend: runs the net; closed with the predictor.
         batch_invariant: whether a picture's answer may depend on its batch. If it may, pictures
             are classified one at a time, so that a folder gives what its files give alone.
-        reject_below: what gets a smaller probability is no digit; a bundle's recipe states it.
+        reject_below: the confidence threshold: what is under it is no digit; a bundle's recipe
+            states it.
+        reject_temperature: divides the logits, and the largest probability that they then give is
+            the confidence. The probabilities that are shown are those of the logits as they are.
     """
 
     def __init__(
-        self, backend: Backend, *, batch_invariant: bool = True, reject_below: float = 0.0
+        self,
+        backend: Backend,
+        *,
+        batch_invariant: bool = True,
+        reject_below: float = 0.0,
+        reject_temperature: float = 1.0,
     ) -> None:
         self._backend = backend
         self._batch_invariant = batch_invariant
         self._reject_below = reject_below
+        self._reject_temperature = reject_temperature
 
     @classmethod
     def load(
@@ -156,6 +168,7 @@ class Predictor:
             backend,
             batch_invariant=chosen.batch_invariant,
             reject_below=bundle.manifest.recipe.reject_below,
+            reject_temperature=bundle.manifest.recipe.reject_temperature,
         )
 
     def __call__(self, image: Source) -> Prediction:
@@ -184,18 +197,55 @@ class Predictor:
             batch_invariant=self._batch_invariant,
             batch_size=len(images),
         )
-        return [_prediction(row, self._reject_below) for row in logits.tolist()]
+        return [
+            _prediction(row, self._reject_below, self._reject_temperature)
+            for row in logits.tolist()
+        ]
 
     def predict_pictures(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """Classify pictures that are already normalised; blank ones never reach the net."""
+        return [reading.prediction for reading in map(self._whole, self._readings(pictures))]
+
+    def read_pictures(self, pictures: Sequence[Picture]) -> list[tuple[Reading, ...]]:
+        """Classify pictures as `predict_pictures` does, and part digits that touch.
+
+        Of each picture one reading, or those of the digits that it was parted into.
+        """
+        return [self._parted(self._whole(reading)) for reading in self._readings(pictures)]
+
+    def _readings(self, pictures: Sequence[Picture]) -> list[Reading]:
         readable = [picture for picture in pictures if not picture.blank]
-        if not readable:
-            return [_NO_DIGIT] * len(pictures)
-        images = np.concatenate([picture.images for picture in readable])
-        answers = iter(self.predict_images(images))
+        answers: Iterator[Prediction] = iter(())
+        if readable:
+            images = np.concatenate([picture.images for picture in readable])
+            answers = iter(self.predict_images(images))
         return [
-            _NO_DIGIT if picture.blank else _noted(next(answers), picture) for picture in pictures
+            Reading(picture=p, prediction=_noted(_NO_DIGIT if p.blank else next(answers), p))
+            for p in pictures
         ]
+
+    def _whole(self, reading: Reading) -> Reading:
+        """Of one digit that may lie in pieces, the pieces together where they are surer."""
+        others = [way for way in reading.picture.others if len(way) == 1]
+        if not others:
+            return reading
+        together = [self._readings(way)[0] for way in others]
+        return max((reading, *together), key=_certainty)
+
+    def _parted(self, reading: Reading, depth: int = 2) -> tuple[Reading, ...]:
+        """The digits that touch in what is not read surely; itself if it cannot be parted so."""
+        if reading.picture.ink is None or not depth or _certainty(reading) >= SURE:
+            return (reading,)
+        best: tuple[Reading, ...] = (reading,)
+        most = SURE
+        for way in other_readings(reading.picture):
+            found = self._readings(way)
+            unsure = [half for half in found if _certainty(half) < SURE]
+            if len(unsure) < len(found):
+                parts = tuple(part for half in found for part in self._parted(half, depth - 1))
+                if (least := min(map(_certainty, parts))) >= most:
+                    best, most = parts, least
+        return best
 
     def close(self) -> None:
         """Free the runtime. Safe to call twice."""
@@ -232,12 +282,12 @@ def predict_files(
     while batch := list(islice(remaining, batch_size)):
         loaded = [_load(source, many=many) for source in batch]
         pictures = [p for item in loaded if isinstance(item, tuple) for p in item]
-        answers = iter(predictor.predict_pictures(pictures))
+        answers = iter(predictor.read_pictures(pictures))
         for source, item in zip(batch, loaded, strict=True):
             if isinstance(item, MnistEdgeError):
                 yield FileResult(source=source, error=item)
                 continue
-            readings = tuple(Reading(picture=p, prediction=next(answers)) for p in item)
+            readings = tuple(reading for _ in item for reading in next(answers))
             yield FileResult(source=source, readings=readings)
         done += len(batch)
         progress(done, len(sources))
@@ -252,15 +302,14 @@ _NO_DIGIT = Prediction(
 )
 
 
-def _prediction(logits: list[float], reject_below: float) -> Prediction:
-    # For ten numbers plain Python takes a third of the time of NumPy.
-    largest = max(logits)
-    powers = [math.exp(logit - largest) for logit in logits]
-    total = sum(powers)
-    probabilities = tuple([power / total for power in powers])
+def _prediction(logits: list[float], reject_below: float, reject_temperature: float) -> Prediction:
+    probabilities = _softmax(logits, 1.0)
     probability = max(probabilities)
     digit = probabilities.index(probability)
-    if probability < reject_below:
+    confidence = probability
+    if reject_temperature != 1:
+        confidence = max(_softmax(logits, reject_temperature))
+    if confidence < reject_below:
         return Prediction(
             status="no digit",
             digit=None,
@@ -278,11 +327,24 @@ def _prediction(logits: list[float], reject_below: float) -> Prediction:
     )
 
 
+def _softmax(logits: list[float], temperature: float) -> tuple[float, ...]:
+    # For ten numbers plain Python takes a third of the time of NumPy.
+    largest = max(logits)
+    powers = [math.exp((logit - largest) / temperature) for logit in logits]
+    total = sum(powers)
+    return tuple([power / total for power in powers])
+
+
+def _certainty(reading: Reading) -> float:
+    """The largest probability, also of what is rejected; 0 where there was nothing to read."""
+    return max(reading.prediction.probabilities, default=0.0)
+
+
 def _noted(prediction: Prediction, picture: Picture) -> Prediction:
-    if len(picture.boxes) < 2:
-        return prediction
-    note = f"{len(picture.boxes)} digits found, the largest read"
-    return replace(prediction, notes=(*prediction.notes, note))
+    """With what is to be known of the picture, and, where the answer is not sure, why."""
+    unsure = prediction.probability < LOW_CONFIDENCE
+    notes = (*prediction.notes, *(picture.seen if unsure else ()), *picture.notes)
+    return replace(prediction, notes=notes) if notes != prediction.notes else prediction
 
 
 def _as_input(image: NDArray[np.generic]) -> Images:

@@ -46,6 +46,10 @@ def cases() -> Iterator[tuple[str, Image.Image]]:
     yield "soft focus", five.filter(ImageFilter.GaussianBlur(2))
     yield "shadow over a corner", _shaded(five)
     yield "specks of dust", _speckled(five)
+    yield "a dot far away", _dotted(five)
+    yield "ruled paper", _ruled(draw(5, size=(160, 160), box=(0.3, 0.25, 0.6, 0.75), pen=8))
+    yield "strokes that fade", _fading(draw(5, size=(160, 160), pen=8))
+    yield "a dark strip at the edge", _beside_a_strip(five)
     yield "two digits", _side_by_side(draw(4, size=(84, 84), pen=6), draw(1, size=(70, 70), pen=5))
     yield "blue on yellow", _coloured(five, ink=(20, 30, 160), paper=(250, 230, 90))
     yield "yellow on white", _coloured(five, ink=(255, 240, 0), paper=(255, 255, 255))
@@ -97,6 +101,30 @@ def _speckled(image: Image.Image) -> Image.Image:
     array = np.array(image)
     for row, column in ((8, 8), (70, 12), (15, 75)):
         array[row : row + 2, column] = 0
+    return Image.fromarray(array)
+
+
+def _dotted(image: Image.Image) -> Image.Image:
+    array = np.array(image)
+    array[4:10, 4:10] = 0
+    return Image.fromarray(array)
+
+
+def _ruled(image: Image.Image) -> Image.Image:
+    array = np.array(image)
+    for row in range(10, 160, 40):
+        array[row : row + 2] = 60
+    return Image.fromarray(array)
+
+
+def _fading(image: Image.Image) -> Image.Image:
+    across = np.abs(np.linspace(-1, 1, image.width))[None] * 0.8 + 0.2
+    return Image.fromarray((255 - (255 - np.asarray(image)) * across).astype(np.uint8))
+
+
+def _beside_a_strip(image: Image.Image) -> Image.Image:
+    array = np.array(image)
+    array[:, :4] = 30
     return Image.fromarray(array)
 
 

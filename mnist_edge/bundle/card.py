@@ -105,8 +105,11 @@ It knows digits, each alone, as MNIST has them: tight, centred by mass, 20 pixel
 picture as it comes from a camera and it will be wrong; `mnist-edge predict` brings it into that
 form first."""
     if recipe.reject_below:
-        yield f"""Take an answer of a probability under {recipe.reject_below:.0%} for no digit, as
-`predict` does. Letters and signs that look like a digit are read as one all the same."""
+        divided = recipe.reject_temperature
+        of = "" if divided == 1 else f", of the logits divided by {divided:g},"
+        yield f"""Take an answer whose largest probability{of} is under {recipe.reject_below:.0%}
+for no digit, as `predict` does. Letters and signs that look like a digit are read as one all the
+same."""
     else:
         yield "Letters, several digits or scribbles get a confident answer all the same."
 

@@ -18,6 +18,9 @@ CHECKPOINT = "checkpoint-float32"
 REJECT_BELOW = "reject_below"
 """The key under which an ONNX file states the recipe's threshold, for use without its bundle."""
 
+REJECT_TEMPERATURE = "reject_temperature"
+"""The same for what divides the logits before the threshold is applied; 1 where it is missing."""
+
 _MAX_FILE_BYTES = 1 << 30
 
 # Names that mean the same file on every system: nothing hidden, no drive, stream, path or accent.

@@ -61,7 +61,8 @@ _AllowMismatch: TypeAlias = Annotated[
     bool, typer.Option("--allow-mismatch", help="Use an artifact even if it is not equivalent.")
 ]
 _Many: TypeAlias = Annotated[
-    bool, typer.Option("--many", help="Read every digit of a picture, from left to right.")
+    bool,
+    typer.Option("--many", help="Read every digit of a picture, row by row, from left to right."),
 ]
 _Top: TypeAlias = Annotated[int, option("top", int, Setting("How many candidates to show.", 1, 10))]
 _BatchSize: TypeAlias = Annotated[
@@ -147,7 +148,7 @@ def command(
                     if as_csv:
                         emit(csv_line(answer))
                     elif not as_json and answer.error is None:
-                        emit(line(answer))
+                        emit(line(answer, placed=many))
                 if show:
                     _print_input(result)
                 if save_input is not None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle import golden
 from mnist_edge.bundle.folder import Bundle, remedy
-from mnist_edge.bundle.manifest import CHECKPOINT, REJECT_BELOW, Artifact
+from mnist_edge.bundle.manifest import CHECKPOINT, REJECT_BELOW, REJECT_TEMPERATURE, Artifact
 from mnist_edge.bundle.storage import unpack_arrays
 from mnist_edge.contract import (
     CLASSES,
@@ -303,12 +303,15 @@ def artifact_metadata(bundle: Bundle) -> dict[str, str]:
     manifest = bundle.manifest
     reference = bundle.reference()
     sample = balanced_sample(reference.labels, GOLDEN_SIZE)
+    softened = manifest.recipe.reject_temperature
     return {
         golden.KEY: golden.pack_golden(reference.images[sample], reference.logits[sample]),
         "recipe": manifest.recipe.name,
         "architecture": manifest.recipe.architecture,
         "seed": str(manifest.recipe.seed),
         REJECT_BELOW: str(manifest.recipe.reject_below),
+        # Left out at its default, so that artifacts of before are rebuilt byte for byte.
+        **({REJECT_TEMPERATURE: str(softened)} if softened != 1 else {}),
         "data": manifest.data.name,
         "data_sha256": manifest.data.sha256,
         "checkpoint_sha256": manifest.artifact(CHECKPOINT).sha256,

@@ -1,13 +1,14 @@
 """Any picture to the (1, 1, 28, 28) that the nets take: the preprocessing contract.
 
-`decode` reads the file, `paper` finds the ink on it, `digit` brings the ink to MNIST's size,
-stroke and place. A picture that already is an MNIST digit goes through untouched.
+`decode` reads the file, `paper` finds the ink on it, `page` the digits in the ink, `digit` brings
+each to MNIST's size, stroke and place. A picture that already is an MNIST digit goes through
+untouched.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -18,9 +19,10 @@ from PIL import Image
 from mnist_edge.contract import SIDE, Images, to_images
 from mnist_edge.picture import paper
 from mnist_edge.picture.components import Box
-from mnist_edge.picture.decode import FORMATS, MAX_BYTES, MAX_PIXELS, read_picture
+from mnist_edge.picture.decode import FORMATS, MAX_BYTES, MAX_PIXELS, read_pages, read_picture
 from mnist_edge.picture.digit import is_mnist_digit, normalise
-from mnist_edge.picture.layout import group_digits, union
+from mnist_edge.picture.page import Found, read_page
+from mnist_edge.picture.touching import halves
 
 __all__ = [
     "FORMATS",
@@ -30,6 +32,7 @@ __all__ = [
     "Picture",
     "Source",
     "load_picture",
+    "other_readings",
     "read_picture",
     "split_digits",
     "to_picture",
@@ -37,6 +40,14 @@ __all__ = [
 
 Source: TypeAlias = Path | str | bytes | BinaryIO | Image.Image | NDArray[np.generic]
 """A path, the bytes of a file, a binary stream, or a picture in memory."""
+
+_TWO_WIDE = 0.8  # times its height: two that touch are not narrower
+
+MAX_PAGES = 100
+"""More of one file are not read."""
+
+MAX_PAGE_PIXELS = 400_000_000
+"""After so many pixels of all pages no further one is read."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,13 +58,32 @@ class Picture:
         pixels: (28, 28) uint8, white digit on black; all zero where `blank`.
         steps: what was done, in order; empty for a picture that already was an MNIST digit.
         blank: whether there is nothing to read.
-        boxes: the digits found, left to right, in pixels of the upright source.
+        boxes: the digits found, row by row from left to right, in pixels of the upright source.
+        read: which of the boxes is that of `pixels`.
+        row: of the digit, from the top of its page, from 1.
+        page: of the file, from 1.
+        notes: what a user should know in any case.
+        seen: what may make the digit hard to read, for where it is not read surely.
+        ink: the digit as it was found, where it may be several that touch.
+        others: see `other_readings`.
     """
 
     pixels: NDArray[np.uint8]
     steps: tuple[str, ...]
     blank: bool
     boxes: tuple[Box, ...]
+    read: int = 0
+    row: int = 1
+    page: int = 1
+    notes: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    ink: NDArray[np.uint8] | None = None
+    others: tuple[tuple[Picture, ...], ...] = ()
+
+    @property
+    def box(self) -> Box:
+        """Where the digit of `pixels` stands; there is none in a blank picture."""
+        return self.boxes[self.read]
 
     @property
     def images(self) -> Images:
@@ -61,66 +91,104 @@ class Picture:
         return to_images(self.pixels[None])
 
 
-@dataclass(frozen=True, eq=False)
-class _Digit:
-    """The ink of one digit, alone on its page, and where it stands."""
-
-    ink: NDArray[np.uint8]
-    area: int
-    box: Box
-
-
 def load_picture(source: Source) -> Picture:
-    """Read and normalise one picture with one digit on it.
+    """Read and normalise one picture with one digit on it; of several pages the first.
 
     Arrays: see `paper.from_array` for shapes, types and ranges.
 
     Raises:
         BadInput: the source is no picture, or is damaged, too large or too small.
     """
-    return to_picture(_image(source))
+    return to_picture(next(_pages(source)))
 
 
 def to_picture(image: Image.Image) -> Picture:
     """Normalise a picture in memory. With several digits on it, the largest is taken."""
     if _is_ready(image):
-        box = Box(left=0, top=0, right=SIDE, bottom=SIDE)
-        return Picture(pixels=np.array(image), steps=(), blank=False, boxes=(box,))
+        return _ready(image)
     steps: list[str] = []
-    digits = _find_digits(image, steps)
-    if not digits:
-        return _blank(steps)
-    boxes = tuple(digit.box for digit in digits)
-    if len(digits) > 1:
-        steps.append(f"the largest of {len(digits)} digits taken")
-    largest = max(digits, key=lambda digit: digit.area)
-    pixels = normalise(largest.ink, steps)
-    return Picture(pixels=pixels, steps=tuple(steps), blank=False, boxes=boxes)
+    notes: tuple[str, ...] = ()
+    if getattr(image, "is_animated", False):
+        steps.append("first frame taken")
+        notes = ("the first of several pages read",)
+    page = read_page(image, steps, many=False)
+    if not page.digits:
+        return _blank(steps, notes)
+    if len(page.digits) == 1:
+        return replace(_picture(page.digits[0], steps), notes=notes)
+    others: tuple[tuple[Picture, ...], ...] = ()
+    if page.whole is not None:
+        whole = _picture(page.whole, [*steps, "all pieces taken as one digit"])
+        others = ((replace(whole, notes=notes),),)
+    steps.append(f"the largest of {len(page.digits)} digits taken")
+    read = max(range(len(page.digits)), key=lambda index: page.digits[index].area)
+    note = f"{len(page.digits)} digits found, the largest read"
+    boxes = tuple(digit.box for digit in page.digits)
+    largest = replace(_picture(page.digits[read], steps), boxes=boxes, read=read)
+    return replace(largest, notes=(*notes, note), others=others)
 
 
 def split_digits(source: Source) -> tuple[Picture, ...]:
-    """Read a picture with any number of digits: one `Picture` for each, left to right.
+    """Read a picture with any number of digits: one `Picture` for each, in reading order.
 
-    Of a blank picture, one that says so. Raises as `load_picture` does.
+    Of several pages all are read, one after the other. Of a picture that is blank, one that says
+    so. Raises as `load_picture` does.
     """
-    image = _image(source)
-    if _is_ready(image):
-        return (to_picture(image),)
-    common: list[str] = []
-    pictures = []
-    for digit in _find_digits(image, common):
-        steps = [*common]
-        pixels = normalise(digit.ink, steps)
-        pictures.append(Picture(pixels=pixels, steps=tuple(steps), blank=False, boxes=(digit.box,)))
-    return tuple(pictures) or (_blank(common),)
+    pictures: list[Picture] = []
+    blank = _blank([], ())
+    pixels = 0
+    for number, image in enumerate(_pages(source), start=1):
+        if number > MAX_PAGES or pixels > MAX_PAGE_PIXELS:
+            note = f"only the first {number - 1} pages read"
+            pictures = [replace(p, notes=(*p.notes, note)) for p in pictures]
+            blank = replace(blank, notes=(*blank.notes, note))
+            break
+        pixels += image.width * image.height
+        steps: list[str] = []
+        pictures += [replace(picture, page=number) for picture in _split(image, steps)]
+        if number == 1:
+            blank = _blank(steps, ())
+    return tuple(pictures) or (blank,)
 
 
-def _image(source: Source) -> Image.Image:
+def other_readings(picture: Picture) -> tuple[tuple[Picture, ...], ...]:
+    """Other ways to read the ink of a picture: each gives what would take the picture's place.
+
+    One digit in pieces; or, of a digit as wide as two may be, ways to part it.
+    """
+    if picture.ink is None:
+        return picture.others
+    (box,) = picture.boxes
+    if box.width < _TWO_WIDE * box.height:
+        return ()
+    return tuple(tuple(_half(picture, ink) for ink in pair) for pair in halves(picture.ink))
+
+
+def _half(picture: Picture, ink: NDArray[np.uint8]) -> Picture:
+    """One side of a digit that is parted."""
+    assert picture.ink is not None
+    (whole,) = picture.boxes
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    down, across = whole.height / ink.shape[0], whole.width / ink.shape[1]
+    box = Box(
+        left=whole.left + int(columns[0] * across),
+        top=whole.top + int(rows[0] * down),
+        right=whole.left + round((columns[-1] + 1) * across),
+        bottom=whole.top + round((rows[-1] + 1) * down),
+    )
+    steps = ["parted from the digit that it touches"]
+    pixels = normalise(ink, steps)
+    return replace(
+        picture, pixels=pixels, steps=(*picture.steps, *steps), boxes=(box,), ink=ink, seen=()
+    )
+
+
+def _pages(source: Source) -> Iterator[Image.Image]:
     if isinstance(source, Image.Image):
-        return source
+        return iter((source,))
     if isinstance(source, np.ndarray):
-        return paper.from_array(source)
-    return read_picture(source)
+        return iter((paper.from_array(source),))
+    return read_pages(source)
 
 
 def _is_ready(image: Image.Image) -> bool:
@@ -132,34 +200,35 @@ def _is_ready(image: Image.Image) -> bool:
     )
 
 
-def _find_digits(image: Image.Image, steps: list[str]) -> list[_Digit]:
-    if getattr(image, "n_frames", 1) > 1:
-        steps.append("first frame taken")
-    grey = paper.grey_of(image, steps)
-    ink = paper.find_ink(grey, steps)
-    if ink is None:
-        return []
-    ink, parts = paper.drop_noise(ink, steps)
-    groups = group_digits(parts)
-    scale = max(image.size) / max(grey.shape)
-    digits = []
-    for group in groups:
-        box = reduce(union, (parts.boxes[index] for index in group))
-        area = int(parts.areas[list(group)].sum())
-        alone = ink if len(groups) == 1 else paper.keep_parts(ink, parts, group)
-        digits.append(_Digit(alone, area, _scaled(box, scale, image.size)))
-    return digits
+def _ready(image: Image.Image) -> Picture:
+    box = Box(left=0, top=0, right=SIDE, bottom=SIDE)
+    return Picture(pixels=np.array(image), steps=(), blank=False, boxes=(box,))
 
 
-def _scaled(box: Box, scale: float, size: tuple[int, int]) -> Box:
-    return Box(
-        left=int(box.left * scale),
-        top=int(box.top * scale),
-        right=min(round(box.right * scale), size[0]),
-        bottom=min(round(box.bottom * scale), size[1]),
+def _split(image: Image.Image, steps: list[str]) -> list[Picture]:
+    """The digits of one page."""
+    if _is_ready(image):
+        return [_ready(image)]
+    return [
+        replace(_picture(digit, steps), ink=digit.ink)
+        for digit in read_page(image, steps, many=True).digits
+    ]
+
+
+def _picture(digit: Found, common: list[str]) -> Picture:
+    steps = [*common]
+    pixels = normalise(digit.ink, steps)
+    return Picture(
+        pixels=pixels,
+        steps=tuple(steps),
+        blank=False,
+        boxes=(digit.box,),
+        row=digit.row,
+        seen=digit.seen,
     )
 
 
-def _blank(steps: list[str]) -> Picture:
+def _blank(steps: list[str], notes: tuple[str, ...]) -> Picture:
     pixels = np.zeros((SIDE, SIDE), np.uint8)
-    return Picture(pixels=pixels, steps=(*steps, "no ink found"), blank=True, boxes=())
+    told = (*steps, "no ink found")
+    return Picture(pixels=pixels, steps=told, blank=True, boxes=(), notes=notes)

@@ -28,6 +28,15 @@ class Box:
         """Pixels from top to bottom."""
         return self.bottom - self.top
 
+    def moved(self, right: int, down: int) -> Box:
+        """The same box so many pixels away."""
+        return Box(
+            left=self.left + right,
+            top=self.top + down,
+            right=self.right + right,
+            bottom=self.bottom + down,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Components:

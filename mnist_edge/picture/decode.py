@@ -9,6 +9,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,18 +65,32 @@ def read_picture(source: Path | str | bytes | BinaryIO) -> Image.Image:
         source: a path, the bytes of a file, or a binary stream such as `sys.stdin.buffer`.
 
     Returns:
-        The decoded picture, upright; of an animated one the first frame.
+        The decoded picture, upright; of a file with several pages the first.
 
     Raises:
         BadInput: it cannot be read, is no picture of a known format, is damaged, or too large.
     """
+    return next(read_pages(source))
+
+
+def read_pages(source: Path | str | bytes | BinaryIO) -> Iterator[Image.Image]:
+    """The pages of a TIFF or GIF file, of any other its one picture, as `read_picture` gives it.
+
+    Each is decoded when it is asked for, in the place of the one before. A file can hold millions.
+    """
+    data, name = _read(source)
+    return _pages(data, name)
+
+
+def _read(source: Path | str | bytes | BinaryIO) -> tuple[bytes, str]:
+    """The bytes of a file, and what to call it."""
     if isinstance(source, bytes):
-        return _decode(_read_limited(io.BytesIO(source), "the picture"), "the picture")
+        return _read_limited(io.BytesIO(source), "the picture"), "the picture"
     if not isinstance(source, (str, Path)):
-        return _decode(_read_limited(source, "the stream"), "the stream")
+        return _read_limited(source, "the stream"), "the stream"
     try:
         with open_file(source) as stream:
-            data = _read_limited(stream, str(source))
+            return _read_limited(stream, str(source)), str(source)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         fix = "give the path of a readable picture"
@@ -83,7 +98,6 @@ def read_picture(source: Path | str | bytes | BinaryIO) -> Image.Image:
             reason = "it is a folder, and no picture was found in it"
             fix = "give a picture, or a folder that holds files such as 7.png or 7.jpg"
         raise BadInput(f"cannot read {source}: {reason}", fix=fix) from None
-    return _decode(data, str(source))
 
 
 def _read_limited(stream: BinaryIO, name: str) -> bytes:
@@ -114,21 +128,52 @@ def _sniff(head: bytes, name: str) -> str:
     raise BadInput(f"{name} is not a picture of a known format", fix=_CONVERT)
 
 
-def _decode(data: bytes, name: str) -> Image.Image:
+def _pages(data: bytes, name: str) -> Iterator[Image.Image]:
     form = _sniff(data[:_HEAD_BYTES], name)
-    try:
+    with _named(name, form):
         image = _open(data, form)
-        if image.width * image.height <= MAX_PIXELS:
-            return _upright(_load(image, data, form))
+    for page in count(1):
+        if image.width * image.height > MAX_PIXELS:
+            raise _too_large(name)
+        with _named(name, form):
+            upright = _upright(_load(image, data, form))
+        yield upright
+        with _named(name, form):
+            if not _has_pages(image) or not _turn_page(image, page):
+                return
+
+
+def _has_pages(image: Image.Image) -> bool:
+    return bool(getattr(image, "is_animated", False))
+
+
+def _turn_page(image: Image.Image, page: int) -> bool:
+    """Go to a page, counted from 0; whether there is one."""
+    try:
+        with _no_warnings():
+            image.seek(page)
+    except EOFError:
+        return False
+    return True
+
+
+@contextmanager
+def _named(name: str, form: str) -> Iterator[None]:
+    """Tell of whatever goes wrong as an error in that file."""
+    try:
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        pass
+        raise _too_large(name) from None
     except Exception as error:
         # Pillow's readers let through whatever their parsers meet: OSError, SyntaxError,
         # struct.error, IndexError and more. All of it means that the file is broken.
         raise BadInput(
             f"{name} is a damaged {form} file: {error}", fix="save the picture again"
         ) from error
-    raise BadInput(
+
+
+def _too_large(name: str) -> BadInput:
+    return BadInput(
         f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels",
         fix="scale it down first",
     )
@@ -137,8 +182,9 @@ def _decode(data: bytes, name: str) -> Image.Image:
 def _open(data: bytes, form: str) -> Image.Image:
     with _no_warnings():
         image = Image.open(io.BytesIO(data), formats=(form,))
-        # Counted here, where a complaint about a later frame does no harm; Pillow remembers it.
-        getattr(image, "n_frames", 1)
+        # Asked here, where a complaint about a later page does no harm; Pillow remembers it. Pages
+        # are never counted: a small file can hold millions.
+        _has_pages(image)
     return image
 
 

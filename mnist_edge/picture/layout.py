@@ -1,41 +1,65 @@
-"""Which connected parts make up one digit, and in what order the digits are read."""
+"""Which connected parts make up one digit, and which are dust."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
 from mnist_edge.picture.components import Box, Components
 
-# Shares of the highest, of the largest part, and of the narrower of two.
-_DIGIT_HEIGHT = 0.5
-_DIGIT_AREA = 0.15
-_OVERLAP = 0.4
+# Of the typical height on the page.
+_DIGIT_HEIGHT = 0.5  # a lower part may belong to a digit beside it
+_LEAST_HEIGHT = 0.3  # a lower one that stands alone is dust
+_STACKED = 0.12  # between the halves of a digit that is broken across
+
+_SPECK_SHARE = 0.03  # of a typical digit's area; the bar of a 5 has a tenth or more
+_REACH = 0.6  # times a part's own size: as near as that, it belongs to what is there
+_LONGEST_REACH = 0.25  # times the height of what is there
+_OVERLAP = 0.4  # of the narrower of two
+_ONE_WIDE = 1.1  # times its height; what is wider is more than one digit
+_FULL_HEIGHT = 0.85  # of two parts together: each of them is a digit
+_MOST_DUST, _DUST_SHARE = 30, 0.25  # of specks, of all ink: more is the grain of noise
+_MOST_PARTS = 200  # the largest; more are no handwriting, and would take long
 
 
-def group_digits(parts: Components) -> tuple[tuple[int, ...], ...]:
-    """Put the parts into digits, left to right; each is the indices of its parts.
+@dataclass(frozen=True, eq=False)
+class Digit:
+    """The parts of one digit, by index, and the smallest box around them."""
 
-    A part is a digit of its own if it is about as high as the highest one. Parts whose columns
-    overlap are one digit in two strokes, and smaller ones, such as the bar of a 5, go to the
-    digit that is nearest.
+    parts: tuple[int, ...]
+    area: int
+    box: Box
+
+
+def group_digits(
+    parts: Components, links: NDArray[np.int64] | None, *, gap: int, many: bool
+) -> list[Digit]:
+    """Put the parts into digits; what is left out is dust.
+
+    Args:
+        parts: of the ink.
+        links: for each part a number that it shares with those that fainter ink joins to it.
+        gap: pixels between parts that count as none.
+        many: whether the picture may hold more than one digit.
     """
-    order = sorted(range(len(parts.boxes)), key=lambda index: -int(parts.areas[index]))
-    tallest = max(box.height for box in parts.boxes)
-    largest = int(parts.areas.max())
-    digits: list[list[int]] = []
-    boxes: list[Box] = []
-    for index in order:
-        box = parts.boxes[index]
-        is_large = (
-            box.height >= _DIGIT_HEIGHT * tallest and parts.areas[index] >= _DIGIT_AREA * largest
-        )
-        nearest = min(range(len(digits)), key=lambda k: _gap(boxes[k], box), default=None)
-        if nearest is None or (is_large and not _is_same_digit(boxes[nearest], box)):
-            digits.append([index])
-            boxes.append(box)
-        else:
-            digits[nearest].append(index)
-            boxes[nearest] = union(boxes[nearest], box)
-    ranked = sorted(zip(boxes, digits, strict=True), key=lambda pair: pair[0].left)
-    return tuple(tuple(digit) for _, digit in ranked)
+    digits = single_parts(parts)
+    if len(digits) > 1 and links is not None:
+        digits = _join_by_faint_ink(digits, links, many=many)
+    if len(digits) > 1:
+        near = _join_near(digits, parts, gap, many=many)
+        if not many and any(is_wide(digit.box) for digit in near):
+            near = _join_near(digits, parts, gap, many=True)
+        digits = near
+    kept = _without_dust(digits)
+    return [] if _is_grain(parts, kept) else kept
+
+
+def single_parts(parts: Components) -> list[Digit]:
+    """Each of the larger parts by itself, the largest first."""
+    order = np.argsort(-parts.areas, kind="stable")[:_MOST_PARTS].tolist()
+    return [Digit((index,), int(parts.areas[index]), parts.boxes[index]) for index in order]
 
 
 def union(one: Box, other: Box) -> Box:
@@ -48,14 +72,107 @@ def union(one: Box, other: Box) -> Box:
     )
 
 
-def _is_same_digit(one: Box, other: Box) -> bool:
-    """Two large parts are strokes of one digit if they share columns and rows, as in an open 4."""
-    columns = min(one.right, other.right) - max(one.left, other.left)
-    rows = min(one.bottom, other.bottom) - max(one.top, other.top)
-    return columns > _OVERLAP * min(one.width, other.width) and rows > 0
+def typical_height(digits: list[Digit]) -> int:
+    """The height of which half of the ink is higher: dust has no say."""
+    ranked = sorted(digits, key=lambda digit: digit.box.height)
+    areas = np.cumsum([digit.area for digit in ranked])
+    return ranked[int(np.searchsorted(areas, areas[-1] / 2))].box.height
 
 
-def _gap(one: Box, other: Box) -> int:
-    across = max(one.left - other.right, other.left - one.right, 0)
-    down = max(one.top - other.bottom, other.top - one.bottom, 0)
-    return across + down
+def joined(one: Digit, other: Digit) -> Digit:
+    """The parts of two as those of one."""
+    return Digit(one.parts + other.parts, one.area + other.area, union(one.box, other.box))
+
+
+def is_wide(box: Box) -> bool:
+    """Whether it is wider than one digit is."""
+    return box.width > _ONE_WIDE * box.height
+
+
+def _size(digit: Digit) -> int:
+    return max(digit.box.width, digit.box.height)
+
+
+def _join_by_faint_ink(digits: list[Digit], links: NDArray[np.int64], *, many: bool) -> list[Digit]:
+    """Pieces of a stroke that fades are one, unless they are wider than a digit."""
+    found: dict[int, list[Digit]] = {}
+    for digit in digits:
+        found.setdefault(int(links[digit.parts[0]]), []).append(digit)
+    result = []
+    for pieces in found.values():
+        whole = pieces[0]
+        for piece in pieces[1:]:
+            whole = joined(whole, piece)
+        result += pieces if many and is_wide(whole.box) else [whole]
+    return result
+
+
+def _join_near(digits: list[Digit], parts: Components, gap: int, *, many: bool) -> list[Digit]:
+    """The smallest first, each to the larger one that is nearest, where the two can be one."""
+    typical = typical_height(digits)
+    owner = np.full(len(parts.boxes) + 1, -1)
+    alive = dict(enumerate(sorted(digits, key=_size)))
+    for number, digit in alive.items():
+        owner[[index + 1 for index in digit.parts]] = number
+    for number in list(alive)[:-1]:
+        small = alive[number]
+        for other in _around(small, number, parts, owner, gap):
+            large = alive[other]
+            if _size(large) >= _size(small) and _can_be_one(large, small, typical, many=many):
+                alive[other] = joined(large, small)
+                owner[[index + 1 for index in small.parts]] = other
+                del alive[number]
+                break
+    return list(alive.values())
+
+
+def _around(
+    digit: Digit, number: int, parts: Components, owner: NDArray[np.int64], gap: int
+) -> list[int]:
+    """The others within reach, the one with the most ink there first."""
+    box, reach = digit.box, int(_REACH * _size(digit)) + gap + 1
+    window = parts.labels[
+        max(box.top - reach, 0) : box.bottom + reach, max(box.left - reach, 0) : box.right + reach
+    ]
+    counts = np.bincount(owner[window].ravel() + 1)
+    counts[0] = 0
+    if number + 1 < len(counts):
+        counts[number + 1] = 0
+    return [int(found) - 1 for found in np.argsort(-counts) if counts[found]]
+
+
+def _can_be_one(large: Digit, small: Digit, typical: int, *, many: bool) -> bool:
+    one, other, both = large.box, small.box, union(large.box, small.box)
+    across = min(one.right, other.right) - max(one.left, other.left)
+    down = min(one.bottom, other.bottom) - max(one.top, other.top)
+    gap = max(-across, -down, 0)
+    if gap > _LONGEST_REACH * max(one.height, one.width):
+        return False
+    overlap = across > _OVERLAP * min(one.width, other.width)
+    if overlap and down > 0:
+        return True
+    if not many:
+        return overlap or min(one.height, other.height) < _FULL_HEIGHT * both.height
+    if other.height < _DIGIT_HEIGHT * typical:
+        return True
+    return overlap and -down <= _STACKED * both.height and both.height <= 1.2 * typical
+
+
+def _is_grain(parts: Components, digits: list[Digit]) -> bool:
+    """Whether there is so much dust that what is larger is dust, too."""
+    dust = len(parts.boxes) - sum(len(digit.parts) for digit in digits)
+    area = int(parts.areas.sum())
+    return dust > _MOST_DUST and area - sum(digit.area for digit in digits) > _DUST_SHARE * area
+
+
+def _without_dust(digits: list[Digit]) -> list[Digit]:
+    if len(digits) == 1:
+        return digits
+    typical = typical_height(digits)
+    tall = [digit.area for digit in digits if digit.box.height >= _DIGIT_HEIGHT * typical]
+    area = sorted(tall)[len(tall) // 2]
+    return [
+        digit
+        for digit in digits
+        if digit.box.height >= _LEAST_HEIGHT * typical and digit.area >= _SPECK_SHARE * area
+    ]

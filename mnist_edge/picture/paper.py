@@ -5,7 +5,8 @@ Every function is one step of the contract and gives its reason.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -13,22 +14,30 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mnist_edge.errors import BadInput
-from mnist_edge.picture.components import Components, components, keep
 from mnist_edge.picture.digit import padded
 
 Grey: TypeAlias = NDArray[np.uint8]
 """(H, W), 0 is black, 255 is white."""
 
+Mask: TypeAlias = NDArray[np.bool_]
+"""(H, W)."""
+
+INK = 127
+"""More is ink, in the `values` of `Ink`."""
+
 WORK_SIDE = 400  # a digit that fills a twentieth of it still has MNIST's 20 pixels
 MIN_SIDE = 5  # the fewest pixels across in which a digit can be told
 MIN_CONTRAST = 24  # of 255: above the grain of a camera, below a hard pencil
-MIN_COHERENCE = 0.25  # noise has 0, the thinnest pen on 28x28 pixels 0.4
+MIN_COHERENCE = 0.18  # noise has 0, the thinnest pen on 28x28 pixels 0.4, on 10x40 pixels 0.23
 
-_FINE_SIDE = 100  # from here on strokes are wide enough to be grown without touching
+_TINY_SIDE, _ENLARGED = 20, 4  # the lines of single pixels on such pages need room
+
+_FAINTEST = 0.05  # of a typical stroke: less is the soft rim of something
 _THUMB_SIDE = 48  # light changes slowly
 _DEEP_SHADOW = 64
 _UNEVEN = 12  # difference between half sides that is more than grain
-_COLOUR_GAIN = 1.5  # brightness is the default, a channel needs to be clearly better
+_HIDDEN = 0.6  # of its distance in colour: an ink of less brightness than that is hidden
+_SOME = 0.03  # of the ink
 _SPECK_SHARE = 0.03  # of the largest part; the bar of a 5 has a tenth or more
 _DIGIT_SHARE = 0.2  # of the page
 _EDGE_SHARE = 0.25  # of the border; a digit touches it in points
@@ -71,8 +80,14 @@ def from_array(array: NDArray[np.generic]) -> Image.Image:
     return _image((floats * 255 + 0.5).astype(np.uint8))
 
 
-def grey_of(image: Image.Image, steps: list[str]) -> Grey:
-    """One brightness per pixel, whatever the mode, at most `WORK_SIDE` pixels long."""
+def reduction(size: tuple[int, int], side: int = WORK_SIDE) -> int:
+    """How many times a picture is reduced, so that it has at most so many pixels squared."""
+    factor = math.ceil(math.sqrt(size[0] * size[1]) / side)
+    return max(1, min(factor, min(size) // MIN_SIDE))
+
+
+def grey_of(image: Image.Image, factor: int, steps: list[str]) -> Grey:
+    """One brightness per pixel, whatever the mode, of a picture reduced so many times."""
     if min(image.size) < MIN_SIDE:
         raise BadInput(
             f"{image.width}x{image.height} pixels are too few for a digit",
@@ -81,16 +96,33 @@ def grey_of(image: Image.Image, steps: list[str]) -> Grey:
     if image.mode in _WIDE_MODES:
         image = _scale_depth(image, steps)
     if image.has_transparency_data:
-        image = _reduce(image.convert("RGBA"), steps)
+        image = _reduce(image.convert("RGBA"), factor, steps)
         return _composite(image, steps)
     if image.mode != "L":
         image = image.convert("L" if image.mode == "1" else "RGB")
-    image = _reduce(image, steps)
+    image = _reduce(image, factor, steps)
     return np.asarray(image) if image.mode == "L" else _weigh_colours(image, steps)
 
 
-def find_ink(grey: Grey, steps: list[str]) -> Grey | None:
-    """White ink on black paper, its median at full white; None where there is nothing but paper.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ink:
+    """White ink on black paper.
+
+    Attributes:
+        values: (H, W); paper is 0, the typical stroke 255, with a soft edge between.
+        shares: (H, W) how much darker than the paper each pixel is, before paper was made black.
+        faint: the least share that may be a stroke, for it stands out of the paper's own grain.
+        top: the share of the typical stroke.
+    """
+
+    values: Grey
+    shares: Grey
+    faint: int
+    top: int
+
+
+def find_ink(grey: Grey, steps: list[str]) -> Ink | None:
+    """The ink on a page; None where there is nothing but paper.
 
     Args:
         grey: of either polarity.
@@ -100,47 +132,38 @@ def find_ink(grey: Grey, steps: list[str]) -> Grey | None:
         return None
     dark = _turn_dark_on_bright(grey, steps)
     ink = _flatten_light(dark, steps)
+    if _coherence(ink) < MIN_COHERENCE:
+        return None
+    if min(ink.shape) < _TINY_SIDE:
+        steps.append(f"enlarged {_ENLARGED} times")
+        size = (_ENLARGED * ink.shape[1], _ENLARGED * ink.shape[0])
+        ink = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC))
     counts = np.bincount(ink.ravel(), minlength=256)
     level = _otsu(counts)
-    if not counts[level + 1 :].any() or _coherence(ink) < MIN_COHERENCE:
+    if not counts[level + 1 :].any():
         return None
+    if _quantile(counts, level, 0.5) < MIN_CONTRAST <= int(ink.max()) // 2:
+        level = int(ink.max()) // 3  # so little ink that the two tones parted are the paper's
+    paper = counts[: level + 1]
     # Ruled lines are paler than the pen: what has not half the ink of the strokes is none.
     level = max(level, _quantile(counts, level, 0.9) // 2)
     top = _quantile(counts, level, 0.5)
-    return _clear_paper(ink, level, top) if top >= MIN_CONTRAST else None
+    if top < MIN_CONTRAST:
+        return None
+    grain = int(np.searchsorted(np.cumsum(paper), 0.9 * paper.sum()))
+    faint = min(max(2 * grain + 2, round(_FAINTEST * top)), level // 2)
+    return Ink(values=_clear_paper(ink, level, top), shares=ink, faint=faint, top=top)
 
 
-def drop_noise(ink: Grey, steps: list[str]) -> tuple[Grey, Components]:
-    """Remove specks of dust, and the table's edge, which are no part of any digit."""
-    mask = ink > 127
-    if max(ink.shape) > _FINE_SIDE:
-        # A line thinner than a pixel comes and goes; grown by one pixel, it is one part again.
-        mask = _grown(mask)
-    parts = components(mask)
-    edges = _edges(parts)
-    bad = edges | (parts.areas < _SPECK_SHARE * parts.areas[~edges].max())
-    if bad.any():
-        steps.append(f"{int(bad.sum())} specks dropped")
-    kept = np.flatnonzero(~bad).tolist()
-    return keep_parts(ink, parts, kept), keep(parts, kept)
-
-
-def keep_parts(ink: Grey, parts: Components, kept: Sequence[int]) -> Grey:
-    """The ink of some parts alone, with the soft rim that lies outside the mask."""
-    wanted = np.zeros(len(parts.areas) + 1, np.bool_)
-    wanted[[index + 1 for index in kept]] = True
-    return np.where(_grown(wanted[parts.labels]), ink, np.uint8(0))
-
-
-def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def grown(mask: Mask) -> Mask:
     """The mask and every pixel that touches it."""
     rows = mask.copy()
     rows[1:] |= mask[:-1]
     rows[:-1] |= mask[1:]
-    grown = rows.copy()
-    grown[:, 1:] |= rows[:, :-1]
-    grown[:, :-1] |= rows[:, 1:]
-    return grown
+    wider = rows.copy()
+    wider[:, 1:] |= rows[:, :-1]
+    wider[:, :-1] |= rows[:, 1:]
+    return wider
 
 
 def _image(array: NDArray[np.uint8]) -> Image.Image:
@@ -159,9 +182,8 @@ def _scale_depth(image: Image.Image, steps: list[str]) -> Image.Image:
     return Image.fromarray(((values - low) * (255 / span if span else 0)).astype(np.uint8))
 
 
-def _reduce(image: Image.Image, steps: list[str]) -> Image.Image:
+def _reduce(image: Image.Image, factor: int, steps: list[str]) -> Image.Image:
     """Average large pictures down: a digit is as readable, and all that follows is faster."""
-    factor = min(-(-max(image.size) // WORK_SIDE), min(image.size) // MIN_SIDE)
     if factor == 1:
         return image
     steps.append(f"reduced {factor} times")
@@ -169,15 +191,23 @@ def _reduce(image: Image.Image, steps: list[str]) -> Image.Image:
 
 
 def _weigh_colours(image: Image.Image, steps: list[str]) -> Grey:
-    """Brightness, or the one colour channel that shows far more: yellow on white has no luma."""
+    """Brightness, or where that hides an ink, how far each pixel is from the paper's colour."""
     luma = np.asarray(image.convert("L"))
-    channels = np.asarray(image)
-    spreads = channels.std(axis=(0, 1))
-    best = int(spreads.argmax())
-    if spreads[best] <= _COLOUR_GAIN * luma.std() + 1:
+    bands = [np.asarray(band) for band in image.split()]
+    far = np.zeros_like(luma)
+    for band in bands:
+        np.maximum(far, _distance(band, _median(_border(band))), out=far)
+    level = _median(_border(luma))
+    strong = far > max(MIN_CONTRAST, int(far.max()) // 2)
+    hidden = strong & (_distance(luma, level) < far * np.float32(_HIDDEN))
+    if np.count_nonzero(hidden) <= _SOME * np.count_nonzero(strong):
         return luma
-    steps.append(f"{('red', 'green', 'blue')[best]} channel taken")
-    return channels[:, :, best]
+    steps.append("distance from the paper's colour taken")
+    return 255 - far if level >= 128 else far
+
+
+def _distance(band: Grey, level: int) -> Grey:
+    return np.maximum(band, np.uint8(level)) - np.minimum(band, np.uint8(level))
 
 
 def _composite(image: Image.Image, steps: list[str]) -> Grey:
@@ -207,12 +237,19 @@ def _turn_dark_on_bright(grey: Grey, steps: list[str]) -> Grey:
     middle = (int(grey.max()) + int(grey.min())) / 2
     bright = float((border > middle).mean())
     if 0.4 < bright < 0.6:
-        # The border does not tell: ink covers less of a picture than paper does.
-        bright = float((grey > middle).mean())
+        bright = float(_has_dark_strokes(grey))
     if bright >= 0.5:
         steps.append("inverted, for the border is bright")
         return grey
     return 255 - grey
+
+
+def _has_dark_strokes(grey: Grey) -> bool:
+    """Whether what stands out of its surroundings is dark: few pixels, and far from them."""
+    reach = max(2, max(grey.shape) // 20)
+    around = Image.fromarray(grey).filter(ImageFilter.BoxBlur(reach))
+    out = grey.astype(np.float32) - np.asarray(around)
+    return float(np.vdot(out, out * out)) < 0
 
 
 def _flatten_light(dark: Grey, steps: list[str]) -> Grey:
@@ -250,10 +287,10 @@ def _closing(dark: Grey) -> NDArray[np.float32]:
     thumb = Image.fromarray(dark)
     thumb.thumbnail((_THUMB_SIDE, _THUMB_SIDE), Image.Resampling.BOX)
     reach = max(thumb.size) // 6
-    widest = _largest_around(padded(np.asarray(thumb), reach), reach)
+    widest = largest_around(padded(np.asarray(thumb), reach), reach)
     # The smallest around is the largest of the negative; one pixel more, for the blur to look at.
     negative = padded(np.clip(255 - _carried_on(widest, reach), 0, 255).astype(np.uint8), 1)
-    closed = Image.fromarray(255 - _largest_around(negative, reach))
+    closed = Image.fromarray(255 - largest_around(negative, reach))
     smooth = closed.filter(ImageFilter.BoxBlur(1)).crop((1, 1, thumb.width + 1, thumb.height + 1))
     return np.asarray(smooth.resize(dark.shape[::-1], Image.Resampling.BILINEAR)).astype(np.float32)
 
@@ -269,7 +306,7 @@ def _carried_on(values: Grey, reach: int) -> NDArray[np.int16]:
     return carried
 
 
-def _largest_around(values: Grey, reach: int) -> Grey:
+def largest_around(values: Grey, reach: int) -> Grey:
     """The largest value in the square that reaches so far each way, where all of it is inside.
 
     By halves, along one axis after the other: Pillow's MaxFilter takes twenty times as long.
@@ -309,6 +346,8 @@ def _coherence(ink: Grey) -> float:
     """Correlation of neighbours: strokes have it, noise has none."""
     centred = ink.astype(np.float32) - np.float32(ink.mean())
     power = float(np.vdot(centred, centred)) / centred.size
+    if not power:
+        return 0.0
     across = float(np.vdot(centred[:, 1:], centred[:, :-1])) / centred[:, 1:].size
     down = float(np.vdot(centred[1:], centred[:-1])) / centred[1:].size
     return (across + down) / (2 * power)
@@ -320,18 +359,3 @@ def _clear_paper(ink: Grey, level: int, top: int) -> Grey:
     stretched = (ink.astype(np.float32) - low) * (255 / (top - low))
     cleared: Grey = np.clip(stretched, 0, 255).astype(np.uint8)
     return cleared
-
-
-def _edges(parts: Components) -> NDArray[np.bool_]:
-    """Parts that run along the border, as a table beside the paper does.
-
-    None of them if nothing else on the page is as large as a digit: then it is the digit itself
-    that touches the border.
-    """
-    labels = parts.labels
-    ring = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
-    share = np.bincount(ring, minlength=len(parts.areas) + 1)[1:] / ring.size
-    along = share > _EDGE_SHARE
-    others = [box for box, edge in zip(parts.boxes, along, strict=True) if not edge]
-    largest = max((max(box.width, box.height) for box in others), default=0)
-    return along if largest > _DIGIT_SHARE * max(labels.shape) else np.zeros_like(along)

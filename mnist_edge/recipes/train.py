@@ -139,6 +139,11 @@ class TrainRecipe:
     reject_below: Annotated[
         float, Setting("Confidence threshold: below it there is no digit.", 0, 1, _ANSWERS)
     ] = 0.0
+    # What is no digit is spread over more of them, which counts more in softened probabilities
+    # (ODIN: Liang, Li and Srikant, ICLR 2018).
+    reject_temperature: Annotated[
+        float, Setting("Divides the logits before that threshold.", 0.01, 100, _ANSWERS)
+    ] = field(default=1.0, metadata={"later": True})  # see `bundle.codec.LATER`
     seed: Annotated[int, Setting("Of everything random.", 0, 2**32 - 1, _COURSE)] = 0
     claim: Claim | None = None
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from mnist_edge.predict import FileResult
+    from mnist_edge.predict import FileResult, Reading
 
-CSV_HEADER = "picture,position,status,digit,probability,notes"
+CSV_HEADER = "picture,position,status,digit,probability,notes,row,left,top,right,bottom,page"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,16 @@ class Candidate:
 
     digit: int
     probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a digit stands in its picture, in pixels: `right` and `bottom` lie just outside."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +46,8 @@ class Answer:
 
     Attributes:
         picture: as it was named on the command line, or found in a folder.
-        position: of the digit in its picture, from the left, from 1; 0 where there is none.
+        position: of the digit in its picture, in reading order, from 1; 0 where nothing is to be
+            read. What is rejected keeps its place.
         status: whether a digit was read, nothing was to be read, or the picture was bad.
         digit: 0 to 9; None where there is none.
         probability: of `digit`, 0 to 1.
@@ -44,6 +55,9 @@ class Answer:
         notes: what to know before trusting the answer.
         steps: what was done to the picture before the net saw it.
         error: what was wrong with the picture, where something was.
+        row: of the digit on its page, from the top, from 1; 0 where nothing is to be read.
+        box: of the digit; None where nothing is to be read.
+        page: of the file, from 1; 0 where nothing is to be read.
     """
 
     picture: str
@@ -55,6 +69,9 @@ class Answer:
     notes: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     error: Problem | None = None
+    row: int = 0
+    box: Place | None = None
+    page: int = 0
 
 
 def answers(picture: str, result: FileResult, top: int) -> tuple[Answer, ...]:
@@ -67,26 +84,44 @@ def answers(picture: str, result: FileResult, top: int) -> tuple[Answer, ...]:
     if not result.readings:
         return (Answer(picture=picture, position=0, status="no digit", notes=("no digit found",)),)
     return tuple(
-        Answer(
-            picture=picture,
-            position=position if reading.prediction.digit is not None else 0,
-            status=reading.prediction.status,
-            digit=reading.prediction.digit,
-            probability=reading.prediction.probability,
-            top=tuple(
-                Candidate(digit=digit, probability=probability)
-                for digit, probability in reading.prediction.top(top)
-            ),
-            notes=reading.prediction.notes,
-            steps=reading.picture.steps,
-        )
+        _answer(picture, reading, position, top)
         for position, reading in enumerate(result.readings, start=1)
     )
 
 
-def line(answer: Answer) -> str:
-    """The answer for a reader: `seven.png: 7  99.95%  then 1 0.03%, 9 0.01%`."""
+def _answer(picture: str, reading: Reading, position: int, top: int) -> Answer:
+    prediction, shown = reading.prediction, reading.picture
+    answer = Answer(
+        picture=picture,
+        position=0,
+        status=prediction.status,
+        digit=prediction.digit,
+        probability=prediction.probability,
+        top=tuple(
+            Candidate(digit=digit, probability=probability)
+            for digit, probability in prediction.top(top)
+        ),
+        notes=prediction.notes,
+        steps=shown.steps,
+    )
+    if shown.blank:
+        return answer
+    box = shown.box
+    place = Place(left=box.left, top=box.top, right=box.right, bottom=box.bottom)
+    return replace(answer, position=position, row=shown.row, box=place, page=shown.page)
+
+
+def line(answer: Answer, *, placed: bool = False) -> str:
+    """The answer for a reader: `seven.png: 7  99.95%  then 1 0.03%, 9 0.01%`.
+
+    With `placed`, where the digit stands, too: `row 2  34x50 at 120,88`.
+    """
     parts = []
+    if placed and answer.box is not None:
+        box = answer.box
+        page = f"page {answer.page} " if answer.page > 1 else ""
+        size = f"{box.right - box.left}x{box.bottom - box.top}"
+        parts.append(f"{page}row {answer.row}  {size} at {box.left},{box.top}")
     if answer.digit is not None:
         parts.append(f"{answer.digit}  {answer.probability:.2%}")
         others = [f"{other.digit} {other.probability:.2%}" for other in answer.top[1:]]
@@ -105,7 +140,7 @@ def _printable(name: str) -> str:
 def csv_line(answer: Answer) -> str:
     """The answer under `CSV_HEADER`."""
     notes = [*answer.notes, *([answer.error.message] if answer.error else [])]
-    stream = io.StringIO()
+    stream, box = io.StringIO(), answer.box
     csv.writer(stream, lineterminator="").writerow(
         (
             answer.picture,
@@ -114,6 +149,9 @@ def csv_line(answer: Answer) -> str:
             "" if answer.digit is None else answer.digit,
             f"{answer.probability:.6f}",
             "; ".join(notes),
+            answer.row,
+            *(("",) * 4 if box is None else (box.left, box.top, box.right, box.bottom)),
+            answer.page,
         )
     )
     return stream.getvalue()

@@ -71,9 +71,10 @@ class Figures:
 def recipe_digest(recipe: TrainRecipe) -> str:
     """Names what a training does, whatever its seed and claim.
 
-    Fields at their default are left out, so that a field added later changes no digest.
+    Fields at their default are left out, so that a field added later changes no digest. When an
+    answer is rejected is decided after it.
     """
-    named = replace(recipe, seed=0, claim=None)
+    named = replace(recipe, seed=0, claim=None, reject_below=0.0, reject_temperature=1.0)
     told = {**_told(named, ()), "augmentation": _told(named.augmentation, _ALWAYS_TOLD)}
     return hashlib.sha256(codec.dumps(told).encode()).hexdigest()[:16]
 

@@ -22,7 +22,7 @@ from mnist_edge.formats import Written
 from mnist_edge.formats.checkpoint.run import float64_logits
 from mnist_edge.formats.running import judged_artifact
 from mnist_edge.machine import library_versions
-from mnist_edge.metrics import accuracy, cross_entropy, softmax
+from mnist_edge.metrics import accuracy, confidence, cross_entropy
 from mnist_edge.models import count_parameters
 from mnist_edge.plots import training_curves
 from mnist_edge.recipes.terms import Device
@@ -140,5 +140,7 @@ def _training(
         duration_s=duration_s,
         parameters=count_parameters(model),
         device=device,
-        false_reject_rate=float(np.mean(softmax(test_logits).max(axis=1) < recipe.reject_below)),
+        false_reject_rate=float(
+            np.mean(confidence(test_logits, recipe.reject_temperature) < recipe.reject_below)
+        ),
     )

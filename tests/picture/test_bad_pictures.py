@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import struct
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,26 +154,16 @@ def test_an_endless_picture_ends_at_the_limit() -> None:
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero on this system")
 def test_dev_zero_is_no_picture() -> None:
-    with pytest.raises(BadInput, match="not a picture"):
+    with pytest.raises(BadInput, match="a pipe or a device"):
         read_picture(Path("/dev/zero"))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
-def test_a_pipe_that_never_ends_is_an_error(tmp_path: Path) -> None:
+def test_a_pipe_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
-
-    def feed() -> None:
-        with contextlib.suppress(BrokenPipeError), pipe.open("wb") as stream:
-            while True:
-                stream.write(b"seven" * 1000)
-
-    writer = threading.Thread(target=feed, daemon=True)
-    writer.start()
-    with pytest.raises(BadInput, match="not a picture"):
+    with pytest.raises(BadInput, match="a pipe or a device"):
         read_picture(pipe)
-    writer.join(timeout=10)
-    assert not writer.is_alive()
 
 
 def unreadable(folder: Path) -> Path:
