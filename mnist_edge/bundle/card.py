@@ -48,12 +48,15 @@ def _front_matter(manifest: Manifest) -> Iterator[str]:
     yield "tags:"
     for tag in ("mnist", *(name for name in formats if name != "checkpoint")):
         yield f"  - {tag}"
-    if manifest.data.name == "mnist":
+    if manifest.data.name == "mnist" and not manifest.training.imported:
         yield f"datasets:\n  - {_HUB_DATA['mnist']}"
     yield "metrics:\n  - accuracy"
+    # An imported net has a recipe's architecture, and nothing else of it.
+    imported = manifest.training.imported
+    name = f"{manifest.recipe.architecture}-imported" if imported else manifest.recipe.name
     # JSON strings are YAML strings, whatever they hold.
     yield f"""model-index:
-  - name: {json.dumps(f"mnist-edge-{manifest.recipe.name}")}
+  - name: {json.dumps(f"mnist-edge-{name}")}
     results:
       - task:
           type: image-classification
@@ -69,7 +72,7 @@ def _front_matter(manifest: Manifest) -> Iterator[str]:
 def _text(manifest: Manifest) -> Iterator[str]:
     recipe, training, data = manifest.recipe, manifest.training, manifest.data
     yield f"# A digit classifier of {training.parameters:,} parameters\n"
-    if training.duration_s:
+    if not training.imported:
         epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
         yield f"Trained by mnist-edge for {epochs}, seed {recipe.seed},"
     else:

@@ -152,6 +152,11 @@ class TrainingRecord:
     device: str
     false_reject_rate: float = 0.0
 
+    @property
+    def imported(self) -> bool:
+        """Whether the weights were trained elsewhere: their training took no time here."""
+        return not self.duration_s
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:

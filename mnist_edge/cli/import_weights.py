@@ -54,7 +54,7 @@ def command(
     check_start(folder)
     digits = get_data(talk, data, data_dir)
     with talk.signature_kept(folder):
-        imported = import_bundle(weights, named, digits, folder)
+        imported = import_bundle(weights, named, digits, folder, notice=talk.warn)
     if as_json:
         emit_json(text.bundle_json(imported))
     else:

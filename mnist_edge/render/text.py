@@ -99,14 +99,17 @@ def files_table(paths: Sequence[Path]) -> Table:
 def training_line(manifest: Manifest) -> str:
     """What a training has reached."""
     training = manifest.training
-    # Imported weights come without the time that their training took.
-    course = "trained elsewhere"
-    if training.duration_s:
-        course = f"{training.duration_s:.1f} s on {training.device}"
+    reached = f"test accuracy {training.test_accuracy:.2%}, loss {training.test_loss:.4f}"
+    size = f"{training.parameters:,} parameters"
+    if training.imported:
+        architecture = manifest.recipe.architecture
+        return (
+            f"{reached} on {manifest.data.name}: architecture {architecture}, {size}, "
+            "trained elsewhere"
+        )
     return (
-        f"test accuracy {training.test_accuracy:.2%}, loss {training.test_loss:.4f}: recipe "
-        f"{manifest.recipe.name}, {training.parameters:,} parameters, {manifest.data.name}, "
-        + course
+        f"{reached}: recipe {manifest.recipe.name}, {size}, {manifest.data.name}, "
+        f"{training.duration_s:.1f} s on {training.device}"
     )
 
 

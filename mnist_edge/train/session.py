@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from mnist_edge.bundle.folder import Bundle, open_bundle, refuse_shipped
 from mnist_edge.bundle.history import Epoch
+from mnist_edge.bundle.manifest import CHECKPOINT
+from mnist_edge.bundle.signing import ANYONE, vouching_bundle
 from mnist_edge.bundle.storage import atomic_write, lock, read_file
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.errors import TrainingError, UsageError, has_torch, missing_package, needed_to
+from mnist_edge.errors import (
+    BundleError,
+    TrainingError,
+    UsageError,
+    has_torch,
+    missing_package,
+    needed_to,
+)
 from mnist_edge.machine import process_as_it_was, usable_threads
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import Device, DeviceChoice
@@ -136,8 +146,18 @@ def train_bundle(
 
 
 @process_as_it_was()
-def import_bundle(weights: Path, recipe: TrainRecipe, data: DataSet, folder: Path) -> Bundle:
+def import_bundle(
+    weights: Path,
+    recipe: TrainRecipe,
+    data: DataSet,
+    folder: Path,
+    *,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Bundle:
     """Make a bundle of weights that were trained elsewhere, measured on `data`.
+
+    The checkpoint of a bundle of ours keeps its temperature and confidence threshold. For other
+    weights those of the recipe, which were found for ours, are left out, which `notice` is told.
 
     Raises:
         BadInput: the file holds no weights of the recipe's architecture.
@@ -148,9 +168,27 @@ def import_bundle(weights: Path, recipe: TrainRecipe, data: DataSet, folder: Pat
     with needed_to("import weights"):
         from mnist_edge.train.importing import import_weights
         from mnist_edge.train.write import write_bundle
-    recipe, model = import_weights(weights, recipe)
+    asked = recipe
+    recipe, model = import_weights(weights, asked)
+    own = _recipe_beside(weights)
+    if own is not None:
+        recipe = replace(recipe, temperature=own.temperature, reject_below=own.reject_below)
+    elif (asked.temperature, asked.reject_below) != (1.0, 0.0):
+        notice(
+            f"the temperature and the confidence threshold of {asked.name} are left out: they "
+            "were found for weights that mnist-edge trained"
+        )
     with lock(folder):
         return write_bundle(folder, recipe, data, model)
+
+
+def _recipe_beside(weights: Path) -> TrainRecipe | None:
+    """The recipe of the bundle whose checkpoint these weights are; None where they are none."""
+    try:
+        found = vouching_bundle(weights, read_file(weights, most=_MAX_STATE_BYTES), ANYONE)
+    except (BundleError, OSError):
+        return None
+    return found[0].manifest.recipe if found and found[1].name == CHECKPOINT else None
 
 
 def read_state(folder: Path) -> bytes:

@@ -62,6 +62,16 @@ def test_mnist_is_named_as_the_hub_names_it(bundle: Bundle) -> None:
     assert "\n          type: ylecun/mnist\n" in matter
 
 
+def test_the_card_of_an_imported_net_claims_no_training_of_ours(bundle: Bundle) -> None:
+    data = replace(bundle.manifest.data, name="mnist")
+    training = replace(bundle.manifest.training, duration_s=0.0)
+    card = of(bundle.manifest, data=data, training=training)
+    assert "Trained elsewhere and imported" in card
+    assert '\n  - name: "mnist-edge-compact-imported"\n' in card
+    assert "datasets:" not in card
+    assert "seed" not in card
+
+
 def test_a_name_that_is_yaml_stays_a_name(bundle: Bundle) -> None:
     recipe = replace(bundle.manifest.recipe, name='x"\n---\nlicense: other # {')
     matter = front_matter(of(bundle.manifest, recipe=recipe))

@@ -271,7 +271,9 @@ def test_a_training_is_told_with_its_time_and_imported_weights_without(tmp_path:
     manifest = make_bundle(tmp_path / "model").manifest
     assert text.training_line(manifest).endswith(", rendered, 1.5 s on cpu")
     imported = replace(manifest, training=replace(manifest.training, duration_s=0.0))
-    assert text.training_line(imported).endswith(", rendered, trained elsewhere")
+    line = text.training_line(imported)
+    assert line.endswith(" on rendered: architecture compact, 1,234 parameters, trained elsewhere")
+    assert "tiny" not in line
 
 
 def test_taught_recipes_are_told_apart_in_a_note() -> None:

@@ -236,6 +236,21 @@ def test_a_claim_stands_beside_what_was_measured(bundle: Bundle) -> None:
     assert "This training has 97.00% on the test set of rendered" in html
 
 
+def test_an_imported_net_claims_no_training_of_ours(bundle: Bundle) -> None:
+    training = replace(bundle.manifest.training, duration_s=0.0)
+    claim = Claim(project="a project", test_accuracy=99.31)
+    recipe = replace(bundle.manifest.recipe, claim=claim)
+    manifest = replace(bundle.manifest, training=training, recipe=recipe)
+    html = report(replace(bundle, manifest=manifest), data=WRONG).html
+    assert "Imported compact net, trained elsewhere" in html
+    origin = html.partition("<h2>Origin</h2>")[2]
+    for told in ("epochs", "learning rate", "batch size", "seed", "to train on"):
+        assert told not in origin
+    for gone in ("trained on", "a project"):
+        assert gone not in html
+    assert ">widths<" in origin
+
+
 def test_a_bundle_without_a_history_has_no_curves(tmp_path: Path) -> None:
     result = report(make_bundle(tmp_path / "imported", reference=REFERENCE, extras={}))
     assert "training" not in result.pictures

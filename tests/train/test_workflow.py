@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 
 from faults import FAULT_KINDS, FaultKind, Killed, injected
 
-from mnist_edge.bundle.folder import Bundle, open_bundle
+from mnist_edge.bundle.folder import Bundle, open_bundle, save_bundle
 from mnist_edge.bundle.manifest import CHECKPOINT, Score
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.contract import to_images
@@ -430,6 +430,26 @@ def test_imported_weights_become_a_bundle(bundle: Bundle, digits: DataSet, tmp_p
     check_whole(imported.path)
     np.testing.assert_array_equal(imported.reference().logits, bundle.reference().logits)
     assert imported.manifest.training.test_accuracy == bundle.manifest.training.test_accuracy
+
+
+def test_importing_our_own_checkpoint_keeps_its_temperature_and_threshold(
+    bundle: Bundle, digits: DataSet, tmp_path: Path
+) -> None:
+    fitted = dataclasses.replace(TINY, temperature=0.8, reject_below=0.7)
+    manifest = dataclasses.replace(bundle.manifest, recipe=fitted)
+    save_bundle(dataclasses.replace(bundle, manifest=manifest), {})
+    own = bundle.path / "checkpoint.safetensors"
+    told: list[str] = []
+    kept = workflow.import_bundle(own, TINY, digits, tmp_path / "kept", notice=told.append)
+    assert (kept.manifest.recipe.temperature, kept.manifest.recipe.reject_below) == (0.8, 0.7)
+    assert told == []
+    elsewhere = shutil.copy(own, tmp_path / "weights.safetensors")
+    dropped = workflow.import_bundle(
+        Path(elsewhere), fitted, digits, tmp_path / "dropped", notice=told.append
+    )
+    assert dropped.manifest.recipe.reject_below == 0.0
+    assert dropped.manifest.training.imported
+    assert "confidence threshold" in told[0]
 
 
 def test_an_export_can_be_made_again_byte_for_byte(bundle: Bundle) -> None:

@@ -41,15 +41,18 @@ def write_page(
 ) -> str:
     """The page. What there is no history, error or picture for is left out or said so."""
     recipe, data = manifest.recipe, manifest.data
+    title = f"{recipe.name}, trained on {data.name}"
+    if manifest.training.imported:
+        title = f"Imported {recipe.architecture} net, trained elsewhere"
     parts = [
-        heading(f"{recipe.name}, trained on {data.name}"),
+        heading(title),
         paragraph(
             f"Examined on {findings.source} ({findings.count:,} digits), run as "
             f"{findings.artifact} by {findings.backend}."
         ),
         note(f"Data set {data.name}, SHA-256 {data.sha256}."),
         key_figures(_key_figures(manifest, findings)),
-        *_claim(recipe.claim, manifest),
+        *_claim(None if manifest.training.imported else recipe.claim, manifest),
     ]
     if history:
         parts.append(_training(history, pictures["training"]))
@@ -69,7 +72,7 @@ def write_page(
         *_comparison(pictures),
         _origin(manifest),
     ]
-    return page(f"mnist-edge report: {recipe.name} on {data.name}", *parts)
+    return page(f"mnist-edge report: {title}", *parts)
 
 
 def _key_figures(manifest: Manifest, findings: Findings) -> list[tuple[str, str]]:
@@ -81,7 +84,7 @@ def _key_figures(manifest: Manifest, findings: Findings) -> list[tuple[str, str]
         ("parameters", f"{training.parameters:,}"),
         ("file", f"{manifest.artifact(findings.artifact).size_bytes / 1000:,.1f} kB"),
     ]
-    if training.duration_s:
+    if not training.imported:
         figures.append(("training", f"{training.duration_s:,.1f} s on {training.device}"))
     return figures
 
@@ -210,18 +213,32 @@ def _comparison(pictures: Mapping[str, bytes]) -> list[Html]:
 
 def _origin(manifest: Manifest) -> Html:
     data = manifest.data
+    digits = f"{data.train_size:,} to train on, {data.test_size:,} to test on"
+    if manifest.training.imported:
+        digits = f"{data.test_size:,} to test on"
     facts = [
         ("data set", data.name),
         ("its SHA-256", data.sha256),
-        ("digits", f"{data.train_size:,} to train on, {data.test_size:,} to test on"),
+        ("digits", digits),
         *((f"SHA-256 of {artifact.file}", artifact.sha256) for artifact in manifest.artifacts),
         *((f"version of {name}", version) for name, version in manifest.versions.items()),
     ]
     return section(
         "Origin",
-        table(("recipe", "value"), list(_fields(manifest.recipe))),
+        table(("recipe", "value"), _recipe(manifest)),
         table(("origin", "value"), facts),
     )
+
+
+# What an imported net has of the recipe whose architecture it was given.
+_OF_THE_NET = ("architecture", "widths", "mean", "std", "temperature", "reject below")
+
+
+def _recipe(manifest: Manifest) -> list[tuple[str, str]]:
+    told = list(_fields(manifest.recipe))
+    if not manifest.training.imported:
+        return told
+    return [(name, value) for name, value in told if name in _OF_THE_NET]
 
 
 def _fields(part: TrainRecipe | Augmentation) -> Iterator[tuple[str, str]]:
