@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -135,8 +136,9 @@ def prove_rebuildable(
         progress(number, len(chosen), artifact.name)
         source = source_of(artifact.opset or DEFAULT_OPSET)
         again = write_artifact(source, artifact.format, artifact.precision)
-        if again != Written(bundle.read(artifact), bundle.read_companions(artifact)):
-            changed.append(artifact.name)
+        data = bundle.read(artifact)
+        if again != Written(data, bundle.read_companions(artifact)):
+            changed.append(f"{artifact.name}{_first_difference(data, again.data)}")
     progress(len(chosen), len(chosen), "")
     if changed:
         raise NotEquivalent(
@@ -176,6 +178,18 @@ def _target(bundle: Bundle, folder: Path) -> tuple[Bundle, dict[str, bytes]]:
     contents = {record.file: bundle.read(record) for record in first if bundle.holds(record)}
     manifest = replace(bundle.manifest, artifacts=(checkpoint,), extras=())
     return Bundle(folder, manifest), contents
+
+
+def _first_difference(old: bytes, new: bytes) -> str:
+    """Where two texts part, for people; nothing for files that are no text, or are the same."""
+    try:
+        lines = itertools.zip_longest(*(str(data, "ascii").splitlines() for data in (old, new)))
+    except UnicodeDecodeError:
+        return ""
+    for number, (before, now) in enumerate(lines, 1):
+        if before != now:
+            return f" (line {number}, {before or ''!r:.60}, is now {now or ''!r:.60})"
+    return ""
 
 
 def _replaced(bundle: Bundle, pairs: tuple[tuple[Format, Precision], ...]) -> set[str]:

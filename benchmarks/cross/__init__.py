@@ -222,7 +222,13 @@ def deepest_stack(usage: str, name: str) -> int:
     `*_class` calls `*_logits`, that calls `body`, and that one step after the other.
     """
     lines = (line.split("\t") for line in usage.splitlines())
-    frames = {where.rpartition(":")[2]: int(size) for where, size, *_ in lines}
+    # The sizes of a net are part of its names.
+    frames = {
+        re.sub(r"_\d+_\d+_\d+$", "", where.rpartition(":")[2]): int(size)
+        for where, size, *_ in lines
+    }
+    # The shorter of the two that a caller chooses from.
+    frames.pop(f"{name}_predict", 0)
     chain = sum(frames.pop(part, 0) for part in (f"{name}_class", f"{name}_logits", "body"))
     return chain + max(frames.values(), default=0)
 

@@ -82,6 +82,11 @@ class Source(ABC):
         """The recipe's."""
         return self._origin["recipe"]
 
+    @property
+    def reject_below(self) -> float:
+        """What gets a smaller probability is no digit; 0 where nothing is said of it."""
+        return float(self._origin.get(REJECT_BELOW, "0"))
+
     @cached_property
     def golden(self) -> tuple[RawImages, NDArray[np.float64]] | None:
         """Digits (N, 28, 28) with the checkpoint's logits (N, 10), where there are any."""

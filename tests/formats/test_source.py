@@ -47,7 +47,9 @@ def made_alone(format_: Format, precision: Precision) -> bytes:
     if format_ == "ort":
         return export_ort(data)
     if format_ == "c":
-        return export_c(data, name="small", golden=None, quantized=precision == "int8")
+        quantized = precision == "int8"
+        name = "small_int8" if quantized else "small"  # two nets link into one program
+        return export_c(data, name=name, golden=None, quantized=quantized)
     return data
 
 

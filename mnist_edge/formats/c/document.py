@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.formats.c.plan import Plan
-from mnist_edge.formats.c.text import Code, call, define
+from mnist_edge.formats.c.text import Code, call, define, number
 from mnist_edge.formats.graph.layers import PICTURE, Convolution, Linear, sources
 
 
@@ -54,12 +54,13 @@ class Program:
     marks: Mapping[str, object]
 
 
-def write_document(program: Program, *, name: str, golden: Golden | None) -> str:
+def write_document(program: Program, *, name: str, confidence: float, golden: Golden | None) -> str:
     """The whole C file.
 
     Args:
         program: what it computes.
         name: the prefix of what it defines.
+        confidence: what gets a smaller probability is no digit.
         golden: built in with -DMNIST_EDGE_SELFTEST alone; without it there is no self-test.
     """
     net = program.plan.net
@@ -68,6 +69,8 @@ def write_document(program: Program, *, name: str, golden: Golden | None) -> str
         "NAME": name.upper(),
         "picture": net.picture.size,
         "classes": net.steps[-1].shape.channels,
+        "confidence": number(confidence),
+        "sizes": f"{net.picture.size}_{net.steps[-1].shape.channels}_{program.workspace}",
         **_facts(program),
         **_calls(program),
         **program.marks,

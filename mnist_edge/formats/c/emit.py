@@ -34,7 +34,7 @@ C99 with GCC's vector types where the compiler has them; MNIST_EDGE_SCALAR does 
    With -std=c99, GCC wants -ffp-contract=fast, or it multiplies and adds in two steps."""
 
 _ANSWERS = """\
-        memcpy(logits + i * @NAME@_CLASSES, workspace + @last@, sizeof *logits * @NAME@_CLASSES);"""
+        COPY(logits + i * @NAME@_CLASSES, workspace + @last@, sizeof *logits * @NAME@_CLASSES);"""
 
 Writer: TypeAlias = Callable[[str, str, Step, Plan, int], Code]
 """Gives the code of one step, from its name, comment, step, plan and index."""
@@ -54,7 +54,7 @@ def write_program(net: Net) -> Program:
             "about": _ABOUT,
             "number": "float",
             "cast": "",
-            "borders": f"    memset(workspace, 0, sizeof *workspace * {zeroed});",
+            "borders": f"    FILL(workspace, 0, sizeof *workspace * {zeroed});",
             "answers": _ANSWERS,
             "GROUP": GROUP,
             "MOST_DOTS": MOST_DOTS,

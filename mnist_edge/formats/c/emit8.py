@@ -69,11 +69,11 @@ def _borders(plan: Plan, quantized: QuantizedNet) -> Iterator[str]:
         size = place.end - place.start
         if place.bordered:
             zero = quantized.grids[index].zero
-            yield f"    memset((uint8_t *)workspace + {place.start}, {zero}, {size});"
+            yield f"    FILL((uint8_t *)workspace + {place.start}, {zero}, {size});"
         elif place.shape.channels % _TOGETHER and index != len(plan.net.steps) - 1:
             for start in range(place.start, place.end, place.stride):
                 behind = start + place.shape.size
-                yield f"    memset((uint8_t *)workspace + {behind}, 0, {_TOGETHER});"
+                yield f"    FILL((uint8_t *)workspace + {behind}, 0, {_TOGETHER});"
 
 
 def _are_narrow(net: Net) -> bool:

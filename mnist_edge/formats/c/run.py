@@ -95,4 +95,7 @@ def _read_header(data: bytes) -> tuple[str, int]:
             f"expected {expected[0]} to {expected[1]}",
             fix=_FIX,
         )
-    return f"{name[1]}_logits", sizes["WORKSPACE"]
+    function = f"{name[1]}_logits"
+    # Since the sizes are part of its name, the name in the file stands for a longer one.
+    full = re.search(rf"^#define {function} (\w+)$", text, re.MULTILINE)
+    return full[1] if full else function, sizes["WORKSPACE"]

@@ -37,10 +37,25 @@ def write_c(source: Source, precision: Precision, *, tolerance: float) -> bytes:
             with closing(OrtBackend(graph)) as backend:
                 logits = backend.run(to_images(pictures)).astype(np.float64)
         golden = Golden(pictures=pictures, logits=logits, tolerance=tolerance)
-    return export_c(graph, name=source.name, golden=golden, quantized=quantized)
+    # Nets of two precisions may be linked into one program.
+    name = source.name if precision == "float32" else f"{source.name}_{precision}"
+    return export_c(
+        graph,
+        name=name,
+        golden=golden,
+        quantized=quantized,
+        confidence=source.reject_below,
+    )
 
 
-def export_c(graph: bytes, *, name: str, golden: Golden | None, quantized: bool = False) -> bytes:
+def export_c(
+    graph: bytes,
+    *,
+    name: str,
+    golden: Golden | None,
+    quantized: bool = False,
+    confidence: float = 0.0,
+) -> bytes:
     """The C file of a classifier.
 
     Args:
@@ -48,6 +63,7 @@ def export_c(graph: bytes, *, name: str, golden: Golden | None, quantized: bool 
         name: the prefix of what the file defines; `-` becomes `_`.
         golden: digits for its self-test; without them it has none.
         quantized: the graph is a statically quantized one, else one of float32.
+        confidence: what gets a smaller probability is no digit.
 
     Raises:
         UsageError: `name` is no C identifier.
@@ -62,7 +78,8 @@ def export_c(graph: bytes, *, name: str, golden: Golden | None, quantized: bool 
     program = (
         write_quantized(read_quantized(graph)) if quantized else write_program(read_graph(graph))
     )
-    return write_document(program, name=prefix, golden=golden).encode("ascii")
+    document = write_document(program, name=prefix, confidence=confidence, golden=golden)
+    return document.encode("ascii")
 
 
 def header_of(source: bytes) -> bytes:

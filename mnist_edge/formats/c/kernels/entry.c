@@ -34,12 +34,43 @@ void @name@_logits(const float *pictures, int count, float *logits, float *works
     }
 }
 
-int @name@_class(const float *picture, float *workspace)
+static int largest(const float *logits)
 {
-    float logits[@NAME@_CLASSES];
     int best = 0;
-    @name@_logits(picture, 1, logits, workspace);
     for (int i = 1; i < @NAME@_CLASSES; i++)
         best = logits[i] > logits[best] ? i : best;
     return best;
+}
+
+int @name@_class(const float *picture, float *workspace)
+{
+    float logits[@NAME@_CLASSES];
+    @name@_logits(picture, 1, logits, workspace);
+    return largest(logits);
+}
+
+/* e to the power of x, x <= 0, to a few units of the last place; it spares the library of C. */
+static float power(float x)
+{
+    const int whole = (int)(x * 1.44269504f - 0.5f);
+    const float rest = x - (float)whole * 0.693145752f - (float)whole * 1.42860677e-6f;
+    const uint32_t bits = (uint32_t)(whole + 127) << 23;
+    float two, sum = 1.0f;
+    if (x < -80.0f)
+        return 0.0f;
+    COPY(&two, &bits, sizeof two);
+    for (int i = 7; i > 0; i--)
+        sum = 1.0f + sum * rest / (float)i;
+    return sum * two;
+}
+
+int @name@_predict(const float *picture, float *workspace)
+{
+    float logits[@NAME@_CLASSES], sum = 0.0f;
+    int best;
+    @name@_logits(picture, 1, logits, workspace);
+    best = largest(logits);
+    for (int i = 0; i < @NAME@_CLASSES; i++)
+        sum += power(logits[i] - logits[best]);
+    return 1.0f < @NAME@_CONFIDENCE * sum ? -1 : best;
 }

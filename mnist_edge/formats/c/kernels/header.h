@@ -7,6 +7,14 @@
 #define @NAME@_CLASSES @classes@
 #define @NAME@_WORKSPACE @workspace@
 
+/* What gets a smaller probability is like no digit. */
+#define @NAME@_CONFIDENCE @confidence@
+
+/* The sizes are part of the names that a linker sees: a header does not link with another net. */
+#define @name@_logits @name@_logits_@sizes@
+#define @name@_class @name@_class_@sizes@
+#define @name@_predict @name@_predict_@sizes@
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -16,6 +24,9 @@ void @name@_logits(const float *pictures, int count, float *logits, float *works
 
 /* The class with the highest score. */
 int @name@_class(const float *picture, float *workspace);
+
+/* That class, or -1 where its probability is under @NAME@_CONFIDENCE. */
+int @name@_predict(const float *picture, float *workspace);
 
 #ifdef __cplusplus
 }

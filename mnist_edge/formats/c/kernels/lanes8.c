@@ -1,5 +1,13 @@
+#include <stddef.h>
 #include <stdint.h>
+#ifdef __GNUC__ /* Built in: -ffreestanding makes a call of each copy else, however small. */
+#define COPY __builtin_memcpy
+#define FILL __builtin_memset
+#else
 #include <string.h>
+#define COPY memcpy
+#define FILL memset
+#endif
 
 /* ---- Vectors ------------------------------------------------------------------------------
    As wide as the target's registers; the compiler says which it has. Whole numbers give the same

@@ -64,7 +64,7 @@ INLINE void depthwise(const int channels, int height, int width, const float *in
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             float *sum = out + y * out_row + x * channels;
-            memcpy(sum, bias, sizeof *bias * (size_t)channels);
+            COPY(sum, bias, sizeof *bias * (size_t)channels);
             for (int k = 0; k < rows * columns; k++) {
                 const float *from = in + (y * stride_y + k / columns) * in_row
                                   + (x * stride_x + k % columns) * channels;
@@ -82,7 +82,7 @@ INLINE void space_to_depth(const int channels, int block, int height, int width,
 {
     for (int y = 0; y < height * block; y++)
         for (int x = 0; x < width * block; x++)
-            memcpy(out + y / block * out_row + x / block * channels * block * block
+            COPY(out + y / block * out_row + x / block * channels * block * block
                        + (y % block * block + x % block) * channels,
                    in + y * in_row + x * channels, sizeof *in * (size_t)channels);
 }

@@ -31,7 +31,7 @@ INLINE reals to_reals(vec x) { return (float)x; }
 INLINE vec bits(reals x)
 {
     int32_t same;
-    memcpy(&same, &x, sizeof same);
+    COPY(&same, &x, sizeof same);
     return same;
 }
 #endif
@@ -41,20 +41,20 @@ INLINE void store(uint8_t *to, vec x)
 {
 #if LANES == 16
     const __m128i narrow = _mm512_cvtepi32_epi8((__m512i)x);
-    memcpy(to, &narrow, LANES);
+    COPY(to, &narrow, LANES);
 #elif LANES == 8
     const __m128i low = _mm256_castsi256_si128((__m256i)x);
     const __m128i words = _mm_packs_epi32(low, _mm256_extracti128_si256((__m256i)x, 1));
     const __m128i narrow = _mm_packus_epi16(words, words);
-    memcpy(to, &narrow, LANES);
+    COPY(to, &narrow, LANES);
 #elif LANES == 4 && defined(__SSE2__)
     const __m128i words = _mm_packs_epi32((__m128i)x, (__m128i)x);
     const __m128i narrow = _mm_packus_epi16(words, words);
-    memcpy(to, &narrow, LANES);
+    COPY(to, &narrow, LANES);
 #elif LANES == 4 && defined(__ARM_NEON)
     const int16x4_t words = vmovn_s32((int32x4_t)x);
     const int8x8_t narrow = vmovn_s16(vcombine_s16(words, words));
-    memcpy(to, &narrow, LANES);
+    COPY(to, &narrow, LANES);
 #elif LANES > 1
     for (int i = 0; i < LANES; i++)
         to[i] = (uint8_t)x[i];
@@ -99,7 +99,7 @@ INLINE weights weigh(const int8_t *from) { return *(const loose *)from; }
 INLINE inputs take(const uint8_t *from)
 {
     uint32_t bytes;
-    memcpy(&bytes, from, sizeof bytes);
+    COPY(&bytes, from, sizeof bytes);
     return (vec){0} + (int32_t)(SIGNED ? bytes ^ 0x80808080u : bytes);
 }
 #elif TWO_AT_ONCE
@@ -107,7 +107,7 @@ typedef uint32_t inputs, weights;
 INLINE uint32_t four(const void *from)
 {
     uint32_t bytes;
-    memcpy(&bytes, from, sizeof bytes);
+    COPY(&bytes, from, sizeof bytes);
     return bytes;
 }
 INLINE weights weigh(const int8_t *from) { return four(from); }
