@@ -69,7 +69,16 @@ _MAX_FILE_BYTES = 1 << 30
 # No entry points for others: a manifest that names an unknown format must fail closed.
 FORMATS: dict[Format, FileFormat] = {
     format_.name: format_
-    for format_ in (Checkpoint(), TorchScript(), Program(), Onnx(), Ort(), C(), LiteRt(), Ncnn())
+    for format_ in (
+        Checkpoint(),
+        TorchScript(),
+        Program(),
+        Onnx(),
+        Ort(),
+        C(),
+        LiteRt(),
+        Ncnn(),
+    )
 }
 
 
