@@ -57,18 +57,27 @@ ROW = photos.Row(
     artifact="onnx-float32",
     accuracy=0.99,
     change=Interval(value=0.0, low=0.0, high=0.0),
-    false_rejects=0.0,
-    photos=0.9,
-    classes=(0.9,) * 10,
-    photos_rejected=0.0,
-    symbols={"w": 0.5},
-    blanks=1.0,
+)
+
+ANSWERED = photos.Answered(
+    recipe="a",
+    digest="0" * 16,
+    seed=0,
+    artifact="onnx-float32",
+    half="reporting",
+    below=0.5,
+    temperature=1.5,
+    right=0.969,
+    rejected=0.02,
+    wrong=0.011,
+    classes=(0.969,) * 10,
+    symbols={"w": 0.84, "x": 1.0, "plus": 0.96},
+    blanks=0.995,
+    false_rejects=0.009,
 )
 
 
-def test_only_every_second_picture_is_shown_the_first_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_half_is_every_second_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in [f"digits/{digit}" for digit in range(10)] + ["symbols/w", "symbols/x"]:
         (tmp_path / folder).mkdir(parents=True)
         for number in (3, 1, 2, 4):
@@ -78,10 +87,15 @@ def test_only_every_second_picture_is_shown_the_first_left_out(
     monkeypatch.setattr(
         photos, "load_picture", lambda source: seen.append(getattr(source, "name", "sheet"))
     )
-    read_pictures(tmp_path)
-    assert seen[:2] == ["0002.png", "0004.png"]
-    assert {name for name in seen if name != "sheet"} == {"0002.png", "0004.png"}
-    assert len(seen) == 2 * 12 + len(blank_sheets())
+    for half, names in (
+        ("tuning", ["0001.png", "0003.png"]),
+        ("reporting", ["0002.png", "0004.png"]),
+    ):
+        seen.clear()
+        read_pictures(tmp_path, half)
+        assert seen[:2] == names
+        assert {name for name in seen if name != "sheet"} == set(names)
+        assert len(seen) == 2 * 12 + len(blank_sheets())
 
 
 def test_the_sheets_are_the_same_each_time_and_of_many_kinds() -> None:
@@ -118,37 +132,61 @@ def test_each_figure_is_of_what_it_says(tmp_path: Path, monkeypatch: pytest.Monk
         symbols={"w": [picture(0), picture(levels[9])]},
         blanks=[picture(levels[9], blank=True), picture(levels[9]), picture(0)],
     )
-    plain, int8 = measure(bundle, data, pictures)
+    found = measure(bundle, data, {"tuning": pictures, "reporting": pictures})
+    plain, int8 = found.rows
     assert (plain.artifact, int8.artifact) == ("onnx-float32", "onnx-int8")
-    assert plain.accuracy == plain.photos == 1.0
+    assert plain.accuracy == 1.0
     assert plain.change.value == 0.0
     # One tenth brighter, int8 names the next digit each time; only the 9 stays what it is.
-    assert int8.accuracy == int8.photos == pytest.approx(0.1)
+    assert int8.accuracy == pytest.approx(0.1)
     assert int8.change.value == pytest.approx(-90)
     assert int8.change.high < 0
-    assert int8.classes == (*[0.0] * 9, 1.0)
+    halves = {(row.artifact, row.half): row for row in found.answered}
+    assert len(halves) == len(found.answered) == 4
     # What is dark is unsure, and so rejected; what has no ink is rejected however sure.
-    assert plain.symbols == {"w": 0.5}
-    assert plain.blanks == pytest.approx(2 / 3)
-    assert plain.false_rejects == plain.photos_rejected == pytest.approx(0.1)
+    told = halves["onnx-float32", "reporting"]
+    assert (told.right, told.rejected, told.wrong) == pytest.approx((0.9, 0.1, 0.0))
+    assert told.symbols == {"w": 0.5}
+    assert told.blanks == pytest.approx(2 / 3)
+    assert told.false_rejects == pytest.approx(0.1)
+    wrong = halves["onnx-int8", "reporting"]
+    assert wrong.classes == (*[0.0] * 9, 1.0)
+    assert wrong.right + wrong.rejected + wrong.wrong == pytest.approx(1)
+    # Without a threshold all is answered, and it is the same half.
+    free = next(row for row in found.curve if row.below == 0)
+    assert (free.half, free.right, free.rejected) == ("tuning", 1.0, 0.0)
+
+
+def test_the_page_shows_answers_and_marks_what_falls_short() -> None:
     report = photos.PhotosReport(
-        digits=10, symbols=2, blanks=3, versions={"pillow": "1"}, rows=(plain, int8)
-    )
-    assert "| `tiny` (1) | int8 | 10.00% | -90.000 | 10.0%* |" in page(report)
+        digits=10, symbols=2, blanks=3, versions={"pillow": "1"}, rows=(ROW,),
+        answered=(ANSWERED, replace(ANSWERED, half="tuning", right=0.98)),
+        curve=(replace(ANSWERED, half="tuning"),),
+    )  # fmt: skip
+    text = page(report)
+    cells = "2.0% | 1.1% | 84%*, 100%, 96% | 99.5% | 0.90% |"
+    assert f"| `a` (1) | float32 | 96.9%* | {cells}" in text
+    assert f"| `a` (1) | float32 | 98.0% | {cells}" in text
+    assert f"| `a` | 1.5 | 0.50 | 96.9%* | {cells}" in text
 
 
-def test_rows_of_other_recipes_stay_where_pictures_and_libraries_are_the_same() -> None:
-    same = {"digits": 10, "symbols": 2, "blanks": 3, "versions": {"pillow": "1"}}
+def test_rows_of_others_stay_where_pictures_and_libraries_are_the_same() -> None:
+    def report(name: str, seed: int, version: str = "1") -> photos.PhotosReport:
+        return photos.PhotosReport(
+            digits=10, symbols=2, blanks=3, versions={"pillow": version},
+            rows=(replace(ROW, recipe=name, seed=seed),),
+            answered=(replace(ANSWERED, recipe=name, seed=seed),),
+        )  # fmt: skip
 
-    def report(*rows: tuple[str, int], **changes: object) -> photos.PhotosReport:
-        told = tuple(replace(ROW, recipe=name, seed=seed) for name, seed in rows)
-        return photos.PhotosReport(rows=told, **(same | changes))  # type: ignore[arg-type]
-
-    before = report(("a", 0), ("a", 1), ("c", 0))
-    now = report(("b", 0), ("a", 0))
-    assert photos.with_rows_of(before, now) == report(("a", 0), ("b", 0), ("c", 0))
-    newer = replace(now, versions={"pillow": "2"})
-    assert photos.with_rows_of(before, newer) == newer
+    merged = photos.with_rows_of(report("a", 1), report("b", 0))
+    assert [(row.recipe, row.seed) for row in merged.rows] == [("a", 1), ("b", 0)]
+    assert [row.recipe for row in merged.answered] == ["a", "b"]
+    # MNIST is the same whatever reads pictures; answers are not.
+    newer = photos.with_rows_of(report("a", 1), report("b", 0, "2"))
+    assert [(row.recipe, row.seed) for row in newer.rows] == [("a", 1), ("b", 0)]
+    assert [row.recipe for row in newer.answered] == ["b"]
+    again = photos.with_rows_of(report("a", 1), report("a", 1))
+    assert len(again.rows) == len(again.answered) == 1
 
 
 def test_rows_of_a_recipe_that_has_changed_are_let_go() -> None:

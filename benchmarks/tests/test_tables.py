@@ -11,7 +11,7 @@ pytest.importorskip("tables", reason="needs the benchmarks of a checkout")
 
 import tables
 from paired import Record, compare_all
-from photos import PhotosReport, Row, pictures_table
+from photos import Answered, PhotosReport, Row, pictures_table
 from runs import TrainingRun, latest, parse, read_runs
 from tiers import Published, Tier
 
@@ -176,12 +176,6 @@ def make_row(artifact: str, change: float, recipe: TrainRecipe = SMALL) -> Row:
         artifact=artifact,
         accuracy=0.9960,
         change=Interval(value=change, low=change - 0.05, high=change + 0.05),
-        false_rejects=0.009,
-        photos=0.969,
-        classes=(0.969,) * 10,
-        photos_rejected=0.05,
-        symbols={"w": 0.9, "x": 0.8},
-        blanks=0.995,
     )
 
 
@@ -205,11 +199,21 @@ def test_every_artifact_of_the_run_has_its_column(campaign: Path) -> None:
     assert row[7] == "-0.060, -0.11 to -0.01 (n = 1), over -0.05"
 
 
-def test_pictures_are_marked_where_they_fall_short(campaign: Path) -> None:
-    write_photos(campaign, make_row("onnx-float32", 0.0), make_row("onnx-int8", -0.02))
-    plain, int8 = pictures_table(tables.photos_report(), ["small"]).rows
-    assert plain == (*("`small` (1)", "float32", "99.60%", "–", "96.9%*", "85%", "99.5%", "0.90%"),)
-    assert int8[1:4] == ("int8", "99.60%", "-0.020")
+def test_pictures_are_those_of_the_half_for_reporting(campaign: Path) -> None:
+    told = Answered(
+        recipe="small", digest=recipe_digest(SMALL), seed=0, artifact="onnx-float32",
+        half="reporting", below=0.5, temperature=1.5, right=0.969, rejected=0.02, wrong=0.011,
+        classes=(0.969,) * 10, symbols={"w": 0.9, "x": 0.8, "plus": 1.0}, blanks=0.995,
+        false_rejects=0.009,
+    )  # fmt: skip
+    report = PhotosReport(
+        digits=1000, symbols=75, blanks=250, versions={}, rows=(),
+        answered=(told, replace(told, half="tuning", right=0.5)),
+    )  # fmt: skip
+    (campaign / "photos.json").write_text(codec.dumps(report))
+    (row,) = pictures_table(tables.photos_report(), ["small"]).rows
+    assert row[:5] == ("`small` (1)", "float32", "96.9%*", "2.0%", "1.1%")
+    assert row[5:] == ("90%, 80%*, 100%", "99.5%", "0.90%")
 
 
 def test_pictures_of_a_recipe_that_has_changed_since_are_not_shown(campaign: Path) -> None:
