@@ -4,7 +4,7 @@
 #   make test    lint, all tests, then the tests of the edge side without torch
 #   make lint    ruff, mypy and the import contracts
 #   make edge    the tests that pass with the base dependencies alone
-#   make extras  the tests of LiteRT and ncnn files, with their runtimes
+#   make extras  the tests of LiteRT and ncnn files, with their runtimes and that of microcontrollers
 #   make default BUNDLE=exports/model    make of that bundle the one that is shipped
 #   make teacher BUNDLE=exports/model    make of it the one that recipes learn from
 #   make clean   remove the environments and caches; bundles stay
@@ -62,7 +62,7 @@ $(VENV)/dev.stamp: pyproject.toml $(VENV)/train.stamp
 	touch $@
 
 $(VENV)/extras.stamp: pyproject.toml $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pip install --quiet --editable '.[litert,ncnn]'
+	$(VENV)/bin/python -m pip install --quiet --editable '.[litert,ncnn]' tflite-micro
 	touch $@
 
 $(EDGE)/test.stamp: pyproject.toml $(EDGE)/bin/python

@@ -15,7 +15,8 @@ from test_exporters_c import OPERATORS, POOL, graph, node, weights
 from test_exporters_c_quantized import GRAPHS, SMALL, quantized
 
 from mnist_edge.contract import Images
-from mnist_edge.errors import BadInput
+from mnist_edge.errors import BadInput, NotEquivalent
+from mnist_edge.formats.litert.agree import check_agreement, output_step
 from mnist_edge.formats.litert.read import read_litert
 from mnist_edge.formats.litert.run import LiteRtBackend
 from mnist_edge.formats.litert.write import write_litert
@@ -27,10 +28,7 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8", "int8-io")
 
 def step_of(data: bytes) -> float:
     """What one byte more means in the logits of an int8 file."""
-    parsed = read_litert(data).graph
-    giver = {operation.output: operation.inputs[0] for operation in parsed.operations}
-    last = parsed.tensors[parsed.output]
-    return float((last if last.scale.size else parsed.tensors[giver[parsed.output]]).scale[0])
+    return output_step(read_litert(data).graph)
 
 
 def run(data: bytes, images: Images, batch: int) -> NDArray[np.float32]:
@@ -84,3 +82,29 @@ def test_a_step_that_litert_does_not_have_is_refused() -> None:
     source = graph([POOL, uneven], {}, features=7 * 7)
     with pytest.raises(BadInput, match="no mean of windows over a border"):
         write_litert(source, "float32", {})
+
+
+def test_int8_of_another_graph_is_not_within_a_step() -> None:
+    mine, other = (recipe_graph(name, quantized=True) for name in ("nano", "sprint"))
+    data = write_litert(mine, "int8", {})
+    check_agreement(data, mine, digits())
+    with pytest.raises(NotEquivalent, match="steps from the int8 of ONNX Runtime"):
+        check_agreement(data, other, digits())
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8", "int8-io"])
+def test_a_microcontrollers_kernels_give_the_answers_of_onnx_runtime(precision: Precision) -> None:
+    micro = pytest.importorskip("tflite_micro", reason="pip install tflite-micro")
+    source = recipe_graph("nano", quantized=precision.startswith("int8"))
+    data = write_litert(source, precision, {})
+    interpreter = micro.runtime.Interpreter.from_bytes(data)
+    backend = LiteRtBackend(data)
+    expected = OrtBackend(source).run(digits()[:20])
+    largest = 2e-5 if precision == "float32" else step_of(data) * 1.001
+    for image, row in zip(digits(), expected, strict=False):
+        picture = image.reshape(1, 28, 28, 1)
+        interpreter.set_input(backend._bytes.pictures(picture) if backend._bytes else picture, 0)
+        interpreter.invoke()
+        given = interpreter.get_output(0)
+        logits = backend._bytes.logits(given) if backend._bytes else given
+        np.testing.assert_allclose(logits[0], row, rtol=0, atol=largest)

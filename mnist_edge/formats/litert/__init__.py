@@ -28,8 +28,15 @@ class LiteRt(FileFormat):
         """See `FileFormat.write`."""
         from mnist_edge.formats.litert.write import write_litert
 
-        graph = source.onnx("int8" if precision.startswith("int8") else "float32")
-        return Written(write_litert(graph, precision, source.metadata("litert", precision)))
+        quantized = precision in ("int8", "int8-io")
+        graph = source.onnx("int8" if quantized else "float32")
+        data = write_litert(graph, precision, source.metadata("litert", precision))
+        if quantized and source.golden is not None and not self.absent():
+            from mnist_edge.contract import to_images
+            from mnist_edge.formats.litert.agree import check_agreement
+
+            check_agreement(data, graph, to_images(source.golden[0]))
+        return Written(data)
 
     def load(self, written: Written, how: Loading) -> Backend:
         """See `FileFormat.load`."""
