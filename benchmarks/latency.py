@@ -4,29 +4,29 @@
 
 FOLDER holds the bundles that `accuracy.py --keep FOLDER` leaves; of each recipe the one with the
 least seed is measured, in float32 and static int8. All artifacts of all recipes are measured in
-one run, as `mnist-edge bench` does it: fresh processes in an order that is random but balanced,
-one thread, one digit at a time, real digits, answers checked. So the report holds one run only:
-what is not in the folder leaves it.
+one run, as `mnist-edge bench` does it: a process each, which take turns and are started anew
+several times, one thread, one digit at a time, real digits, answers checked. So the report holds
+one run only: what is not in the folder leaves it.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from counter import count_processes
+from counter import count_restarts
 from kept import PRECISIONS, kept_bundles
 from runs import RESULTS
 
-from mnist_edge.bench import Measurement, Subject, plan
-from mnist_edge.bench.apart import run_apart
-from mnist_edge.bench.judge import common_doubts
-from mnist_edge.bench.measure import Failure, Job, Run
+from mnist_edge.bench import Measurement, Subject
+from mnist_edge.bench.apart import start_apart
+from mnist_edge.bench.judge import machine_doubts
+from mnist_edge.bench.rounds import Start, measure_in_turns
 from mnist_edge.bench.rows import row_of
-from mnist_edge.bench.session import interleave, job_of
+from mnist_edge.bench.session import job_of
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.storage import atomic_write
@@ -38,7 +38,7 @@ from mnist_edge.render.published import Latency, Timed, recipe_digest
 REPORT = RESULTS / "latency.json"
 FORMATS: tuple[Format, ...] = ("onnx", "c")
 # One picture at a time is all that is asked.
-RECIPE = replace(BENCH_RECIPES["default"], batch_sizes=(), rates=(), sweep_s=0.0)
+RECIPE = replace(BENCH_RECIPES["default"], budget_s=0.0, processes=5, batch_sizes=(), rates=())
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
     recipe = replace(RECIPE, processes=options.processes)
     bundles = one_a_recipe(kept_bundles(options.folder, *FORMATS))
     machine = describe_machine()
-    for doubt in common_doubts(machine, recipe, load_average() or ()):
+    for doubt in machine_doubts(machine, recipe, load_average() or ()):
         print(f"not to be published: {doubt}", file=sys.stderr)
     report = {
         digest: latency(rows, machine.processor)
@@ -70,9 +70,9 @@ def one_a_recipe(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
 def measure(
     bundles: Mapping[str, Bundle],
     recipe: BenchRecipe,
-    run: Callable[[Job], Run | Failure] = run_apart,
+    start: Start = start_apart,
 ) -> dict[str, dict[str, Measurement]]:
-    """The artifacts of every bundle, interleaved: their rows by digest and name.
+    """The artifacts of every bundle, in turns: their rows by digest and name.
 
     Those that failed, or whose answers are not to be relied on, are told of and left out.
     """
@@ -82,18 +82,18 @@ def measure(
         for artifact in bundle.manifest.artifacts
         if artifact.format in FORMATS and artifact.precision in PRECISIONS
     }
-    *_, outcomes = interleave(
-        plan(tuple(subjects), recipe.processes, recipe.seed),
+    *_, outcomes = measure_in_turns(
         {label: job_of(bundles[at], subject, recipe) for label, (at, subject) in subjects.items()},
+        recipe,
         failures={},
-        progress=count_processes,
-        measure=run,
+        start=start,
+        progress=count_restarts,
     )
     print(file=sys.stderr)
     rows: dict[str, dict[str, Measurement]] = {digest: {} for digest in bundles}
     for label, (digest, subject) in subjects.items():
         artifact = bundles[digest].artifact(subject.artifact)
-        row = row_of(artifact, subject, outcomes[label], machine_doubted=False)
+        row = row_of(artifact, subject, outcomes[label])
         _tell(bundles[digest].manifest.recipe.name, row)
         if row.usable:
             rows[digest][row.artifact] = row

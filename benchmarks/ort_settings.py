@@ -2,8 +2,8 @@
 
     python benchmarks/ort_settings.py [--bundle exports/default]
 
-Every row runs the same ONNX file, with one setting changed from the row "one thread", in fresh
-processes, interleaved, in about two minutes. "our backend" is what `predict` and `bench` run: it
+Every row runs the same ONNX file, with one setting changed from the row "one thread", in turns
+with all others, in about two minutes. "our backend" is what `predict` and `bench` run: it
 must be within a tenth of the bare call with the same settings.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,15 +21,16 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import onnxruntime as ort
-from counter import count_processes
-from peers.worker import measure_function, result_on_stdout
+from counter import count_restarts
+from peers.worker import loaded
 from runs import RESULTS
-from thinned import NOTE, process_medians, thinned
+from thinned import NOTE, thinned
 
 from mnist_edge.bench import BenchReport, Measurement, Subject, measure_subjects
-from mnist_edge.bench.apart import run_worker
+from mnist_edge.bench.apart import Process, Program
 from mnist_edge.bench.judge import verdict
-from mnist_edge.bench.measure import Failure, Job, Run
+from mnist_edge.bench.turn import Job, Worker
+from mnist_edge.bench.worker import serve
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.bundle.storage import atomic_write
@@ -42,12 +42,12 @@ from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench import context, listed
 from mnist_edge.render.bench.sentences import doubts
-from mnist_edge.render.bench.tables import ranked, span, two_digits
+from mnist_edge.render.bench.tables import span, two_digits
 from mnist_edge.render.text import NOTHING, Table, markdown, microseconds
 
 HERE = Path(__file__).resolve().parent
 BATCH = 64
-RECIPE = BenchRecipe(processes=5, duration_s=0.5, batch_sizes=(BATCH,), rates=())
+RECIPE = BenchRecipe(processes=5, batch_sizes=(BATCH,), rates=(), sweep_runs=20)
 OURS, BARE = "our backend", "one thread"
 
 
@@ -92,21 +92,19 @@ SETTINGS = {
 
 
 def main() -> None:
-    entered_ns = time.monotonic_ns()
     options = _options()
     if options.worker:
-        _work(entered_ns)
-        return
+        sys.exit(_work())
     bundle = open_bundle(options.bundle)
     subjects = [
         Subject(artifact=DEFAULT_ARTIFACT, device="cpu", variant=name) for name in (OURS, *SETTINGS)
     ]
     recipe = replace(RECIPE, processes=options.processes, duration_s=options.duration)
-    report = measure_subjects(bundle, recipe, subjects, measure=_measure, progress=count_processes)
+    report = measure_subjects(bundle, recipe, subjects, start=_start, progress=count_restarts)
     print(file=sys.stderr)
     name = report_path(None, bundle="ort", verb="settings", processor=report.machine.processor).name
     path = options.out or RESULTS / name
-    written = {"note": NOTE, "processes": process_medians(report), "report": thinned(report)}
+    written = {"note": NOTE, "report": thinned(report)}
     atomic_write(path, codec.join_numbers(codec.dumps(written)).encode())
     atomic_write(path.with_suffix(".md"), page(report).encode())
     print(page(report))
@@ -124,11 +122,11 @@ def page(report: BenchReport) -> str:
     claim = (
         f"One picture through our own backend takes {ratio.value:.2f} times "
         f"({span(ratio, two_digits)}) as long as the bare call; the fastest setting for one "
-        f"picture is `{ranked(report)[0].variant}`, for batches of {BATCH} `{best}`"
+        f"picture is `{report.ranked[0].variant}`, for batches of {BATCH} `{best}`"
     )
     table = Table(
         headers=("setting", "p50 µs", "99 % interval", "time", "interval", "verdict", "images/s"),
-        rows=tuple(_cells(row, bare, report) for row in ranked(report)),
+        rows=tuple(_cells(row, bare, report) for row in report.ranked),
     )
     return (
         f"# Settings of ONNX Runtime\n\n{claim}.\n\n{context(report)}\n{markdown(table)}\n"
@@ -163,21 +161,15 @@ def _rate(row: Measurement) -> float:
     return row.throughput[0].images_per_s.value if row.throughput else 0.0
 
 
-def _measure(job: Job) -> Run | Failure:
-    return run_worker(job, [sys.executable, "-P", "-m", "ort_settings", "--worker"], path=(HERE,))
+def _start(job: Job) -> Worker:
+    command = (sys.executable, "-P", "-m", "ort_settings", "--worker")
+    return Process(job, Program(command=command, path=(HERE,)))
 
 
-def _work(entered_ns: int) -> None:
-    with result_on_stdout() as result:
-        job = codec.loads(Job, sys.stdin.read())
-        run = measure_function(
-            job,
-            lambda: _load(job),
-            name="onnxruntime",
-            distribution="onnxruntime",
-            entered_ns=entered_ns,
-        )
-        result.write(codec.dumps(run))
+def _work() -> int:
+    return serve(
+        lambda job: loaded(lambda: _load(job), job, name="onnxruntime", distribution="onnxruntime")
+    )
 
 
 def _load(job: Job) -> Callable[[Images], Logits]:

@@ -4,12 +4,12 @@
 
 FOLDER holds one bundle a recipe by its name, as `accuracy.py --keep FOLDER` leaves them. Each peer
 is installed into an environment of its own (some are 700 MB), converts the networks of
-`--peers-on`, and is then measured as `mnist-edge bench` measures our own artifacts: fresh
-processes, all rows of all recipes interleaved in one run, real digits, every answer checked, one
-thread. Each is set as its documentation advises for one picture at a time. A peer that does not
-install, convert or run is a row with the reason, as is an artifact that cannot be exported.
-Environments, exports and conversions are kept in the cache for the next time; the measuring takes
-about seven minutes on an idle machine.
+`--peers-on`, and then takes turns as a worker with our own artifacts, as `mnist-edge bench` lets
+them: all rows of all recipes in one run, real digits, every answer checked, one thread. Each is
+set as its documentation advises for one picture at a time. A peer that does not install, convert
+or run is a row with the reason, as is an artifact that cannot be exported. Environments, exports
+and conversions are kept in the cache for the next time; the measuring takes about seven minutes on
+an idle machine.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from counter import count_processes
+from counter import count_restarts
 from peers.install import convert, install, network_of, python_of
 from prepared import prepare
 from runs import RESULTS
 from runtimes_page import BATCH, compared, page
 
-from mnist_edge.bench import BenchReport, Ceiling, Measurement, Subject, measure_ceiling, plan
-from mnist_edge.bench.apart import run_apart, run_worker
-from mnist_edge.bench.measure import Failure, Job, Run
+from mnist_edge.bench import BenchReport, Ceiling, Measurement, Subject, measure_ceiling
+from mnist_edge.bench.apart import Process, Program, start_apart
+from mnist_edge.bench.rounds import Outcomes, measure_in_turns
 from mnist_edge.bench.rows import row_of
-from mnist_edge.bench.session import Outcomes, empty_report, interleave, job_of
+from mnist_edge.bench.run import Run
+from mnist_edge.bench.session import complete_report, empty_report, job_of
+from mnist_edge.bench.surroundings import Watch
+from mnist_edge.bench.turn import Failure, Job, Worker
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.cli.reports import report_path
-from mnist_edge.machine import load_average
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
@@ -44,9 +46,7 @@ from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 PEERS = ("openvino", "ncnn", "mnn", "litert", "tract", "executorch", "iree")
 PEERS_ON = ("sprint", "quick")
 HERE = Path(__file__).resolve().parent
-RECIPE = BenchRecipe(
-    processes=5, warmup_s=0.2, duration_s=0.4, batch_sizes=(BATCH,), rates=(), sweep_s=0.2
-)
+RECIPE = BenchRecipe(processes=5, duration_s=0.4, batch_sizes=(BATCH,), rates=(), sweep_runs=20)
 _OURS = (DEFAULT_ARTIFACT, "onnx-int8", "c-float32", "c-int8")
 # What torch needs depends little on the net, so one is enough.
 _TORCH, _TORCH_ON = ("checkpoint-float32", "torchscript-float32"), "quick"
@@ -74,29 +74,31 @@ def main() -> None:
     first = next(iter(rows.values()), None)
     if first is None:
         sys.exit(f"no bundle of a recipe in {options.folder}; accuracy.py --keep leaves them")
-    order = plan(tuple(rows), recipe.processes, recipe.seed)
-    report = replace(empty_report(first.bundle, recipe, order), ceiling=measure_ceiling())
+    report = replace(empty_report(first.bundle, recipe), ceiling=measure_ceiling())
 
-    def measure(job: Job) -> Run | Failure:
-        peer = job.subject.variant
+    def start(job: Job) -> Worker:
+        peer = job.subject.runtime
         if not peer:
-            return run_apart(job)
+            return start_apart(job)
         network = network_of(peer, Path(job.bundle), options.cache)
-        worker = ["-P", "-m", "peers.worker", "measure", peer, str(network)]
-        return run_worker(job, [str(python_of(peer, options.cache)), *worker], path=(HERE,))
+        worker = ("-P", "-m", "peers.worker", "measure", peer, str(network))
+        command = (str(python_of(peer, options.cache)), *worker)
+        return Process(job, Program(command=command, path=(HERE,)))
 
-    *_, outcomes = interleave(
-        order,
+    watch = Watch()
+    *_, outcomes = measure_in_turns(
         {label: job_of(row.bundle, row.subject, recipe) for label, row in rows.items()},
+        recipe,
         failures={label: row.failure for label, row in rows.items() if row.failure},
-        progress=count_processes,
-        measure=measure,
+        start=start,
+        progress=count_restarts,
+        watch=watch,
     )
     print(file=sys.stderr)
     # The clock may have risen since: the higher peak is nearer to the truth.
     ceiling = max(report.ceiling, measure_ceiling(), key=_peak)
-    report = replace(report, ceiling=ceiling, load_after=load_average() or (), finished=True)
-    _write(_by_recipe(report, rows, outcomes), options.out)
+    report = replace(report, ceiling=ceiling, finished=True)
+    _write(_by_recipe(report, rows, outcomes, watch), options.out)
 
 
 def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
@@ -109,36 +111,36 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
         wanted = _OURS + (_TORCH if source.name == _TORCH_ON else ())
         bundle, reasons = prepare(source, options.cache / "bundles", wanted)
         for name in wanted:
-            failure = Failure(absent=True, reason=reasons[name]) if name in reasons else None
+            failure = Failure(status="absent", reason=reasons[name]) if name in reasons else None
             yield Row(bundle=bundle, subject=Subject(artifact=name, device="cpu"), failure=failure)
         for peer in options.peers if source.name in options.peers_on else ():
             _tell(f"{source.name}: converting for {peer}")
             reason = broken.get(peer) or convert(peer, bundle, options.cache)
             yield Row(
                 bundle=bundle,
-                subject=Subject(artifact=DEFAULT_ARTIFACT, device="cpu", variant=peer),
-                failure=Failure(absent=True, reason=reason) if reason else None,
+                subject=Subject(artifact=DEFAULT_ARTIFACT, device="cpu", runtime=peer),
+                failure=Failure(status="absent", reason=reason) if reason else None,
             )
 
 
 def _by_recipe(
-    report: BenchReport, rows: dict[str, Row], outcomes: Outcomes
+    report: BenchReport, rows: dict[str, Row], outcomes: Outcomes, watch: Watch
 ) -> dict[str, BenchReport]:
     """A report for each recipe, of rows that were measured in turn with those of all others."""
-    reports: dict[str, BenchReport] = {}
+    measured: dict[str, list[Measurement]] = {}
     for label, row in rows.items():
-        name = _recipe(row.bundle)
-        known = reports.setdefault(name, replace(report, bundle=name))
-        measured = _measured(row, outcomes[label], report)
-        reports[name] = replace(known, rows=(*known.rows, measured))
-    return reports
+        found = _measured(row, outcomes[label])
+        measured.setdefault(_recipe(row.bundle), []).append(found)
+    return {
+        name: complete_report(replace(report, bundle=name), found, watch)
+        for name, found in measured.items()
+    }
 
 
-def _measured(row: Row, outcome: Failure | tuple[Run, ...], report: BenchReport) -> Measurement:
+def _measured(row: Row, outcome: Failure | tuple[Run, ...]) -> Measurement:
     names = {artifact.name for artifact in row.bundle.manifest.artifacts}
     if row.subject.artifact in names:
-        artifact = row.bundle.artifact(row.subject.artifact)
-        return row_of(artifact, row.subject, outcome, machine_doubted=bool(report.doubts))
+        return row_of(row.bundle.artifact(row.subject.artifact), row.subject, outcome)
     assert isinstance(outcome, Failure)
     return Measurement(
         **asdict(row.subject),

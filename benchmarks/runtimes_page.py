@@ -5,19 +5,20 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from peers import BATCH_SIZES
-from thinned import NOTE, SCENARIOS, Scenario, process_medians, samples_s, thinned
+from thinned import NOTE, SCENARIOS, Scenario, thinned, turn_medians
 
 from mnist_edge.bench import BenchReport, Measurement
+from mnist_edge.bench.judge import ratio_in_turns
 from mnist_edge.bundle import codec
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench import ABOVE_THE_ROOF, context, listed
 from mnist_edge.render.bench.sentences import doubts
-from mnist_edge.render.bench.tables import megabytes, ranked, span, two_digits
+from mnist_edge.render.bench.tables import megabytes, span, two_digits
 from mnist_edge.render.text import NOTHING, Table, markdown, microseconds
 from mnist_edge.stats import Interval, ratio_of_medians
 
@@ -55,28 +56,23 @@ class Comparison:
 
     Attributes:
         note: what was left out.
-        order: in which the processes ran, by recipe and label.
+        order: in which the processes ran, one after the other, in a file of before.
+        processes: the medians of its processes, likewise.
         reports: one a recipe.
     """
 
     schema: Literal[1] = 1
     note: str = NOTE
-    order: tuple[str, ...]
+    order: tuple[str, ...] = ()
     targets: tuple[Target, ...]
-    processes: dict[str, tuple[Interval, ...]]
+    processes: dict[str, tuple[Interval, ...]] = field(default_factory=dict)
     reports: dict[str, BenchReport]
 
 
 def compared(reports: dict[str, BenchReport]) -> Comparison:
     """A run in a reasonable size, with all that its verdicts rest on."""
     return Comparison(
-        order=next(iter(reports.values())).order,
         targets=targets(reports),
-        processes={
-            f"{net}/{row}": found
-            for net, report in reports.items()
-            for row, found in process_medians(report).items()
-        },
         reports={net: thinned(report) for net, report in reports.items()},
     )
 
@@ -90,9 +86,9 @@ def read_comparison(folder: Path) -> Comparison | None:
 def summary_table(comparison: Comparison) -> Table:
     """Microseconds a picture, alone and in batches, of all runtimes on the nets that have peers."""
     nets = {
-        net: {row.variant or row.artifact: row for row in report.rows}
+        net: {peer_of(row) or row.artifact: row for row in report.rows}
         for net, report in comparison.reports.items()
-        if any(row.variant for row in report.rows)
+        if any(peer_of(row) for row in report.rows)
     }
     names = dict.fromkeys(name for rows in nets.values() for name in rows)
 
@@ -116,9 +112,24 @@ def _summary(row: Measurement | None) -> tuple[str, str]:
     return microseconds(row.p50_s), batch
 
 
+def peer_of(row: Measurement) -> str:
+    """The further runtime of a row, which files of before call its variant; empty for ours."""
+    return row.runtime or row.variant
+
+
 def ratio(row: Measurement, against: Measurement, scenario: Scenario, seed: int) -> Interval:
-    """How many times as long a row takes, as `bench` compares: by processes, then samples."""
-    both = ([samples_s(run, scenario) for run in side.runs] for side in (row, against))
+    """How many times as long a row takes, as `bench` compares."""
+    found = ratio_in_turns(row.runs, against.runs, lambda run: turn_medians(run, scenario))
+    if found:
+        return found
+    # A file of before: its processes ran one after the other.
+    both = (
+        [
+            run.single.samples_s if scenario == "one picture" else run.batches[0].samples_s
+            for run in side.runs
+        ]
+        for side in (row, against)
+    )
     return ratio_of_medians(*both, seed=seed)
 
 
@@ -134,7 +145,7 @@ def targets(reports: dict[str, BenchReport]) -> tuple[Target, ...]:
 
 def _targets(net: str, report: BenchReport, scenario: Scenario) -> list[Target]:
     usable = {row.label: row for row in report.rows if row.usable}
-    peers = [row for row in usable.values() if row.variant]
+    peers = [row for row in usable.values() if peer_of(row)]
     best = min(peers, key=lambda row: _median_s(row, scenario), default=None)
     plain = usable.get(f"{DEFAULT_ARTIFACT}/cpu")
     found = []
@@ -149,7 +160,7 @@ def _targets(net: str, report: BenchReport, scenario: Scenario) -> list[Target]:
                     Target(
                         net=net,
                         row=name,
-                        against=against.variant or against.artifact,
+                        against=peer_of(against) or against.artifact,
                         scenario=scenario,
                         ratio=measured,
                         most=most,
@@ -228,7 +239,7 @@ def _section(net: str, report: BenchReport) -> str:
             *(f"µs a picture ({BATCH})", "time", "interval", "G/s", "of peak"),
             *(f"G/s ({BATCH})", "of peak", "first answer ms", "MB", "error"),
         ),
-        rows=tuple(_cells(row, plain, report) for row in ranked(report)),
+        rows=tuple(_cells(row, plain, report) for row in report.ranked),
     )
     told = doubts(replace(report, doubts=()))
     return (
@@ -252,7 +263,7 @@ def _legend(report: BenchReport) -> list[str]:
 def _cells(row: Measurement, plain: Measurement | None, report: BenchReport) -> tuple[str, ...]:
     middle_s = _median_s(row, "batch")
     return (
-        row.variant or row.artifact,
+        peer_of(row) or row.artifact,
         f"{row.backend} {row.version}",
         microseconds(row.p50_s),
         span(row.percentiles_s.get("p50"), microseconds),
@@ -290,7 +301,7 @@ def _roofline(picture_s: float, report: BenchReport) -> tuple[str, str]:
 
 
 def _settings(rows: Sequence[Measurement]) -> list[str]:
-    peers = dict.fromkeys(row.variant for row in rows if row.variant)
+    peers = dict.fromkeys(peer_of(row) for row in rows if peer_of(row))
     return [
         "ours: through `Backend.run`, its checks of pictures and logits included",
         *(f"{peer}: {importlib.import_module(f'peers.{peer}').SETTINGS}" for peer in peers),

@@ -21,10 +21,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from abba import plan
 from PIL import Image, ImageDraw
 from runs import RESULTS
 
-from mnist_edge.bench import plan
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.bundle.storage import atomic_write

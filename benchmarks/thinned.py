@@ -2,60 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from mnist_edge.bench import BenchReport
-from mnist_edge.bench.measure import Run
-from mnist_edge.stats import Interval, estimate_quantile
+from mnist_edge.bench.run import BatchSamples, Run, Turns
 
 Scenario: TypeAlias = Literal["one picture", "batch"]
 SCENARIOS: tuple[Scenario, ...] = ("one picture", "batch")
 
-_SINGLE, _WARMUP, _BATCHES = 24, 4, 4
+_SINGLE, _WARMUP = 24, 4
+_DIGITS = 4
 
 NOTE = (
-    f"thinned: of each process {_SINGLE} single runs are kept, evenly spaced in time, {_WARMUP} of "
-    f"its warm-up and {_BATCHES} batches; `runs` tells how many were timed, `processes` the median "
-    "of each process and its 99 % interval from all samples, on which the verdicts rest"
+    f"thinned: of each process {_SINGLE} single runs are kept, evenly spaced in time, and "
+    f"{_WARMUP} of its warm-up; `runs` tells how many were timed; the verdicts rest on the "
+    f"medians of its turns, which are all here, in {_DIGITS} digits"
 )
 
 
 def thinned(report: BenchReport) -> BenchReport:
-    """The report with few of its samples, and without its order."""
+    """The report with few of its samples, and without what was seen of the machine meanwhile."""
     rows = tuple(replace(row, runs=tuple(map(_thin, row.runs))) for row in report.rows)
-    return replace(report, rows=rows, order=())
+    return replace(report, rows=rows, order=(), moments=())
 
 
-def process_medians(report: BenchReport) -> dict[str, tuple[Interval, ...]]:
-    """By row and scenario: the median duration in each process that has enough samples."""
-    return {
-        f"{row.label}/{scenario}": tuple(
-            middle
-            for run in row.runs
-            if (middle := estimate_quantile(samples_s(run, scenario), 0.5))
-        )
-        for row in report.rows
-        for scenario in SCENARIOS
-    }
-
-
-def samples_s(run: Run, scenario: Scenario) -> tuple[float, ...]:
-    """Durations of single runs, or of batches of the first size, in one process."""
-    return run.single.samples_s if scenario == "one picture" else run.batches[0].samples_s
+def turn_medians(run: Run, scenario: Scenario) -> Sequence[float]:
+    """Of turns of single pictures, or of batches of the first size."""
+    if scenario == "one picture":
+        return run.single.turns.medians_s
+    return run.batches[0].medians_s if run.batches else ()
 
 
 def _thin(run: Run) -> Run:
+    turns = run.single.turns
     single = replace(
         run.single,
         warmup_s=_every(run.single.warmup_s, _WARMUP),
         samples_s=_every(run.single.samples_s, _SINGLE),
+        turns=Turns(medians_s=_rounded(turns.medians_s), interruptions=turns.interruptions),
     )
-    batches = tuple(
-        replace(batch, samples_s=_every(batch.samples_s, _BATCHES)) for batch in run.batches
+    return replace(run, single=single, batches=tuple(map(_thin_batch, run.batches)))
+
+
+def _thin_batch(batch: BatchSamples) -> BatchSamples:
+    return replace(
+        batch, samples_s=_every(batch.samples_s, _WARMUP), medians_s=_rounded(batch.medians_s)
     )
-    return replace(run, single=single, batches=batches)
 
 
 def _every(samples_s: tuple[float, ...], keep: int) -> tuple[float, ...]:
-    return samples_s[:: -(-len(samples_s) // keep) or 1]
+    return _rounded(samples_s[:: -(-len(samples_s) // keep) or 1])
+
+
+def _rounded(samples_s: Sequence[float]) -> tuple[float, ...]:
+    return tuple(float(f"{sample:.{_DIGITS}g}") for sample in samples_s)

@@ -84,7 +84,8 @@ def describe_machine() -> Machine:
         memory_bytes=_memory_bytes(_ROOT),
         system=_system(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        governor=_text(_ROOT / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or UNKNOWN,
+        governor=read_text(_ROOT / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+        or UNKNOWN,
         virtual="hypervisor" in flags,
         gpu=_gpus(),
     )
@@ -127,7 +128,7 @@ def usable_threads() -> int:
 def peak_resident_bytes() -> int:
     """The most memory that this process has held so far; 0 where the system does not tell."""
     # Not getrusage: across an exec Linux carries over the peak of the parent process.
-    for line in _text(_ROOT / "proc/self/status").splitlines():
+    for line in read_text(_ROOT / "proc/self/status").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     if sys.platform == "win32":
@@ -146,12 +147,12 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
     """
     # A group's limit holds for the groups below it, so every ancestor counts.
     quotas = []
-    for folder in _cgroup_folders(root, ""):
-        limit, _, period = _text(folder / "cpu.max").partition(" ")
+    for folder in control_groups(root, ""):
+        limit, _, period = read_text(folder / "cpu.max").partition(" ")
         quotas.append((limit, period))
-    for folder in _cgroup_folders(root, "cpu"):
-        limit = _text(folder / "cpu.cfs_quota_us")
-        quotas.append((limit, _text(folder / "cpu.cfs_period_us")))
+    for folder in control_groups(root, "cpu"):
+        limit = read_text(folder / "cpu.cfs_quota_us")
+        quotas.append((limit, read_text(folder / "cpu.cfs_period_us")))
     return min(
         # "max" and "-1" mean unlimited.
         (int(limit) / int(period) for limit, period in quotas if limit.isdigit() and period),
@@ -159,9 +160,9 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
     )
 
 
-def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
+def control_groups(root: Path, controller: str) -> Iterator[Path]:
     """The folder of this process's group and those above it; `""` is version 2."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in read_text(root / "proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if controller not in controllers.split(","):
             continue
@@ -193,7 +194,7 @@ def _affinity() -> int:
 def _cpu_facts(root: Path) -> dict[str, str]:
     """The first processor's entries in /proc/cpuinfo, keys in lower case."""
     facts: dict[str, str] = {}
-    for line in _text(root / "proc/cpuinfo").splitlines():
+    for line in read_text(root / "proc/cpuinfo").splitlines():
         key, colon, value = line.partition(":")
         if colon:
             facts.setdefault(key.strip().lower(), value.strip())
@@ -204,7 +205,7 @@ def _processor(cpu: dict[str, str]) -> str:
     if sys.platform == "darwin":
         return _ask("sysctl", "-n", "machdep.cpu.brand_string") or UNKNOWN
     # An ARM board names itself under "model" or in its device tree, not under "model name".
-    board = _text(_ROOT / "proc/device-tree/model").rstrip("\0")
+    board = read_text(_ROOT / "proc/device-tree/model").rstrip("\0")
     if "model name" in cpu:
         return cpu["model name"]
     return board or platform.processor() or UNKNOWN
@@ -214,8 +215,8 @@ def _memory_bytes(root: Path) -> int:
     limits = [
         int(text)
         for controller, file in (("", "memory.max"), ("memory", "memory.limit_in_bytes"))
-        for folder in _cgroup_folders(root, controller)
-        if (text := _text(folder / file)).isdigit()
+        for folder in control_groups(root, controller)
+        if (text := read_text(folder / file)).isdigit()
     ]
     with contextlib.suppress(AttributeError, OSError, ValueError):
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -245,7 +246,8 @@ def _ask(*command: str) -> str:
     return done.stdout.strip()
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A small file of the system; empty where it is not there or may not be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

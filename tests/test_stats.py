@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 
 from mnist_edge.stats import (
+    ASSUMED_LAYOUT,
+    LAYOUT_FLOOR,
     Interval,
     estimate_quantile,
     is_steady,
     mcnemar,
+    mean_of_restarts,
     paired_change,
     ratio_of_medians,
+    ratio_of_turns,
     samples_needed,
     share,
+    student_quantile,
 )
 
 pytestmark = pytest.mark.edge
@@ -208,3 +213,75 @@ def test_the_interval_of_a_quantile_is_as_narrow_as_scipys_binomial_allows(
     low, high = int(interval.low), int(interval.high)
     assert binomial.cdf(low) <= 0.005 < binomial.cdf(low + 1)  # `low` lies above with this chance
     assert binomial.sf(high) <= 0.005 < binomial.sf(high - 1)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"),
+    [(1, 63.657), (2, 9.925), (4, 4.604), (5, 4.032), (9, 3.250), (30, 2.750), (99, 2.626)],
+)
+def test_student_quantiles_are_those_of_the_tables(freedom: int, quantile: float) -> None:
+    assert student_quantile(freedom) == pytest.approx(quantile, abs=5e-4)
+
+
+def turns(
+    generator: np.random.Generator, ratio: float, *, restarts: int, layout: float, disturbed: float
+) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    """Ratios of rounds on a machine that is 1.7 times as slow in a share of all turns."""
+    found = []
+    for _ in range(restarts):
+        slow = generator.random((2, 60)) < disturbed
+        noise = np.exp(generator.normal(0, 0.01, (2, 60)) + 0.53 * slow)
+        found.append(ratio * generator.normal(1, layout) * noise[0] / noise[1])
+    return found
+
+
+@pytest.mark.parametrize("disturbed", [0.0, 0.1, 0.4])
+def test_the_interval_of_turns_holds_the_true_ratio(disturbed: float) -> None:
+    generator = np.random.default_rng(0)
+    held = 0
+    for _ in range(300):
+        found = ratio_of_turns(turns(generator, 1.3, restarts=5, layout=0.01, disturbed=disturbed))
+        held += found.low <= 1.3 <= found.high
+    assert held >= 292  # 99 in 100 are promised
+
+
+def test_a_difference_of_a_twentieth_shows_on_a_machine_that_is_disturbed() -> None:
+    generator = np.random.default_rng(1)
+    slower = [
+        ratio_of_turns(turns(generator, 1.05, restarts=10, layout=0.005, disturbed=0.1)).low > 1
+        for _ in range(50)
+    ]
+    assert sum(slower) >= 45
+
+
+def test_disturbed_turns_of_one_row_alone_move_the_ratio_little() -> None:
+    rounds = [np.array([2.0] * 85 + [9.0] * 15) for _ in range(5)]
+    assert ratio_of_turns(rounds).value == pytest.approx(2.0)
+
+
+def test_no_ratio_is_known_any_better_than_layout_allows() -> None:
+    found = ratio_of_turns([[1.0] * 50] * 5)
+    assert found.high == pytest.approx(math.exp(2.5758 * LAYOUT_FLOOR / math.sqrt(5)), rel=1e-4)
+
+
+def test_fewer_restarts_than_show_their_spread_widen_the_interval() -> None:
+    widths = [ratio_of_turns([[1.0] * 50] * count).high - 1 for count in range(1, 6)]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] == pytest.approx(math.exp(2.5758 * ASSUMED_LAYOUT) - 1, rel=1e-4)
+    assert widths[0] < 0.5  # a short look tells a factor of 1.5 apart
+
+
+def test_rounds_that_hang_together_count_less() -> None:
+    generator = np.random.default_rng(2)
+    drifting = np.exp(np.repeat(generator.normal(0, 0.1, 40), 5))
+    alone = generator.permutation(drifting)
+    wide, narrow = (ratio_of_turns([rounds]) for rounds in (drifting, alone))
+    assert wide.high / wide.low > narrow.high / narrow.low
+
+
+def test_the_mean_of_restarts_is_as_sure_as_they_agree() -> None:
+    even, uneven = (mean_of_restarts(s) for s in ([1.0] * 5, [1.0, 1.1, 0.9, 1.05, 0.95]))
+    assert even.low == even.value == even.high == pytest.approx(1.0)
+    assert uneven.low < 0.9
+    assert uneven.high > 1.1
+    assert mean_of_restarts([1.0]).high > 1.2

@@ -8,8 +8,8 @@ from ctypes import CDLL, POINTER, byref, c_float, c_int
 from pathlib import Path
 
 import numpy as np
+from abba import plan
 
-from mnist_edge.bench import plan
 from mnist_edge.contract import CLASSES, Images, Logits
 
 # Digits a round: enough that starting the clock does not count.

@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benches import make_run
+from benches import SHORT, FakeWorker, steady
 from factory import make_bundle
 
 pytest.importorskip("latency", reason="needs the benchmarks of a checkout")
 
 import latency
 from kept import kept_bundles
-from latency import RECIPE, measure, one_a_recipe
+from latency import measure, one_a_recipe
 
-from mnist_edge.bench.measure import Failure, Job, Run
+from mnist_edge.bench.turn import Failure, Job
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.render.published import recipe_digest
 
@@ -41,36 +41,33 @@ def test_of_each_recipe_the_bundle_with_the_least_seed_is_measured(tmp_path: Pat
 
 def test_all_artifacts_of_all_recipes_share_one_interleaved_run(tmp_path: Path) -> None:
     bundles = {name: make_one(tmp_path / name) for name in ("first", "second")}
-    order: list[tuple[str, str]] = []
+    started: list[tuple[str, str]] = []
 
-    def run(job: Job) -> Run | Failure:
-        order.append((job.bundle, job.subject.artifact))
-        return make_run((SECONDS[job.subject.artifact],) * 700)
+    def start(job: Job) -> FakeWorker:
+        started.append((job.bundle, job.subject.artifact))
+        return FakeWorker(job, steady(SECONDS[job.subject.artifact]))
 
-    rows = measure(bundles, RECIPE, run)
-    assert set(Counter(order).values()) == {RECIPE.processes}
-    assert len(set(order)) == 6
-    passes = [order[start : start + 6] for start in range(0, len(order), 6)]
-    assert all(set(one) == set(order) for one in passes)
-    assert passes[1] == passes[0][::-1]
+    rows = measure(bundles, SHORT, start)
+    assert set(Counter(started).values()) == {SHORT.processes}
+    assert len(set(started)) == 6
     figures = latency.latency(rows["second"], "chip")
-    assert figures.p50_s == pytest.approx(20e-6)
+    assert figures.p50_s == pytest.approx(20e-6, rel=0.01)
     assert figures.size_bytes == len(b"onnx-float32")
     assert {name: timed.p50_s for name, timed in figures.others.items()} == {
-        "onnx-int8": pytest.approx(30e-6),
-        "c-float32": pytest.approx(10e-6),
+        "onnx-int8": pytest.approx(30e-6, rel=0.01),
+        "c-float32": pytest.approx(10e-6, rel=0.01),
     }
 
 
 def test_what_failed_is_told_of_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(job: Job) -> Run | Failure:
-        if job.subject.artifact == "c-float32":
-            return Failure(absent=True, reason="no compiler is here")
-        return make_run((20e-6,) * 700)
+    def start(job: Job) -> FakeWorker:
+        lost = Failure(status="absent", reason="no compiler is here")
+        opened = lost if job.subject.artifact == "c-float32" else None
+        return FakeWorker(job, steady(2e-5), opened=opened)
 
-    rows = measure({"one": make_one(tmp_path / "one")}, RECIPE, run)
+    rows = measure({"one": make_one(tmp_path / "one")}, SHORT, start)
     assert list(rows["one"]) == ["onnx-float32", "onnx-int8"]
     assert (
         "c-float32: not measured, 9 bytes INVALID: no compiler is here" in capsys.readouterr().out
@@ -87,7 +84,7 @@ def test_an_artifact_that_failed_parity_is_told_of_and_left_out(
         for known in bundle.manifest.artifacts
     )
     bundle = replace(bundle, manifest=replace(bundle.manifest, artifacts=artifacts))
-    rows = measure({"one": bundle}, RECIPE, lambda _: make_run((20e-6,) * 700))
+    rows = measure({"one": bundle}, SHORT, lambda job: FakeWorker(job, steady(2e-5)))
     assert list(rows["one"]) == ["onnx-float32", "c-float32"]
     assert "INVALID: it failed parity (9 flips)" in capsys.readouterr().out
 

@@ -18,8 +18,9 @@ from prepared import prepare
 from runtimes import Row
 
 from mnist_edge.bench import Subject
-from mnist_edge.bench.measure import Failure
-from mnist_edge.bench.session import Outcomes
+from mnist_edge.bench.rounds import Outcomes
+from mnist_edge.bench.surroundings import Watch
+from mnist_edge.bench.turn import Failure
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.errors import NotEquivalent
@@ -81,9 +82,9 @@ def test_each_recipe_has_a_report_of_its_own_rows(tmp_path: Path) -> None:
         "b/c": Row(bundle=b, subject=absent),
     }
     runs = (make_run((2e-5,) * 700),)
-    failure = Failure(absent=True, reason="no compiler is here")
+    failure = Failure(status="absent", reason="no compiler is here")
     outcomes: Outcomes = {"a/onnx": runs, "b/onnx": runs, "b/c": failure}
-    reports = runtimes._by_recipe(replace(make_report({}), rows=()), rows, outcomes)
+    reports = runtimes._by_recipe(replace(make_report({}), rows=()), rows, outcomes, Watch())
     assert {name: [row.label for row in report.rows] for name, report in reports.items()} == {
         "a": ["onnx-float32/cpu"],
         "b": ["onnx-float32/cpu", "c-float32/cpu"],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from mnist_edge.bench.judge import verdict
+from mnist_edge.bench.judge import verdict_apart
 from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement, Verdict
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.storage import read_file
@@ -23,7 +24,8 @@ _Facts: TypeAlias = dict[str, object]
 class Comparison:
     """What has changed from one report to another.
 
-    The two were not interleaved, so a difference may be that of the machine's two days.
+    The two were not interleaved, so a difference may be that of the machine's two days, and an
+    interval holds only how much the processes of each report differed among themselves.
 
     Attributes:
         verdicts: each row of the new report against the same row of the old one.
@@ -31,6 +33,10 @@ class Comparison:
         limit: the share by which a row may be slower; 0 where any sure slowdown counts.
         missing: labels of rows that only one of the reports can tell of.
         machines: the facts in which the two machines differ: old and new.
+        speed: how many times as long a loop that is always the same took in the new report; 0
+            where one of them does not tell.
+        beside: the least difference from the fastest that half of the new report's rows could
+            have, and be told: what it would be known to, had both been one run.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -38,6 +44,8 @@ class Comparison:
     limit: float
     missing: tuple[str, ...]
     machines: dict[str, tuple[str, ...]]
+    speed: float = 0.0
+    beside: float = 0.0
 
 
 def read_report(path: Path) -> BenchReport:
@@ -95,7 +103,9 @@ def compare_reports(
             "the reports have no usable row in common",
             fix="measure the same artifacts, devices and threads",
         )
-    verdicts = tuple(verdict(after[label], before[label], new.recipe.seed) for label in common)
+    verdicts = tuple(
+        verdict_apart(after[label], before[label], new.recipe.seed) for label in common
+    )
     return Comparison(
         verdicts=verdicts,
         regressions=tuple(
@@ -106,7 +116,14 @@ def compare_reports(
         limit=limit,
         missing=tuple(sorted(before.keys() ^ after.keys())),
         machines=machines,
+        speed=_loop_s(new) / before_s if (before_s := _loop_s(old)) else 0.0,
+        beside=new.resolution,
     )
+
+
+def _loop_s(report: BenchReport) -> float:
+    loops_s = [s for row in report.rows for run in row.runs for s in run.single.turns.loop_s]
+    return statistics.median(loops_s) if loops_s else 0.0
 
 
 def _usable(report: BenchReport) -> dict[str, Measurement]:

@@ -2,54 +2,56 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from mnist_edge.bench.measure import Run
-from mnist_edge.bench.report import Measurement, Validity, Verdict, Word
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.bench.report import Measurement, Verdict, Word
+from mnist_edge.bench.run import Run
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.formats import FORMATS
 from mnist_edge.machine import Machine
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import Device
-from mnist_edge.stats import Interval, is_steady, ratio_of_medians, samples_needed
+from mnist_edge.stats import Interval, ratio_of_medians, ratio_of_turns, samples_needed
 
-_ENOUGH_PROCESSES = 3
 # A quantized net names a few digits in a thousand otherwise; more, and it is another net.
 _MOST_FLIPS = 0.05
-_MOST_SPREAD = 0.10
-_MOST_TIMER_OVERHEAD = 0.05
 _SLOW_GOVERNORS = ("powersave", "conservative")
+# A coarse clock may show a duration of 0, which has no logarithm.
+_SHORTEST_S = 1e-9
+
+Medians = Callable[[Run], Sequence[float]]
+"""The durations of a process's turns, in the order of the rounds."""
 
 
-def judge(
-    artifact: Artifact,
-    runs: Sequence[Run],
-    percentiles_s: dict[str, Interval],
-    *,
-    device: Device = "cpu",
-) -> tuple[Validity, tuple[str, ...]]:
-    """Whether the figures of one row may be believed, and each reason why not, with advice.
+def errors(
+    artifact: Artifact, runs: Sequence[Run], percentiles_s: dict[str, Interval], device: Device
+) -> tuple[str, ...]:
+    """Why the figures of one row are none, each with advice."""
+    found = []
+    if not artifact.parity.passed:
+        found.append(f"it failed parity ({artifact.parity.reason}); export it again")
+    gate = FORMATS[artifact.format].gate(artifact.precision, device)
+    error = max(run.single.max_abs_error for run in runs)
+    # Twice what it was off by when it was verified is no longer rounding.
+    allowed = max(gate.max_abs_error, 2 * artifact.parity.max_abs_error)
+    if error > allowed:
+        found.append(f"its logits were off by {error:.1e}, allowed are {allowed:.0e}")
+    flips, digits = max((run.single.flips, run.single.digits) for run in runs)
+    if flips > _MOST_FLIPS * digits:
+        found.append(f"it named {flips} of {digits} digits otherwise than the reference")
+    if "p50" not in percentiles_s:
+        found.append(f"fewer than {samples_needed(0.5)} timed runs; raise --min-runs")
+    return tuple(found)
 
-    What all rows have in common is left to `common_doubts`.
-    """
-    errors = _errors(artifact, runs, percentiles_s, device)
-    if errors:
-        return "INVALID", errors
-    doubts = _sample_doubts(runs, percentiles_s)
-    return ("SUSPECT" if doubts else "VALID"), doubts
 
-
-def common_doubts(
+def machine_doubts(
     machine: Machine, recipe: BenchRecipe, load: tuple[float, ...]
 ) -> tuple[str, ...]:
-    """What is to be doubted of every row: the machine, and how it was asked."""
+    """What is to be doubted of every row before anything has run."""
     doubts = []
-    if recipe.processes < _ENOUGH_PROCESSES:
-        doubts.append(
-            f"{recipe.processes} of the {_ENOUGH_PROCESSES} processes that show how much processes "
-            "differ; raise --processes"
-        )
     threads = max((recipe.threads, *recipe.sweep_threads))
     if machine.quota is not None and machine.quota < threads:
         doubts.append(
@@ -69,12 +71,28 @@ def common_doubts(
 
 
 def verdict(row: Measurement, against: Measurement, seed: int) -> Verdict:
-    """Whether one row is faster or slower than another, both usable."""
+    """Whether one row of a report is faster or slower than another one, both usable.
+
+    Args:
+        row: whose time is the numerator.
+        against: whose time is the denominator.
+        seed: of the drawing, where they did not take turns.
+    """
+    ratio = ratio_in_turns(row.runs, against.runs, single_medians)
+    return _worded(row, against, ratio) if ratio else verdict_apart(row, against, seed)
+
+
+def verdict_apart(row: Measurement, against: Measurement, seed: int) -> Verdict:
+    """The same of rows that were not measured beside each other: of two reports, say."""
     ratio = ratio_of_medians(
         [run.single.samples_s for run in row.runs],
         [run.single.samples_s for run in against.runs],
         seed=seed,
     )
+    return _worded(row, against, ratio)
+
+
+def _worded(row: Measurement, against: Measurement, ratio: Interval) -> Verdict:
     word: Word = "indistinguishable"
     if ratio.low > 1:
         word = "slower"
@@ -83,38 +101,34 @@ def verdict(row: Measurement, against: Measurement, seed: int) -> Verdict:
     return Verdict(row=row.label, against=against.label, ratio=ratio, word=word)
 
 
-def _errors(
-    artifact: Artifact, runs: Sequence[Run], percentiles_s: dict[str, Interval], device: Device
-) -> tuple[str, ...]:
-    errors = []
-    if not artifact.parity.passed:
-        errors.append(f"it failed parity ({artifact.parity.reason}); export it again")
-    gate = FORMATS[artifact.format].gate(artifact.precision, device)
-    error = max(run.single.max_abs_error for run in runs)
-    # Twice what it was off by when it was verified is no longer rounding.
-    allowed = max(gate.max_abs_error, 2 * artifact.parity.max_abs_error)
-    if error > allowed:
-        errors.append(f"its logits were off by {error:.1e}, allowed are {allowed:.0e}")
-    flips, digits = max((run.single.flips, run.single.digits) for run in runs)
-    if flips > _MOST_FLIPS * digits:
-        errors.append(f"it named {flips} of {digits} digits otherwise than the reference")
-    if "p50" not in percentiles_s:
-        errors.append(f"fewer than {samples_needed(0.5)} timed runs; raise --min-runs")
-    return tuple(errors)
+def single_medians(run: Run) -> Sequence[float]:
+    """Of turns of single pictures."""
+    return run.single.turns.medians_s
 
 
-def _sample_doubts(runs: Sequence[Run], percentiles_s: dict[str, Interval]) -> tuple[str, ...]:
-    doubts = []
-    unsteady = sum(not is_steady(run.single.samples_s) for run in runs)
-    if unsteady:
-        doubts.append(f"not steady in {unsteady} of {len(runs)} processes; raise --warmup")
-    medians = [statistics.median(run.single.samples_s) for run in runs]
-    if max(medians) > (1 + _MOST_SPREAD) * min(medians):
-        spread = max(medians) / min(medians) - 1
-        doubts.append(f"the medians of its processes differ by {spread:.0%}; raise --processes")
-    if "p99" not in percentiles_s:
-        doubts.append(f"fewer than {samples_needed(0.99)} samples for p99; raise --min-runs")
-    overhead = max(run.timer_overhead_s for run in runs)
-    if overhead > _MOST_TIMER_OVERHEAD * min(medians):
-        doubts.append(f"the clock itself takes {overhead / min(medians):.0%} of a run")
-    return tuple(doubts)
+def ratio_in_turns(
+    candidate: Sequence[Run], baseline: Sequence[Run], medians_s: Medians
+) -> Interval | None:
+    """How many times as long the candidate takes; None where the two never took turns.
+
+    Args:
+        candidate: the processes of a row, restart by restart.
+        baseline: those of another row of the same report.
+        medians_s: what is compared of each.
+    """
+    ratios = [
+        found
+        for mine, other in zip(candidate, baseline, strict=False)
+        if mine.beside == other.beside and len(found := _ratios(medians_s(mine), medians_s(other)))
+    ]
+    return ratio_of_turns(ratios) if ratios else None
+
+
+def _ratios(candidate: Sequence[float], baseline: Sequence[float]) -> NDArray[np.float64]:
+    rounds = min(len(candidate), len(baseline))
+    above, below = (
+        np.asarray(side[:rounds], np.float64).clip(min=_SHORTEST_S)
+        for side in (candidate, baseline)
+    )
+    ratios: NDArray[np.float64] = above / below
+    return ratios

@@ -8,16 +8,15 @@ library's matrix product is not the peak; where there is no compiler, the peak i
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+
+from mnist_edge.errors import MnistEdgeError
+from mnist_edge.formats.c.compiler import build_library, find_compiler
 
 _KERNEL = """
 #if defined(__AVX512F__)
@@ -49,8 +48,6 @@ float repeat(long count, float factor, float term) {
 }
 """
 
-# The first that the compiler takes; not every one for Arm knows -march=native.
-_TARGETS = ("-march=native", "-mcpu=native")
 _ATTEMPTS = 5
 _REPEATS = 2_000_000
 # Beyond every cache.
@@ -81,11 +78,8 @@ def measure_ceiling(threads: int = 1) -> Ceiling:
     copy_bytes_per_s = _copy_bandwidth(threads)
     try:
         rate = _peak(threads)
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = "no C compiler (cc) that could build the loop; install gcc or clang"
-        if not isinstance(error, (FileNotFoundError, subprocess.CalledProcessError)):
-            reason = f"the loop could not be built: {type(error).__name__}"
-        return Ceiling(threads=threads, reason=reason, copy_bytes_per_s=copy_bytes_per_s)
+    except (OSError, MnistEdgeError) as error:
+        return Ceiling(threads=threads, reason=str(error), copy_bytes_per_s=copy_bytes_per_s)
     return Ceiling(
         threads=threads,
         multiply_adds_per_s=rate,
@@ -95,30 +89,13 @@ def measure_ceiling(threads: int = 1) -> Ceiling:
 
 
 def _peak(threads: int) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        library = ctypes.CDLL(str(_build(Path(folder))))
+    library = ctypes.CDLL(str(build_library(_KERNEL.encode(), find_compiler())))
     kernel = library.repeat
     kernel.restype = ctypes.c_float
     kernel.argtypes = (ctypes.c_long, ctypes.c_float, ctypes.c_float)
     # ctypes lets go of the interpreter's lock, so the threads do run at once.
     fastest_s = _fastest(threads, lambda: kernel(_REPEATS, 0.5, 1.0))
     return float(threads * _REPEATS * library.width() / fastest_s)
-
-
-def _build(folder: Path) -> Path:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        raise FileNotFoundError("cc")
-    source, library = folder / "peak.c", folder / "peak.so"
-    source.write_text(_KERNEL, encoding="utf-8")
-    command = [compiler, "-O3", "-ffp-contract=fast", "-shared", "-fPIC"]
-    for target in _TARGETS:
-        done = subprocess.run(
-            [*command, target, str(source), "-o", str(library)], capture_output=True, timeout=60
-        )
-        if done.returncode == 0:
-            return library
-    raise subprocess.CalledProcessError(done.returncode, command)
 
 
 def _copy_bandwidth(threads: int) -> float:

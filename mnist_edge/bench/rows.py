@@ -2,57 +2,48 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mnist_edge.bench.judge import judge
-from mnist_edge.bench.measure import Failure, Run
-from mnist_edge.bench.report import PERCENTILES, Measurement, Paced, Status, Throughput
+from mnist_edge.bench.judge import errors
+from mnist_edge.bench.report import PERCENTILES, Measurement, Paced, Throughput
+from mnist_edge.bench.run import PacedSamples, Run
 from mnist_edge.bench.subject import Subject
+from mnist_edge.bench.turn import Failure
 from mnist_edge.bundle.manifest import Artifact
-from mnist_edge.stats import Interval, estimate_quantile
+from mnist_edge.stats import Interval, estimate_quantile, mean_of_restarts
 
 # A process that ends later than this share of its time after the last picture was due falls behind.
 _MOST_BACKLOG = 0.1
 
 
-def row_of(
-    artifact: Artifact,
-    subject: Subject,
-    outcome: Failure | Sequence[Run],
-    *,
-    machine_doubted: bool,
-) -> Measurement:
+def row_of(artifact: Artifact, subject: Subject, outcome: Failure | Sequence[Run]) -> Measurement:
     """The row of what its processes gave: their runs, at least one, or why there are none."""
     if isinstance(outcome, Failure):
         return failed_row(artifact, subject, outcome)
-    return measured_row(artifact, subject, outcome, machine_doubted=machine_doubted)
+    return measured_row(artifact, subject, outcome)
 
 
 def failed_row(artifact: Artifact, subject: Subject, failure: Failure) -> Measurement:
     """The row of what could not be measured, with the reason."""
-    status: Status = "absent" if failure.absent else "failed"
     return Measurement(
         **asdict(subject),
         sha256=artifact.sha256,
         size_bytes=artifact.size_bytes,
         **_score(artifact),
-        status=status,
+        status=failure.status,
         reason=failure.reason,
         doubts=(failure.reason,),
         percentiles_s={},
     )
 
 
-def measured_row(
-    artifact: Artifact, subject: Subject, runs: Sequence[Run], *, machine_doubted: bool
-) -> Measurement:
-    """The row of one or more processes, with its percentiles and a verdict on their validity."""
+def measured_row(artifact: Artifact, subject: Subject, runs: Sequence[Run]) -> Measurement:
+    """The row of one or more processes; what disturbed it is seen beside the other rows alone."""
     percentiles = percentiles_s([sample for run in runs for sample in run.single.samples_s])
-    validity, doubts = judge(artifact, runs, percentiles, device=subject.device)
-    if validity == "VALID" and machine_doubted:
-        validity = "SUSPECT"
+    doubts = errors(artifact, runs, percentiles, subject.device)
     return Measurement(
         **asdict(subject),
         sha256=artifact.sha256,
@@ -61,11 +52,17 @@ def measured_row(
         status="ok",
         backend=runs[0].backend,
         version=runs[0].version,
-        validity=validity,
+        validity="INVALID" if doubts else "VALID",
         doubts=doubts,
         percentiles_s=percentiles,
-        throughput=_throughput(runs),
+        after_others_s=estimate_quantile(
+            [first for run in runs for first in run.single.turns.first_s], 0.5
+        ),
+        throughput=_throughput(runs, batch_invariant=artifact.batch_invariant),
         paced=_paced(runs),
+        joules=mean_of_restarts([run.joules for run in runs])
+        if all(run.joules for run in runs)
+        else None,
         runs=tuple(runs),
     )
 
@@ -84,34 +81,38 @@ def percentiles_s(samples_s: Sequence[float]) -> dict[str, Interval]:
     return {name: estimate for name, estimate in estimates.items() if estimate}
 
 
-def _throughput(runs: Sequence[Run]) -> tuple[Throughput, ...]:
-    """Of each batch size for which the processes together have enough samples."""
-    rates = []
-    for same_size in zip(*(run.batches for run in runs), strict=True):
-        batch_size = same_size[0].batch_size
-        samples_s = [sample for batch in same_size for sample in batch.samples_s]
-        duration_s = estimate_quantile(samples_s, 0.5)
-        if duration_s:
-            # The shortest duration is the highest rate.
-            images_per_s = Interval(
-                value=batch_size / duration_s.value,
-                low=batch_size / duration_s.high,
-                high=batch_size / duration_s.low,
-            )
-            rates.append(Throughput(batch_size=batch_size, images_per_s=images_per_s))
-    return tuple(rates)
+def _throughput(runs: Sequence[Run], *, batch_invariant: bool) -> tuple[Throughput, ...]:
+    """Of each batch size: the mean of the restarts, whose spread is the interval."""
+    rates: dict[int, list[float]] = {}
+    for run in runs:
+        for batch in run.batches:
+            # `predict` gives the pictures one by one to a file whose answers depend on their batch.
+            samples_s, count = batch.samples_s, batch.batch_size
+            if not batch_invariant:
+                samples_s, count = run.single.samples_s, 1
+            if samples_s:
+                found = rates.setdefault(batch.batch_size, [])
+                found.append(count / statistics.median(samples_s))
+    return tuple(
+        Throughput(batch_size=batch_size, images_per_s=mean_of_restarts(found))
+        for batch_size, found in rates.items()
+    )
 
 
 def _paced(runs: Sequence[Run]) -> tuple[Paced, ...]:
     """Of each rate."""
+    by_rate: dict[float, list[PacedSamples]] = {}
+    for run in runs:
+        for paced in run.paced:
+            by_rate.setdefault(paced.rate, []).append(paced)
     return tuple(
         Paced(
-            rate=same_rate[0].rate,
+            rate=rate,
             percentiles_s=percentiles_s([s for paced in same_rate for s in paced.samples_s]),
             kept_up=all(
-                paced.backlog_s <= _MOST_BACKLOG * len(paced.samples_s) / paced.rate
+                paced.backlog_s <= _MOST_BACKLOG * len(paced.samples_s) / rate
                 for paced in same_rate
             ),
         )
-        for same_rate in zip(*(run.paced for run in runs), strict=True)
+        for rate, same_rate in by_rate.items()
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
-from mnist_edge.bench.apart import run_apart
-from mnist_edge.bench.judge import common_doubts, verdict
-from mnist_edge.bench.measure import Failure, Job, Run
+from mnist_edge.bench.apart import start_apart
+from mnist_edge.bench.budget import starts_at_once
+from mnist_edge.bench.disturbance import with_disturbances
+from mnist_edge.bench.energy import Meter, find_meter
+from mnist_edge.bench.judge import machine_doubts, verdict
 from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement
 from mnist_edge.bench.roofline import UNKNOWN_CEILING, Ceiling
+from mnist_edge.bench.rounds import Start, measure_in_turns
 from mnist_edge.bench.rows import row_of
 from mnist_edge.bench.subject import Subject, choose_subjects
+from mnist_edge.bench.surroundings import Watch
+from mnist_edge.bench.turn import Failure, Job
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.errors import DeviceUnavailable
@@ -23,9 +25,6 @@ from mnist_edge.machine import describe_machine, gpu_state, library_versions, lo
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import Device
-
-Outcomes: TypeAlias = dict[str, Failure | tuple[Run, ...]]
-"""By label: the runs of its processes so far, or why there are none."""
 
 
 def discard(_: BenchReport) -> None:
@@ -45,7 +44,7 @@ def bench(
     ceiling: Ceiling = UNKNOWN_CEILING,
     progress: Progress = silent,
     on_row: Callable[[BenchReport], None] = discard,
-    measure: Callable[[Job], Run | Failure] = run_apart,
+    start: Start = start_apart,
 ) -> BenchReport:
     """Measure artifacts on devices.
 
@@ -56,23 +55,35 @@ def bench(
         artifacts: names; all of the bundle where none is given.
         compile_: whether torch also compiles the checkpoint.
         ceiling: of this machine, for the report.
-        progress: told after each process.
-        on_row: given the report so far after each process, to be saved.
-        measure: carries out one job; by default in a fresh process.
+        progress: told after each start and each round.
+        on_row: given the report so far after each restart, to be saved.
+        start: gives each job its worker; by default a fresh process.
 
     Raises:
         UsageError: the bundle has no artifact of that name.
     """
-    names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
     return measure_subjects(
         bundle,
         recipe,
-        choose_subjects(names, devices, recipe, compile_=compile_),
+        subjects_of(bundle, recipe, devices=devices, artifacts=artifacts, compile_=compile_),
         ceiling=ceiling,
         progress=progress,
         on_row=on_row,
-        measure=measure,
+        start=start,
     )
+
+
+def subjects_of(
+    bundle: Bundle,
+    recipe: BenchRecipe,
+    *,
+    devices: tuple[Device, ...] = ("cpu",),
+    artifacts: tuple[str, ...] = (),
+    compile_: bool = False,
+) -> tuple[Subject, ...]:
+    """The rows that `bench` would measure."""
+    names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
+    return choose_subjects(names, devices, recipe, compile_=compile_)
 
 
 def measure_subjects(
@@ -83,7 +94,7 @@ def measure_subjects(
     ceiling: Ceiling = UNKNOWN_CEILING,
     progress: Progress = silent,
     on_row: Callable[[BenchReport], None] = discard,
-    measure: Callable[[Job], Run | Failure] = run_apart,
+    start: Start = start_apart,
 ) -> BenchReport:
     """`bench` of rows that the caller has chosen; their labels must differ.
 
@@ -94,89 +105,49 @@ def measure_subjects(
         subject.label: (bundle.scored(find_artifact(bundle, subject.artifact)), subject)
         for subject in subjects
     }
-    order = plan(tuple(rows), recipe.processes, recipe.seed)
-    report = replace(empty_report(bundle, recipe, order), ceiling=ceiling)
+    meters = find_meters(subjects)
+    report = replace(empty_report(bundle, recipe), ceiling=ceiling, energy=_told(meters))
     failures = _without_device(subjects, report)
     if rows.keys() <= failures.keys():  # nothing at all could be measured
         raise DeviceUnavailable(_NO_GPU, fix="choose --device cpu")
-    jobs = {label: job_of(bundle, subject, recipe) for label, (_, subject) in rows.items()}
-    steps = interleave(order, jobs, failures=failures, progress=progress, measure=measure)
-    for done, outcomes in enumerate(steps, start=1):
-        measured = tuple(
-            row_of(*rows[label], outcomes[label], machine_doubted=bool(report.doubts))
-            for label in rows
-            if label in outcomes
+    watch = Watch()
+    steps = measure_in_turns(
+        {label: job_of(bundle, subject, recipe) for label, (_, subject) in rows.items()},
+        recipe,
+        failures=failures,
+        start=start,
+        progress=progress,
+        watch=watch,
+        meters={
+            label: meter
+            for label, (_, subject) in rows.items()
+            if not isinstance(meter := meters[subject.device], str)
+        },
+    )
+    so_far = report
+    for outcomes in steps:
+        so_far = complete_report(
+            report,
+            [row_of(*rows[label], outcome) for label, outcome in outcomes.items() if outcome != ()],
+            watch,
         )
-        report = _with_rows(report, measured, finished=done == len(order))
-        if done % len(rows) == 0:  # a pass over all rows
-            report = with_verdicts(report)
-        on_row(report)
-    return report
+        on_row(so_far)
+    finished = replace(so_far, finished=True, gpu_after=gpu_state() if report.machine.gpu else ())
+    on_row(finished)
+    return finished
 
 
 def job_of(bundle: Bundle, subject: Subject, recipe: BenchRecipe) -> Job:
-    """The work of one process, to be started by `interleave`."""
-    return Job(bundle=str(bundle.path), subject=subject, recipe=recipe, started_ns=0)
+    """The work of one worker, to be started by `measure_in_turns`."""
+    return Job(bundle=str(bundle.path), subject=subject, timeout_s=recipe.timeout_s)
 
 
-def interleave(
-    order: Sequence[str],
-    jobs: Mapping[str, Job],
-    *,
-    failures: Mapping[str, Failure],
-    progress: Progress = silent,
-    measure: Callable[[Job], Run | Failure] = run_apart,
-) -> Iterator[Outcomes]:
-    """Carry out jobs, one process after the other.
-
-    Args:
-        order: labels of the jobs, each as often as it has processes.
-        jobs: by label; they need not be of one bundle.
-        failures: of those that need not be tried.
-        progress: told before each process, and at the end.
-        measure: carries out one job; by default in a fresh process.
-
-    Yields:
-        After each process, what is known by then of each label that has had its turn.
-    """
-    outcomes: Outcomes = {}
-    for done, label in enumerate(order):
-        progress(done, len(order), label)
-        known = outcomes.setdefault(label, failures.get(label, ()))
-        # What failed once is not tried again: a time-out alone may take minutes.
-        if not isinstance(known, Failure):
-            found = measure(replace(jobs[label], started_ns=time.monotonic_ns()))
-            outcomes[label] = found if isinstance(found, Failure) else (*known, found)
-        yield outcomes
-    progress(len(order), len(order))
+def find_meters(subjects: Sequence[Subject]) -> dict[Device, Meter | str]:
+    """What counts the energy of each device, or why nothing does."""
+    return {device: find_meter(device) for device in dict.fromkeys(s.device for s in subjects)}
 
 
-def plan(labels: Sequence[str], processes: int, seed: int) -> tuple[str, ...]:
-    """The order of the processes: passes over all rows, shuffled, every second one backwards.
-
-    A machine that slows down steadily then weighs on all rows of such a pair alike (ABBA).
-    """
-    shuffle = random.Random(seed)  # noqa: S311  (an order, not a secret)
-    order: list[str] = []
-    current = list(labels)
-    for index in range(processes):
-        if index % 2:
-            current.reverse()
-        else:
-            shuffle.shuffle(current)
-        order += current
-    return tuple(order)
-
-
-def _without_device(subjects: Sequence[Subject], report: BenchReport) -> dict[str, Failure]:
-    """What need not be tried: every process would only find out for itself."""
-    if report.machine.gpu:
-        return {}
-    failure = Failure(absent=True, reason=_NO_GPU)
-    return {subject.label: failure for subject in subjects if subject.device == "cuda"}
-
-
-def empty_report(bundle: Bundle, recipe: BenchRecipe, order: tuple[str, ...]) -> BenchReport:
+def empty_report(bundle: Bundle, recipe: BenchRecipe) -> BenchReport:
     """What is known before the first process: the machine, its load, and what to doubt."""
     machine, load = describe_machine(), load_average() or ()
     return BenchReport(
@@ -189,10 +160,11 @@ def empty_report(bundle: Bundle, recipe: BenchRecipe, order: tuple[str, ...]) ->
         gpu_before=gpu_state() if machine.gpu else (),
         load_before=load,
         load_after=(),
+        starts_at_once=starts_at_once(),
         recipe=recipe,
-        order=order,
+        order=(),
         finished=False,
-        doubts=common_doubts(machine, recipe, load),
+        doubts=machine_doubts(machine, recipe, load),
         rows=(),
         fastest="",
         baseline="",
@@ -200,27 +172,42 @@ def empty_report(bundle: Bundle, recipe: BenchRecipe, order: tuple[str, ...]) ->
     )
 
 
-def _with_rows(
-    report: BenchReport, rows: tuple[Measurement, ...], *, finished: bool
-) -> BenchReport:
-    return replace(
-        report,
-        rows=rows,
-        finished=finished,
-        gpu_after=gpu_state() if finished and report.machine.gpu else (),
-        load_after=load_average() or (),
+def complete_report(report: BenchReport, rows: Sequence[Measurement], watch: Watch) -> BenchReport:
+    """The report with its rows, what disturbed them, and the verdicts that follow.
+
+    Args:
+        report: as it was before anything had run.
+        rows: what was measured of each.
+        watch: what it has seen.
+    """
+    moments = tuple(watch.moments)
+    judged, doubts = with_disturbances(rows, moments, report.doubts)
+    groups = [run.beside for row in judged for run in row.runs]
+    beside = [
+        sum(len(row.runs) > index and row.runs[index].beside == group for row in judged)
+        for index in range(max((len(row.runs) for row in judged), default=0))
+        for group in set(groups)
+    ]
+    return with_verdicts(
+        replace(
+            report,
+            rows=judged,
+            doubts=doubts,
+            moments=moments,
+            load_after=load_average() or (),
+            at_a_time=min(filter(None, beside), default=0) if max(groups, default=0) else 0,
+        )
     )
 
 
 def with_verdicts(report: BenchReport) -> BenchReport:
     """The report with the verdicts that follow from its rows."""
-    usable = [row for row in report.rows if row.usable]
-    fastest = min(usable, key=lambda row: row.percentiles_s["p50"].value, default=None)
-    baseline = next((row for row in usable if row.artifact == CHECKPOINT), None)
-    by_label = {row.label: row for row in usable}
+    by_label = {row.label: row for row in report.rows if row.usable}
+    fastest = _fastest(list(by_label.values()), report.recipe.seed)
+    baseline = next((row for row in by_label.values() if row.artifact == CHECKPOINT), None)
     pairs = dict.fromkeys(
         (row.label, against.label)
-        for row in usable
+        for row in by_label.values()
         for against in (fastest, baseline, by_label.get(row.full_precision_label))
         if against and against.label != row.label
     )
@@ -232,3 +219,27 @@ def with_verdicts(report: BenchReport) -> BenchReport:
             verdict(by_label[row], by_label[against], report.recipe.seed) for row, against in pairs
         ),
     )
+
+
+def _fastest(usable: Sequence[Measurement], seed: int) -> Measurement | None:
+    """The row that takes the least time beside the others, which its own median need not show."""
+    first = min(usable, key=lambda row: row.p50_s or 0.0, default=None)
+    if first is None:
+        return None
+    return min(
+        usable, key=lambda row: verdict(row, first, seed).ratio.value if row is not first else 1.0
+    )
+
+
+def _without_device(subjects: Sequence[Subject], report: BenchReport) -> dict[str, Failure]:
+    """What need not be tried: every process would only find out for itself."""
+    if report.machine.gpu:
+        return {}
+    failure = Failure(status="absent", reason=_NO_GPU)
+    return {subject.label: failure for subject in subjects if subject.device == "cuda"}
+
+
+def _told(meters: Mapping[Device, Meter | str]) -> dict[str, str]:
+    return {
+        device: meter if isinstance(meter, str) else meter.name for device, meter in meters.items()
+    }

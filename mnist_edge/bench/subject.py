@@ -9,21 +9,25 @@ from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import Device, Mode
 
+_OF_TORCH = ("checkpoint", "torchscript", "pt2")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """One row of a benchmark.
 
     Attributes:
+        runtime: what runs the file, where it is not what its format names.
         threads: of the runtime, as set.
         mode: how torch runs the checkpoint; all else is `plain`.
         slowdown: the share of its time that each run is made to take longer; 0 unless the
             benchmark itself is tested.
-        variant: what sets the row apart where all of the above are equal, such as a runtime.
+        variant: what sets the row apart where all of the above are equal, such as a setting.
     """
 
     artifact: str
     device: Device
+    runtime: str = ""
     threads: int = 1
     mode: Mode = "plain"
     slowdown: float = 0.0
@@ -32,7 +36,7 @@ class Subject:
     @property
     def label(self) -> str:
         """The name of the row in orders and verdicts."""
-        parts = [self.artifact, self.device]
+        parts = [f"{self.artifact}@{self.runtime}" if self.runtime else self.artifact, self.device]
         if self.mode != "plain":
             parts.append(self.mode)
         if self.threads > 1:
@@ -40,6 +44,11 @@ class Subject:
         if self.variant:
             parts.append(self.variant)
         return "/".join(parts)
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether its runtime is torch, whose import takes most of its start."""
+        return not self.runtime and self.artifact.partition("-")[0] in _OF_TORCH
 
     @property
     def full_precision_label(self) -> str:

@@ -1,178 +1,161 @@
-"""Time an open backend: one picture after another, at a fixed rate, in batches, on the device."""
+"""Time an open backend: turns of pictures, of batches, at a fixed rate, and on the device."""
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
+from mnist_edge.bench.surroundings import interruptions
+from mnist_edge.bench.turn import Block, Turn
 from mnist_edge.bundle.folder import Reference
 from mnist_edge.contract import Images, Logits, to_images
+from mnist_edge.errors import UsageError
 from mnist_edge.formats import Backend, DeviceResident
-from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.machine import peak_resident_bytes
 
 Clock: TypeAlias = Callable[[], int]
 """Nanoseconds from any fixed point."""
 
 _TIMER_PAIRS = 1001
+# About ten microseconds of additions; the best of three is that of a loop that nobody interrupted.
+_LOOP = range(1000)
+_LOOPS = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class SingleStream:
-    """One picture after another, each timed from host memory to host memory.
+class Stopwatch:
+    """An open backend, and the digits that it is timed on.
 
-    A closed loop: the next run starts when the last has ended, so these are service times.
+    Each picture's answer is compared with the reference, after the clock has stopped.
 
-    Attributes:
-        warmup_s: durations of the warm-up in order; part of no figure.
-        runs: how many were timed after it.
-        samples_s: their durations in order. As of the warm-up, every k-th if there are too many.
-        max_abs_error: of any logit of any run, against the reference.
-        digits: how many different digits they rotated over.
-        flips: those whose top class differed from the reference's when each was last run.
+    Args:
+        backend: what is timed.
+        reference: its digits, in turn.
+        clock: for tests.
     """
 
-    warmup_s: tuple[float, ...]
-    runs: int
-    samples_s: tuple[float, ...]
-    max_abs_error: float
-    digits: int
-    flips: int
+    def __init__(
+        self,
+        backend: Backend,
+        reference: Reference,
+        *,
+        clock: Clock = time.perf_counter_ns,
+    ) -> None:
+        self._backend, self._clock = backend, clock
+        self._images = to_images(reference.images)
+        self._digits = [self._images[i : i + 1] for i in range(len(self._images))]
+        self._expected = reference.logits
+        self._answers = reference.logits.copy()
+        self._error = 0.0
+        self._runs = 0
 
+    def take(self, turn: Turn) -> Block:
+        """Run one turn.
 
-@dataclass(frozen=True, kw_only=True)
-class BatchSamples:
-    """Durations of whole batches, in order."""
+        Raises:
+            UsageError: the device has no memory of its own.
+            BadInput: the logits are no numbers.
+        """
+        began_ns = time.monotonic_ns()
+        loop_ns = speed_ns(self._clock)
+        interrupted = interruptions()
+        late_ns = 0
+        if turn.kind == "paced":
+            samples, late_ns = self._paced(turn)
+        elif turn.kind == "resident":
+            samples = self._resident(turn)
+        else:
+            samples = self._repeat(turn)
+        self._compare()
+        return Block(
+            began_ns=began_ns,
+            settling_ns=tuple(samples[: turn.settle]),
+            samples_ns=tuple(samples[turn.settle :]),
+            loop_ns=loop_ns,
+            interruptions=interruptions() - interrupted,
+            late_ns=late_ns,
+            max_abs_error=self._error,
+            digits=len(self._digits),
+            flips=int((self._answers.argmax(axis=1) != self._expected.argmax(axis=1)).sum()),
+            resident_bytes=peak_resident_bytes(),
+        )
 
-    batch_size: int
-    samples_s: tuple[float, ...]
+    def _repeat(self, turn: Turn) -> list[int]:
+        once = self._single if turn.batch_size == 1 else self._batch(turn.batch_size)
+        samples = [once() for _ in range(turn.settle)]
+        end = self._clock() + round(turn.seconds * 1e9)
+        while len(samples) < turn.settle + turn.runs or self._clock() < end:
+            samples.append(once())
+        return samples
 
-
-@dataclass(frozen=True, kw_only=True)
-class PacedSamples:
-    """Pictures that arrive at a fixed rate, whether or not the one before is done: an open loop.
-
-    Attributes:
-        rate: pictures per second.
-        samples_s: from the intended start of each run to its end. A run that has to wait for the
-            one before counts its waiting, too (no coordinated omission: G. Tene, "How NOT to
-            Measure Latency", 2015).
-        backlog_s: how late the last run started. It grows where the rate is too high; a whole
-            session late, the session ends.
-    """
-
-    rate: float
-    samples_s: tuple[float, ...]
-    backlog_s: float
-
-
-def time_single(
-    backend: Backend, reference: Reference, recipe: BenchRecipe, clock: Clock
-) -> SingleStream:
-    """Time runs of one digit each, rotating over the reference, and check every answer."""
-    digits = _single_digits(reference)
-    answers = reference.logits.copy()
-    errors = []
-
-    def classify(index: int) -> int:
-        image = digits[index]
-        start = clock()
-        logits = backend.run(image)
-        duration = clock() - start
-        answers[index] = logits[0]
-        if index == len(digits) - 1:
-            errors.append(np.abs(answers - reference.logits).max())
+    def _single(self) -> int:
+        index = self._runs % len(self._digits)
+        self._runs += 1
+        image = self._digits[index]
+        start = self._clock()
+        logits = self._backend.run(image)
+        duration = self._clock() - start
+        self._answers[index] = logits[0]
+        if index == len(self._digits) - 1:
+            self._compare()
         return duration
 
-    with _no_collection():
-        warmup = _repeat(classify, len(digits), recipe.warmup_s, recipe.warmup_runs, clock)
-        samples = _repeat(classify, len(digits), recipe.duration_s, recipe.min_runs, clock)
-    errors.append(np.abs(answers - reference.logits).max())
-    return SingleStream(
-        warmup_s=_thin(warmup, recipe.keep_samples),
-        runs=len(samples),
-        samples_s=_thin(samples, recipe.keep_samples),
-        max_abs_error=float(np.max(errors)),
-        digits=len(digits),
-        flips=int((answers.argmax(axis=1) != reference.logits.argmax(axis=1)).sum()),
-    )
+    def _batch(self, batch_size: int) -> Callable[[], int]:
+        images = take(self._images, batch_size)
 
+        def once() -> int:
+            start = self._clock()
+            self._backend.run(images)
+            return self._clock() - start
 
-def time_paced(
-    backend: Backend, reference: Reference, recipe: BenchRecipe, clock: Clock
-) -> tuple[PacedSamples, ...]:
-    """Time runs of one digit each that are due at fixed times, at each rate in turn.
+        return once
 
-    It waits by asking the clock: a sleep would add its own late awakening to each sample.
-    """
-    digits = _single_digits(reference)
-    paced = []
-    for rate in recipe.rates:
-        count = max(recipe.sweep_runs, round(rate * recipe.sweep_s))
-        period_ns = 1e9 / rate
-        most_late_ns = count * period_ns  # it will not catch up, and the queue would only grow
+    def _paced(self, turn: Turn) -> tuple[list[int], int]:
+        """Runs of one digit each that are due at fixed times, from when they were due.
+
+        It waits by asking the clock: a sleep would add its own late awakening to each sample.
+        """
+        period_ns = 1e9 / turn.rate
+        most_late_ns = turn.runs * period_ns  # it will not catch up, and the queue would only grow
         samples: list[int] = []
         late_ns = 0
-        with _no_collection():
-            begin = clock()
-            for index in range(count):
-                due = begin + round(index * period_ns)
-                while (now := clock()) < due:
-                    pass
-                late_ns = now - due
-                if late_ns > most_late_ns:
-                    break
-                backend.run(digits[index % len(digits)])
-                samples.append(clock() - due)
-        samples_s = _thin(samples, recipe.keep_samples)
-        paced.append(PacedSamples(rate=rate, samples_s=samples_s, backlog_s=seconds(late_ns)))
-    return tuple(paced)
+        begin = self._clock()
+        for index in range(turn.runs):
+            due = begin + round(index * period_ns)
+            while (now := self._clock()) < due:
+                pass
+            late_ns = now - due
+            if late_ns > most_late_ns:
+                break
+            self._backend.run(self._digits[index % len(self._digits)])
+            samples.append(self._clock() - due)
+        return samples, late_ns
+
+    def _resident(self, turn: Turn) -> list[int]:
+        """Batches that lie on the device already, by its own clock."""
+        if not isinstance(self._backend, DeviceResident):
+            raise UsageError(
+                f"{self._backend.name} cannot time on the device", fix="choose another artifact"
+            )
+        images = take(self._images, turn.batch_size)
+        samples_s = self._backend.time_resident(images, turn.settle + turn.runs)
+        return [round(sample * 1e9) for sample in samples_s]
+
+    def _compare(self) -> None:
+        # A digit whose last answer was right may have been answered wrongly before.
+        self._error = max(self._error, float(np.abs(self._answers - self._expected).max()))
 
 
-def time_batches(
-    backend: Backend, reference: Reference, recipe: BenchRecipe, clock: Clock
-) -> tuple[BatchSamples, ...]:
-    """Time whole batches of reference digits, of each size in turn."""
-    images = to_images(reference.images)
-    return tuple(
-        _time_batch(backend, take(images, batch_size), recipe, clock)
-        for batch_size in recipe.batch_sizes
-    )
-
-
-def _time_batch(
-    backend: Backend, images: Images, recipe: BenchRecipe, clock: Clock
-) -> BatchSamples:
-    def classify(_: int) -> int:
+def speed_ns(clock: Clock) -> int:
+    """How long a loop takes that is always the same: the speed of the processor just now."""
+    durations = []
+    for _ in range(_LOOPS):
         start = clock()
-        backend.run(images)
-        return clock() - start
-
-    classify(0)  # a runtime plans and allocates for each new shape
-    with _no_collection():
-        samples = _repeat(classify, 1, recipe.sweep_s, recipe.sweep_runs, clock)
-    return BatchSamples(batch_size=len(images), samples_s=_thin(samples, recipe.keep_samples))
-
-
-def time_resident(
-    backend: Backend, reference: Reference, recipe: BenchRecipe
-) -> tuple[BatchSamples, ...]:
-    """Time batches that lie on the device already, on its own clock; none on the CPU."""
-    if backend.device == "cpu" or not isinstance(backend, DeviceResident):
-        return ()
-    images = to_images(reference.images)
-    return tuple(
-        BatchSamples(
-            batch_size=batch_size,
-            samples_s=backend.time_resident(take(images, batch_size), recipe.min_runs),
-        )
-        for batch_size in recipe.batch_sizes
-    )
+        sum(_LOOP)
+        durations.append(clock() - start)
+    return min(durations)
 
 
 def timer_overhead_s(clock: Clock) -> float:
@@ -208,38 +191,12 @@ def take(images: Images, count: int) -> Images:
     return images[np.arange(count) % len(images)]
 
 
-def seconds(nanoseconds: int) -> float:
+def seconds(nanoseconds: float) -> float:
     """Nanoseconds as the seconds that all reports are in."""
     return nanoseconds / 1e9
 
 
-def _single_digits(reference: Reference) -> Sequence[Images]:
-    images = to_images(reference.images)
-    return [images[i : i + 1] for i in range(len(images))]
-
-
-def _repeat(
-    classify: Callable[[int], int], digits: int, duration_s: float, count: int, clock: Clock
-) -> list[int]:
-    """Durations of runs over the digits in turn, for so many seconds and runs at least."""
-    samples: list[int] = []
-    end = clock() + round(duration_s * 1e9)
-    while len(samples) < count or clock() < end:
-        samples.append(classify(len(samples) % digits))
-    return samples
-
-
-def _thin(samples: list[int], keep: int) -> tuple[float, ...]:
+def thinned(samples: Sequence[int], keep: int) -> tuple[float, ...]:
     """Every k-th of the samples, so that at most `keep` are left; nanoseconds to seconds."""
     stride = -(-len(samples) // keep) or 1
     return tuple(map(seconds, samples[::stride]))
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -37,6 +37,12 @@ def dumps(value: object) -> str:
     return text.encode(errors="replace").decode()
 
 
+def line(value: object) -> str:
+    """What `dumps` writes, in one line: for what goes over a pipe."""
+    text = json.dumps(_plain(value), allow_nan=False, ensure_ascii=False) + "\n"
+    return text.encode(errors="replace").decode()
+
+
 def join_numbers(text: str) -> str:
     """What `dumps` wrote, with each list of numbers in one line: for long ones half the bytes."""
     return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)

@@ -201,28 +201,38 @@ def measure_artifacts(
 ) -> tuple[BenchReport, list[Path]]:
     """Measure artifacts, and write the report, a page and its figures.
 
-    The report is written after each process, so an interrupt loses little.
+    The report is written after each restart, and when the user stops it.
 
     Returns:
         What was measured, and the files, the report first.
     """
-    from mnist_edge.bench import bench, measure_ceiling
+    from mnist_edge.bench import measure_ceiling, measure_subjects, subjects_of
+    from mnist_edge.bench.budget import expected_s
     from mnist_edge.machine import describe_machine
+    from mnist_edge.render.text import duration
 
+    subjects = subjects_of(bundle, recipe, devices=devices, artifacts=artifacts, compile_=compile_)
     path = report_path(
         out, bundle=bundle.path.resolve().name, verb="bench", processor=describe_machine().processor
     )
-    with talk.progress("bench", watched=False) as progress:
-        report = bench(
-            bundle,
-            recipe,
-            devices=devices,
-            artifacts=artifacts,
-            compile_=compile_,
-            ceiling=measure_ceiling(recipe.threads),
-            progress=progress,
-            on_row=lambda rows: write_report(path, rows),
-        )
+    rows = f"{len(subjects)} row{'s' * (len(subjects) > 1)}"
+    talk.say(f"bench: {rows}, about {duration(expected_s(subjects, recipe))}")
+    try:
+        with talk.progress("bench", watched=False) as progress:
+            report = measure_subjects(
+                bundle,
+                recipe,
+                subjects,
+                ceiling=measure_ceiling(recipe.threads),
+                progress=progress,
+                on_row=lambda rows: write_report(path, rows),
+            )
+    except Exception:
+        raise
+    except BaseException:  # the user's wish; what he gets to know of it is said elsewhere
+        if path.exists():
+            talk.warn(f"stopped early; what there is: mnist-edge bench --from {path}")
+        raise
     return report, [path, *write_bench_page(path, report)]
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import ArrayLike, NDArray
 
+from mnist_edge.bench import BenchReport, Measurement
 from mnist_edge.plots.style import (
     BLUE,
     GREY,
     INK,
+    ORANGE,
+    VERMILION,
     png,
     show_percent,
     styled,
@@ -23,51 +26,26 @@ from mnist_edge.plots.style import (
 from mnist_edge.stats import share
 
 _MOST_DOTS = 1500  # of one process in a figure
+_VISIBLE = 0.001
 _PERCENTILES = (50, 90, 99)
 _FEW_TICKS = 3
 _MARKERS = "os^Dv<>PX*h"  # one more than there are colours: no pair of both comes twice
 _COLUMNS = (45, 145, 205)  # points from the axes to the right edge of each
 
 
-@dataclass(frozen=True, kw_only=True)
-class LatencySeries:
-    """One row of a benchmark, as far as it is drawn.
-
-    Attributes:
-        label: of the row.
-        warmups_s: of each process, in order.
-        samples_s: of each process, in order; at least one, none empty.
-        lasted_s: of each process: how long its warm-up and its timed runs took together, of which
-            not all need be among the samples.
-        told: what is written beside the row: p50, times as long as the fastest, first answer.
-        images_per_s: batch size to rate and its interval's limits.
-    """
-
-    label: str
-    warmups_s: tuple[tuple[float, ...], ...]
-    samples_s: tuple[tuple[float, ...], ...]
-    lasted_s: tuple[tuple[float, float], ...]
-    told: tuple[str, str, str]
-    images_per_s: dict[int, tuple[float, float, float]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tradeoff:
-    """One artifact: accuracy on `digits` test digits, latency's median and limits, bytes."""
-
-    label: str
-    accuracy: float
-    digits: int
-    p50_s: tuple[float, float, float]
-    size_bytes: int
-
-
 @styled()
-def latency_distributions(series: Sequence[LatencySeries]) -> bytes:
-    """Every latency on a logarithmic axis, its percentiles marked; the first series on top."""
-    figure = Figure(figsize=(9, 1.4 + 0.5 * len(series)), layout="constrained")
+def latency_distributions(
+    rows: Sequence[Measurement], told: Sequence[tuple[str, str, str]]
+) -> bytes:
+    """Every latency on a logarithmic axis, its percentiles marked; the first row on top.
+
+    Args:
+        rows: usable ones.
+        told: what is written beside each: p50, times as long as the fastest, first answer.
+    """
+    figure = Figure(figsize=(9, 1.4 + 0.5 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    pooled = [_microseconds(np.concatenate(row.samples_s)) for row in series]
+    pooled = [_microseconds(row.samples_s) for row in rows]
     low, high = min(map(np.min, pooled)), max(np.percentile(row, 99.9) for row in pooled)
     bins = np.geomspace(low * 0.95, high * 1.05, 160)
     for place, samples in enumerate(reversed(pooled)):
@@ -77,20 +55,20 @@ def latency_distributions(series: Sequence[LatencySeries]) -> bytes:
         for percentile in _PERCENTILES:
             at = float(np.percentile(samples, percentile))
             axes.plot([at, at], [place - 0.14, place], color=INK, linewidth=1.4)
-    axes.set_yticks(range(len(series)), [row.label for row in reversed(series)])
-    axes.set_ylim(-0.45, len(series))
+    axes.set_yticks(range(len(rows)), [row.label for row in reversed(rows)])
+    axes.set_ylim(-0.45, len(rows))
     axes.set(title="Latency of one picture", xlabel="µs, up to p99.9; marks: p50, p90, p99")
     axes.set_xscale("log")
     _round_numbers(axes, low * 0.9, high * 1.1, most=7)
-    _tell(axes, series)
+    _tell(axes, told)
     return png(figure)
 
 
-def _tell(axes: Axes, series: Sequence[LatencySeries]) -> None:
+def _tell(axes: Axes, told: Sequence[tuple[str, str, str]]) -> None:
     """Write the figures beside the rows, as a table of three columns."""
     headers = ("p50 µs", "time\n(99 % interval)", "first\nanswer ms")
-    lines = [headers, *(row.told for row in series)]
-    for place, line in zip(range(len(series), -1, -1), lines, strict=True):
+    lines = [headers, *told]
+    for place, line in zip(range(len(told), -1, -1), lines, strict=True):
         for cell, points in zip(line, _COLUMNS, strict=True):
             axes.annotate(
                 cell,
@@ -107,51 +85,136 @@ def _tell(axes: Axes, series: Sequence[LatencySeries]) -> None:
 
 
 @styled()
-def samples_over_time(series: Sequence[LatencySeries]) -> bytes:
-    """Every process of every series from its first run on, the warm-up in grey."""
-    figure = Figure(figsize=(9, 0.6 + 1.4 * len(series)), layout="constrained")
-    panels = figure.subplots(len(series), 1, squeeze=False)[:, 0]
-    for axes, row in zip(panels, series, strict=True):
-        for warmup, samples, lasted_s in zip(
-            row.warmups_s, row.samples_s, row.lasted_s, strict=True
-        ):
-            begin_s = 0.0
-            for part, part_s, colour in ((warmup, lasted_s[0], GREY), (samples, lasted_s[1], BLUE)):
-                ends_s = begin_s + np.linspace(0, part_s, len(part))
-                step = -(-len(part) // _MOST_DOTS) or 1
-                values = _microseconds(np.asarray(part))[::step]
-                axes.plot(ends_s[::step], values, ".", color=colour, markersize=1.5, alpha=0.5)
-                begin_s += part_s
+def samples_over_time(report: BenchReport, rows: Sequence[Measurement]) -> bytes:
+    """Every row from its first run on, and below them what disturbed them.
+
+    Args:
+        report: where they stand.
+        rows: usable ones of it.
+    """
+    below = _disturbed(report)
+    count = len(rows) + len(below)
+    figure = Figure(figsize=(9, 0.6 + 1.4 * count), layout="constrained")
+    panels = figure.subplots(count, 1, squeeze=False, sharex=report.in_turns)[:, 0]
+    draw = _draw_turns if report.in_turns else _draw_processes
+    for axes, row in zip(panels, rows, strict=False):
+        draw(axes, row)
         axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        powers = [10.0**power for power in range(-3, 9)]
-        if sum(low <= power <= high for power in powers) < _FEW_TICKS:
-            # With one or two numbers along the axis a reader could not tell how high a dot is.
-            low = max(power for power in powers if power <= low)
-            high = min(power for power in powers if power >= high)
-        axes.yaxis.set_major_locator(FixedLocator(powers))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.set_ylim(low, high)
+        _whole_powers(axes)
         axes.set_title(row.label, fontsize=9)
-    panels[0].set_title(f"{series[0].label}: µs, a dot a run, warm-up in grey", fontsize=9)
-    panels[-1].set_xlabel("seconds from the first run of each process, about")
+    for axes, show in zip(panels[len(rows) :], below, strict=True):
+        show(axes, report)
+    what = "a dot a turn, its first run in grey" if report.in_turns else "a dot a run"
+    panels[0].set_title(f"{rows[0].label}: µs, {what}", fontsize=9)
+    since = "seconds from the beginning; workers are started anew where there is nothing"
+    panels[-1].set_xlabel(
+        since if report.in_turns else "seconds from the first run of each process, about"
+    )
     return png(figure)
 
 
+def _draw_turns(axes: Axes, row: Measurement) -> None:
+    for run in row.runs:
+        turns = run.single.turns
+        for values, colour in ((turns.first_s, GREY), (turns.medians_s, BLUE)):
+            step = -(-len(values) // _MOST_DOTS) or 1
+            axes.plot(
+                turns.began_s[::step],
+                _microseconds(values[::step]),
+                ".",
+                color=colour,
+                markersize=1.5,
+                alpha=0.5,
+            )
+
+
+def _draw_processes(axes: Axes, row: Measurement) -> None:
+    """Each process from its first run on, the warm-up in grey: reports of before."""
+    for run in row.runs:
+        begin_s = 0.0
+        for values, part_s, colour in (
+            (run.single.warmup_s, sum(run.single.warmup_s), GREY),
+            (run.single.samples_s, float(np.mean(run.single.samples_s)) * run.single.runs, BLUE),
+        ):
+            ends_s = begin_s + np.linspace(0, part_s, len(values))
+            step = -(-len(values) // _MOST_DOTS) or 1
+            axes.plot(
+                ends_s[::step],
+                _microseconds(values[::step]),
+                ".",
+                color=colour,
+                markersize=1.5,
+                alpha=0.5,
+            )
+            begin_s += part_s
+
+
+def _whole_powers(axes: Axes) -> None:
+    low, high = axes.get_ylim()
+    powers = [10.0**power for power in range(-3, 9)]
+    if sum(low <= power <= high for power in powers) < _FEW_TICKS:
+        # With one or two numbers along the axis a reader could not tell how high a dot is.
+        low = max(power for power in powers if power <= low)
+        high = min(power for power in powers if power >= high)
+    axes.yaxis.set_major_locator(FixedLocator(powers))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(low, high)
+
+
+def _disturbed(report: BenchReport) -> list[Callable[[Axes, BenchReport], None]]:
+    """The panels of what went on beside; none for reports of before."""
+    panels: list[Callable[[Axes, BenchReport], None]] = [_draw_speed] if report.in_turns else []
+    if report.moments:
+        panels.append(_draw_others)
+    return panels
+
+
+def _draw_speed(axes: Axes, report: BenchReport) -> None:
+    turns = [run.single.turns for row in report.rows for run in row.runs]
+    at_s = np.concatenate([turn.began_s for turn in turns])
+    loops = _microseconds(np.concatenate([turn.loop_s for turn in turns]))
+    step = -(-len(loops) // (4 * _MOST_DOTS))
+    axes.plot(at_s[::step], loops[::step], ".", color=VERMILION, markersize=1.5, alpha=0.5)
+    # One that was interrupted would leave no height for the rest.
+    axes.set_ylim(0, 1.3 * float(np.quantile(loops, 0.99)))
+    axes.set_title("the processor's speed: µs of a loop that is always the same", fontsize=9)
+
+
+def _draw_others(axes: Axes, report: BenchReport) -> None:
+    at_s = [moment.at_s for moment in report.moments]
+    axes.step(at_s, [moment.wanting for moment in report.moments], where="pre", color=INK, lw=0.9)
+    axes.set_ylim(bottom=0)
+    told = ["other programs that wanted a processor"]
+    for name, colour, shares in (
+        ("% stolen by the host", VERMILION, [moment.stolen for moment in report.moments]),
+        ("% held back by the quota", ORANGE, [moment.throttled for moment in report.moments]),
+    ):
+        if max(shares) > _VISIBLE:
+            percent = [100 * share for share in shares]
+            axes.step(at_s, percent, where="pre", color=colour, lw=0.9, label=name)
+            told.append(name)
+    if len(told) > 1:
+        axes.legend(loc="upper right", fontsize=7)
+    axes.set_title(", ".join(told), fontsize=9)
+
+
 @styled()
-def throughput_by_batch(series: Sequence[LatencySeries]) -> bytes:
+def throughput_by_batch(rows: Sequence[Measurement]) -> bytes:
     """Images per second over the batch size, on two logarithmic axes."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     axes.set_xscale("log")
     axes.set_yscale("log")
-    rates = [rate for row in series for rate in row.images_per_s.values()]
-    sizes = sorted({size for row in series for size in row.images_per_s})
-    for index, row in enumerate(series):
-        values = np.asarray([row.images_per_s[size] for size in sorted(row.images_per_s)])
+    rates = [rate.images_per_s for row in rows for rate in row.throughput]
+    sizes = sorted({rate.batch_size for row in rows for rate in row.throughput})
+    for index, row in enumerate(rows):
+        found = sorted(row.throughput, key=lambda rate: rate.batch_size)
+        values = np.asarray(
+            [(r.images_per_s.value, r.images_per_s.low, r.images_per_s.high) for r in found]
+        )
         axes.errorbar(
-            sorted(row.images_per_s),
+            [rate.batch_size for rate in found],
             values[:, 0],
             yerr=(values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]),
             marker=_MARKERS[index % len(_MARKERS)],
@@ -164,7 +227,7 @@ def throughput_by_batch(series: Sequence[LatencySeries]) -> bytes:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(
-        FixedLocator(ticks(min(r[1] for r in rates), max(r[2] for r in rates)))
+        FixedLocator(ticks(min(r.low for r in rates), max(r.high for r in rates)))
     )
     axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:,.0f}"))
     axes.yaxis.set_minor_locator(NullLocator())
@@ -176,14 +239,14 @@ def throughput_by_batch(series: Sequence[LatencySeries]) -> bytes:
 
 
 @styled()
-def tradeoffs(points: Sequence[Tradeoff]) -> bytes:
+def tradeoffs(rows: Sequence[Measurement]) -> bytes:
     """Accuracy over latency, with 99 % intervals of both; the area of a dot is its bytes."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     axes.set_xscale("log")
-    front = _front(points)
-    for index, point in enumerate(points):
-        middle, low, high = (1e6 * figure_s for figure_s in point.p50_s)
+    front = _front(rows)
+    for index, point in enumerate(rows):
+        middle, low, high = _p50(point)
         right = share(round(point.accuracy * point.digits), point.digits)
         (dot,) = axes.plot(
             middle,
@@ -205,15 +268,15 @@ def tradeoffs(points: Sequence[Tradeoff]) -> bytes:
         )
         area = point.size_bytes / 1e3
         axes.scatter(middle, point.accuracy, s=area, color=dot.get_color(), alpha=0.25, lw=0)
-    lows, highs = [p.p50_s[1] * 1e6 for p in points], [p.p50_s[2] * 1e6 for p in points]
+    lows, highs = [_p50(row)[1] for row in rows], [_p50(row)[2] for row in rows]
     axes.set_xlim(min(lows) / 1.5, max(highs) * 1.5)
     _round_numbers(axes, min(lows) / 1.5, max(highs) * 1.5)
     show_percent(axes)
     axes.margins(y=0.12)  # for the largest areas
     axes.set(
-        title="Accuracy, latency and bytes (area), with 99 % intervals",
+        title="Accuracy (99 % interval), latency (range seen), bytes (area)",
         xlabel="µs for one picture, median",
-        ylabel=f"accuracy on {points[0].digits:,} test digits",
+        ylabel=f"accuracy on {rows[0].digits:,} test digits",
     )
     axes.legend(
         loc="center left",
@@ -225,15 +288,22 @@ def tradeoffs(points: Sequence[Tradeoff]) -> bytes:
     return png(figure)
 
 
-def _front(points: Sequence[Tradeoff]) -> set[str]:
+def _p50(row: Measurement) -> tuple[float, float, float]:
+    """Microseconds of the median, and between what nine of ten turns lay, or its interval."""
+    middle = row.percentiles_s["p50"]
+    low, high = row.seen_s or (middle.low, middle.high)
+    return middle.value * 1e6, low * 1e6, high * 1e6
+
+
+def _front(rows: Sequence[Measurement]) -> set[str]:
     """Those that no other one beats in accuracy, latency and bytes at once."""
 
-    def beaten(point: Tradeoff, by: Tradeoff) -> bool:
-        mine = (-point.accuracy, point.p50_s[0], point.size_bytes)
-        others = (-by.accuracy, by.p50_s[0], by.size_bytes)
+    def beaten(row: Measurement, by: Measurement) -> bool:
+        mine = (-row.accuracy, _p50(row)[0], row.size_bytes)
+        others = (-by.accuracy, _p50(by)[0], by.size_bytes)
         return others != mine and all(o <= m for o, m in zip(others, mine, strict=True))
 
-    return {p.label for p in points if not any(beaten(p, other) for other in points)}
+    return {row.label for row in rows if not any(beaten(row, other) for other in rows)}
 
 
 def _round_numbers(axes: Axes, low: float, high: float, *, most: int = 9) -> None:
@@ -245,7 +315,5 @@ def _round_numbers(axes: Axes, low: float, high: float, *, most: int = 9) -> Non
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
 
 
-def _microseconds(
-    samples_s: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    return np.asarray(samples_s) * 1e6
+def _microseconds(samples_s: ArrayLike) -> NDArray[np.float64]:
+    return np.asarray(samples_s, np.float64) * 1e6

@@ -67,10 +67,11 @@ def plan_lines(recipe: TrainRecipe, data: DataChoice) -> tuple[str, ...]:
         return plan, "time: none was published for such a training"
     figures, seconds = expected
     machine = f"{_count(figures.threads, 'thread')} of {figures.processor}"
-    return plan, f"time: about {_duration(seconds)}, an estimate from {machine}"
+    return plan, f"time: about {duration(seconds)}, an estimate from {machine}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """About how long, in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -31,7 +31,6 @@ SHORT = BenchRecipe(
     min_runs=20,
     batch_sizes=(),
     rates=(),
-    sweep_s=0.0,
 )
 FILES = {"onnx-float32": tiny_onnx(), "onnx-int8": tiny_onnx(weight_matrix() * np.float32(1.001))}
 

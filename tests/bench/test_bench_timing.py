@@ -8,17 +8,11 @@ import numpy as np
 import pytest
 from factory import make_reference
 
-from mnist_edge.bench.timing import (
-    BatchSamples,
-    Slowed,
-    time_batches,
-    time_paced,
-    time_single,
-    timer_overhead_s,
-)
+from mnist_edge.bench.timing import Slowed, Stopwatch, speed_ns, thinned, timer_overhead_s
+from mnist_edge.bench.turn import Turn
 from mnist_edge.bundle.folder import Reference
 from mnist_edge.contract import Images, Logits, to_images
-from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.errors import UsageError
 from mnist_edge.recipes.terms import Device
 
 pytestmark = pytest.mark.edge
@@ -65,91 +59,66 @@ def reference() -> Reference:
     return dataclasses.replace(made, logits=np.round(made.logits * 2) / 2)
 
 
-def _recipe(**changes: object) -> BenchRecipe:
-    recipe = BenchRecipe(
-        processes=1, warmup_s=0, warmup_runs=0, duration_s=0.01, min_runs=1, sweep_s=0
-    )
-    return dataclasses.replace(recipe, **changes)  # type: ignore[arg-type]
+def watch(backend: FakeBackend, reference: Reference) -> Stopwatch:
+    return Stopwatch(backend, reference, clock=backend.clock)
 
 
-def test_warmup_is_not_measured(reference: Reference) -> None:
-    clock = FakeClock()
+def test_runs_that_settle_are_kept_apart(reference: Reference) -> None:
     durations = iter([900 * US, 800 * US, 700 * US] + [100 * US] * 100)
-    backend = FakeBackend(clock, reference, durations)
-
-    single = time_single(backend, reference, _recipe(warmup_runs=3, min_runs=100), clock)
-
-    assert single.warmup_s == (9e-4, 8e-4, 7e-4)
-    assert single.samples_s == (1e-4,) * 100
-    assert single.runs == 100
+    backend = FakeBackend(FakeClock(), reference, durations)
+    block = watch(backend, reference).take(Turn(settle=3, runs=100))
+    assert block.settling_ns == (900 * US, 800 * US, 700 * US)
+    assert block.samples_ns == (100 * US,) * 100
 
 
-def test_warmup_lasts_for_its_time_however_short_the_runs(reference: Reference) -> None:
-    clock = FakeClock()
-    backend = FakeBackend(clock, reference, cycle([100 * US]))
-    single = time_single(backend, reference, _recipe(warmup_s=0.02, warmup_runs=3), clock)
-    assert len(single.warmup_s) == 200
-
-
-@pytest.mark.parametrize(("min_runs", "runs"), [(1, 100), (130, 130)])
+@pytest.mark.parametrize(("least", "runs"), [(1, 100), (130, 130)])
 def test_runs_go_on_until_both_the_time_and_the_count_are_reached(
-    reference: Reference, min_runs: int, runs: int
+    reference: Reference, least: int, runs: int
 ) -> None:
-    clock = FakeClock()
-    backend = FakeBackend(clock, reference, cycle([100 * US]))
-    single = time_single(backend, reference, _recipe(min_runs=min_runs), clock)
-    assert single.runs == len(single.samples_s) == runs
+    backend = FakeBackend(FakeClock(), reference, cycle([100 * US]))
+    block = watch(backend, reference).take(Turn(runs=least, seconds=0.01))
+    assert len(block.samples_ns) == runs
 
 
-def test_inputs_rotate_over_the_reference_digits(reference: Reference) -> None:
-    clock = FakeClock()
-    backend = FakeBackend(clock, reference, cycle([US]))
-    time_single(backend, reference, _recipe(duration_s=0.01, min_runs=12), clock)
-    assert backend.seen[:12] == [[index % DIGITS] for index in range(12)]
+def test_inputs_rotate_over_the_reference_digits_from_turn_to_turn(reference: Reference) -> None:
+    backend = FakeBackend(FakeClock(), reference, cycle([US]))
+    stopwatch = watch(backend, reference)
+    for _ in range(4):
+        stopwatch.take(Turn(settle=1, runs=2))
+    assert backend.seen == [[index % DIGITS] for index in range(12)]
 
 
-def test_of_too_many_samples_every_kth_is_kept(reference: Reference) -> None:
-    clock = FakeClock()
-    backend = FakeBackend(clock, reference, cycle([100 * US, 200 * US, 300 * US]))
-    single = time_single(backend, reference, _recipe(min_runs=90, keep_samples=30), clock)
-    assert single.runs == 90
-    assert single.samples_s == (1e-4,) * 30
+def test_of_too_many_samples_every_kth_is_kept() -> None:
+    assert thinned([100 * US, 200 * US, 300 * US] * 30, 30) == (1e-4,) * 30
+    assert thinned([], 30) == ()
 
 
 @pytest.mark.parametrize("wrong_call", [3, 7])
-def test_one_wrong_answer_in_the_timed_run_is_noticed(
-    reference: Reference, wrong_call: int
-) -> None:
+def test_one_wrong_answer_is_noticed_and_remembered(reference: Reference, wrong_call: int) -> None:
     class WrongOnce(FakeBackend):
         def run(self, images: Images) -> Logits:
             logits = super().run(images)
             return logits + np.float32(0.25) if len(self.seen) == wrong_call else logits
 
-    clock = FakeClock()
-    backend = WrongOnce(clock, reference, cycle([US]))
-    recipe = _recipe(min_runs=10, duration_s=0.01)
-    single = time_single(backend, reference, recipe, clock)
-    assert single.max_abs_error == 0.25
-    assert single.digits == DIGITS
+    stopwatch = watch(WrongOnce(FakeClock(), reference, cycle([US])), reference)
+    errors = [stopwatch.take(Turn(runs=5)).max_abs_error for _ in range(4)]
+    assert errors[-1] == 0.25
+    assert errors.count(0.0) == (wrong_call - 1) // 5
 
 
 def test_flipped_digits_are_counted(reference: Reference) -> None:
-    clock = FakeClock()
-    backend = FakeBackend(clock, reference, cycle([100 * US]))
     other = dataclasses.replace(reference, logits=reference.logits.copy())
     other.logits[2] = -other.logits[2]
-    assert time_single(backend, reference, _recipe(), clock).flips == 0
-    assert time_single(backend, other, _recipe(), clock).flips == 1
+    for expected, flips in ((reference, 0), (other, 1)):
+        backend = FakeBackend(FakeClock(), reference, cycle([100 * US]))
+        block = watch(backend, expected).take(Turn(runs=DIGITS))
+        assert (block.digits, block.flips) == (DIGITS, flips)
 
 
-def test_each_batch_size_is_run_once_before_it_is_timed(reference: Reference) -> None:
-    clock = FakeClock()
-    backend = FakeBackend(clock, reference, iter([9 * US, US, 2 * US, 9 * US, 3 * US, 4 * US]))
-    timed = time_batches(backend, reference, _recipe(batch_sizes=(1, 7), sweep_runs=2), clock)
-    assert timed == (
-        BatchSamples(batch_size=1, samples_s=(1e-6, 2e-6)),
-        BatchSamples(batch_size=7, samples_s=(3e-6, 4e-6)),
-    )
+def test_a_batch_is_run_as_one_and_filled_from_the_start(reference: Reference) -> None:
+    backend = FakeBackend(FakeClock(), reference, iter([9 * US, 3 * US, 4 * US]))
+    block = watch(backend, reference).take(Turn(settle=1, runs=2, batch_size=7))
+    assert block.samples_ns == (3 * US, 4 * US)
     assert backend.seen[-1] == [0, 1, 2, 3, 4, 0, 1]
 
 
@@ -162,33 +131,40 @@ class PatientClock(FakeClock):
 
 
 def test_a_run_that_waits_for_a_slow_one_counts_its_waiting(reference: Reference) -> None:
-    clock = PatientClock()
     # Due every 1,000 µs: the second run takes 2,500 and delays the third and the fourth.
     durations = iter([100 * US, 2500 * US, 100 * US, 100 * US] + [100 * US] * 6)
-    backend = FakeBackend(clock, reference, durations)
-    (paced,) = time_paced(backend, reference, _recipe(rates=(1000.0,), sweep_runs=10), clock)
-    in_us = [round(sample * 1e6, -2) for sample in paced.samples_s]
+    backend = FakeBackend(PatientClock(), reference, durations)
+    block = watch(backend, reference).take(Turn(kind="paced", rate=1000.0, runs=10))
+    in_us = [round(sample / US, -2) for sample in block.samples_ns]
     assert in_us == [100, 2500, 1600, 700, 100, 100, 100, 100, 100, 100]
-    assert paced.backlog_s < 1e-4
+    assert block.late_ns < 100 * US
 
 
 def test_a_session_ends_where_it_cannot_keep_up(reference: Reference) -> None:
-    clock = PatientClock()
-    backend = FakeBackend(clock, reference, cycle([9000 * US]))
-    recipe = _recipe(rates=(1000.0,), sweep_s=0.1)
-    (paced,) = time_paced(backend, reference, recipe, clock)
-    assert 10 < len(paced.samples_s) < 20
-    assert paced.backlog_s > 0.1
+    backend = FakeBackend(PatientClock(), reference, cycle([9000 * US]))
+    block = watch(backend, reference).take(Turn(kind="paced", rate=1000.0, runs=100))
+    assert 10 < len(block.samples_ns) < 20
+    assert block.late_ns > 1e8
+
+
+def test_what_cannot_time_on_the_device_says_so(reference: Reference) -> None:
+    backend = FakeBackend(FakeClock(), reference, cycle([US]))
+    with pytest.raises(UsageError, match="fake cannot time on the device"):
+        watch(backend, reference).take(Turn(kind="resident"))
 
 
 def test_a_planted_slowdown_is_as_large_as_it_says(reference: Reference) -> None:
     clock = PatientClock()
-    backend = FakeBackend(clock, reference, cycle([1000 * US]))
-    slowed = Slowed(backend, 0.2, clock)
-    single = time_single(slowed, reference, _recipe(min_runs=5), clock)
-    assert single.samples_s[0] == pytest.approx(1.2e-3, rel=0.01)
+    slowed = Slowed(FakeBackend(clock, reference, cycle([1000 * US])), 0.2, clock)
+    block = Stopwatch(slowed, reference, clock=clock).take(Turn(runs=5))
+    assert block.samples_ns[0] == pytest.approx(1.2e6, rel=0.01)
 
 
 def test_the_cost_of_the_clock_is_the_median_of_nothing() -> None:
     ticks = iter(range(0, 10**9, 40))
     assert timer_overhead_s(lambda: next(ticks)) == 40e-9
+
+
+def test_the_speed_is_that_of_the_loop_that_nobody_interrupted() -> None:
+    ticks = iter([0, 900, 1000, 1010, 2000, 2500])
+    assert speed_ns(lambda: next(ticks)) == 10

@@ -25,7 +25,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, median_s in (("old", 1e-4), ("new", 1.2e-4)):
         report = make_report({"onnx-float32": median_s})
         Path(f"{name}.json").write_text(codec.dumps(report), encoding="utf-8")
-    Path("newer.json").write_text('{"schema": 2, "news": true}', encoding="utf-8")
+    Path("newer.json").write_text('{"schema": 3, "news": true}', encoding="utf-8")
 
 
 def bench(*words: str) -> int:
@@ -96,8 +96,8 @@ def test_a_saved_report_is_shown_again(capsys: pytest.CaptureFixture[str]) -> No
         (("--timeout", "0"), "--timeout is 0.0"),
         (("--threads", "0"), "--threads is "),
         (("--threads", "100000"), "--threads is "),
-        (("--from", "newer.json"), "has schema 2, this version knows 1; update mnist-edge"),
-        (("--compare", "newer.json"), "has schema 2, this version knows 1; update mnist-edge"),
+        (("--from", "newer.json"), "has schema 3, this version knows 2; update mnist-edge"),
+        (("--compare", "newer.json"), "has schema 3, this version knows 2; update mnist-edge"),
         (("--bundle", "nowhere"), "no bundle at nowhere; mnist-edge train --bundle nowhere"),
     ],
 )

@@ -499,7 +499,14 @@ def options_of(verb: str) -> dict[str, set[str]]:
     [
         ("train", TrainRecipe, {"name", "claim", "augmentation"}),
         ("train", Augmentation, set()),
-        ("bench", BenchRecipe, {"keep_samples", "sweep_s", "sweep_runs"}),
+        (
+            "bench",
+            BenchRecipe,
+            {
+                *("min_processes", "budget_s", "may_leave_out", "settle_runs", "block_runs"),
+                *("keep_samples", "sweep_s", "sweep_runs"),
+            },
+        ),
     ],
 )
 def test_every_field_of_a_recipe_has_an_option(verb: str, recipe: type, left_out: set[str]) -> None:

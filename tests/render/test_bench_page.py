@@ -8,10 +8,12 @@ import pytest
 from benches import make_report
 
 from mnist_edge.bench import BenchReport, compare_reports
+from mnist_edge.bench.session import with_verdicts
 from mnist_edge.render.bench import bench_markdown, bench_table
-from mnist_edge.render.bench.figures import bench_figures, lasted_s
-from mnist_edge.render.bench.tables import comparison, ranked, relation, roofline
+from mnist_edge.render.bench.figures import bench_figures
+from mnist_edge.render.bench.tables import comparison, relation, roofline
 from mnist_edge.render.text import terminal
+from mnist_edge.stats import Interval
 
 pytestmark = pytest.mark.edge
 
@@ -42,7 +44,7 @@ def test_the_table_ranks_and_relates_to_the_fastest(report: BenchReport) -> None
     assert rows[0][3] == "1.00×"
     assert float(rows[1][3].rstrip("×")) == pytest.approx(2.9, abs=0.1)
     assert rows[0][1].startswith("31.")
-    assert rows[0][6] == "360"  # milliseconds to the first answer
+    assert rows[0][7] == "360"  # milliseconds to the first answer
 
 
 def test_each_row_has_its_sentence(report: BenchReport) -> None:
@@ -57,23 +59,50 @@ def test_each_row_has_its_sentence(report: BenchReport) -> None:
 def test_equal_rows_are_marked_as_such() -> None:
     table = bench_table(make_report({"onnx-float32": 1e-4, "onnx-int8-dynamic": 1.001e-4}))
     assert sum(row[3].startswith("≈") for row in table.rows) == 1
-    assert any("cannot be told apart from it" in note for note in table.notes)
+    assert any("is indistinguishable from it within ±" in note for note in table.notes)
+    assert ", indistinguishable from onnx-" in table.notes[0]
 
 
 def test_each_row_relates_to_the_fastest_with_an_interval(report: BenchReport) -> None:
-    told = [relation(row, report) for row in ranked(report)]
+    told = [relation(row, report) for row in report.ranked]
     assert told[0] == ("1.00×", "–")
     assert re.fullmatch(r"2\.\d\d× 2\.\d\d–\d\.\d\d", " ".join(told[1]))
 
 
-def test_the_time_of_runs_whose_samples_are_not_kept_counts(report: BenchReport) -> None:
-    run = report.rows[0].runs[0]
-    kept = replace(run, single=replace(run.single, runs=10 * len(run.single.samples_s)))
-    _, before_s = lasted_s(run, warmup_s=0.0)
-    warmup_s, after_s = lasted_s(kept, warmup_s=2.0)
-    assert before_s == pytest.approx(sum(run.single.samples_s))
-    assert after_s == pytest.approx(10 * before_s)
-    assert warmup_s == 2.0
+def test_what_was_left_out_stands_in_table_page_and_claim(report: BenchReport) -> None:
+    reason = "no time was left for it within 11 s; measure without --quick"
+    last = replace(report.rows[-1], device="cpu", status="left out", reason=reason)
+    short = with_verdicts(replace(report, rows=(*report.rows[:1], *report.rows[2:-2], last)))
+    table = bench_table(short)
+    (row,) = (row for row in table.rows if "left out" in row)
+    assert row[0] == "onnx-float32/cpu"
+    assert f"onnx-float32/cpu: left out, {reason}" in table.notes
+    assert "is the fastest of the 3 that were measured" in table.notes[0]
+    assert f"left out, {reason}" in bench_markdown(short)
+
+
+def test_the_microseconds_come_with_the_range_that_was_seen(report: BenchReport) -> None:
+    table = bench_table(report)
+    assert table.headers[2] == "range seen"
+    low, high = map(float, table.rows[0][2].split("–"))
+    assert 31 < low < high < 32
+    assert " in nine of ten turns)" in table.notes[0]
+
+
+def test_a_report_of_before_shows_its_interval() -> None:
+    old = make_report({"onnx-float32": 3e-5, "c-float32": 1e-5}, turns=False)
+    table = bench_table(old)
+    assert table.headers[2] == "99 % interval"
+    assert "processes a row, interleaved" in " ".join(table.notes)
+    assert table.rows[0][5] == "–"  # nobody kept first runs
+
+
+def test_the_energy_or_why_there_is_none_is_told(report: BenchReport) -> None:
+    assert "energy of the cpu: no energy counter can be read here" in bench_table(report).notes
+    joules = Interval(value=1.5e-3, low=1.4e-3, high=1.6e-3)
+    metered = replace(report, rows=(replace(report.rows[0], joules=joules), *report.rows[1:]))
+    page = bench_markdown(metered)
+    assert "| checkpoint-float32/cpu | 1.5 | 1.4–1.6 |" in page
 
 
 def test_rows_that_are_absent_for_one_reason_share_a_line(report: BenchReport) -> None:
@@ -97,7 +126,7 @@ def test_the_page_tells_machine_versions_and_n(report: BenchReport) -> None:
     page = bench_markdown(report, [("Latency", "r-latency.png")])
     assert page.startswith("# Benchmark of model\n\nonnx-float32/cpu is the fastest")
     assert "Machine: Chip 9000" in page
-    assert "8,400 single runs, 3 processes a row" in page
+    assert "14,000 single runs, 5 restarts and 175 turns a row" in page
     assert "![Latency](r-latency.png)" in page
     for title in ("Cold start", "Throughput", "At a fixed rate", "Roofline: 1,000,000 multiply"):
         assert f"## {title}" in page

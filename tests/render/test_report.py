@@ -12,12 +12,13 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from benches import SHORT, FakeWorker, steady
 from factory import make_bundle, make_reference
 from PIL import Image
 
 from mnist_edge import cli
 from mnist_edge.bench import bench
-from mnist_edge.bench.measure import Failure
+from mnist_edge.bench.turn import Failure
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.history import Epoch
@@ -26,7 +27,6 @@ from mnist_edge.contract import Images, Logits
 from mnist_edge.data.mnist import DataSet, data_set
 from mnist_edge.errors import BundleError
 from mnist_edge.plots import RecipePoint
-from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import Device
 from mnist_edge.recipes.train import Claim
 from mnist_edge.render.report import Grid, findings, report
@@ -272,8 +272,9 @@ def test_progress_ends_with_the_last_digit(bundle: Bundle) -> None:
 
 def write_benchmark(bundle: Bundle, path: Path) -> None:
     """A report on all artifacts of a bundle, none of which could be run."""
-    failure = Failure(absent=True, reason="made for a test")
-    path.write_text(codec.dumps(bench(bundle, BenchRecipe(), measure=lambda _: failure)))
+    lost = Failure(status="absent", reason="made for a test")
+    measured = bench(bundle, SHORT, start=lambda job: FakeWorker(job, steady(1e-5), opened=lost))
+    path.write_text(codec.dumps(measured))
 
 
 @pytest.fixture

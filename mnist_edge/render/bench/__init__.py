@@ -22,7 +22,14 @@ def bench_table(report: BenchReport) -> Table:
     """The ranking, with a sentence per row below it."""
     machine = report.machine
     place = f"{machine.processor}, {machine.usable_threads} usable threads, {machine.system}"
-    notes = (*sentences(report), *doubts(report), method(report), f"{place}; {report.data}")
+    told = [f"energy of the {device}: {what}" for device, what in report.energy.items()]
+    notes = (
+        *sentences(report),
+        *doubts(report),
+        method(report),
+        f"{place}; {report.data}",
+        *told,
+    )
     return replace(tables.ranking(report), notes=notes)
 
 
@@ -47,12 +54,18 @@ def bench_markdown(report: BenchReport, figures: Sequence[tuple[str, str]] = ())
 
 def _sections(report: BenchReport) -> list[tuple[str, Table]]:
     return [
-        ("Cold start, milliseconds", tables.cold_start(report)),
+        (f"Cold start, milliseconds{_starts(report)}", tables.cold_start(report)),
         ("Throughput, images per second", tables.throughput(report)),
         ("At a fixed rate, from the intended start", tables.fixed_rate(report)),
         (f"Roofline: {_roof(report)}", replace(tables.roofline(report), notes=(ABOVE_THE_ROOF,))),
         ("On the device", tables.resident(report)),
+        (f"Energy of {'; '.join(report.energy.values())}", tables.energy(report)),
     ]
+
+
+def _starts(report: BenchReport) -> str:
+    count = report.starts_at_once
+    return f", {count} processes starting at a time" if count > 1 else ""
 
 
 def _roof(report: BenchReport) -> str:
@@ -81,6 +94,7 @@ def context(report: BenchReport) -> str:
         "System": f"{machine.system}, {machine.python}",
         "Versions": ", ".join(versions),
         "Data": report.data,
+        "Energy": "; ".join(report.energy.values()),
         "n": f"{samples:,} single runs, {method(report)}; seed {recipe.seed}",
     }
     return listed([f"{name}: {fact}" for name, fact in facts.items() if fact])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mnist_edge.bench import BenchReport, Measurement, SelfTest, Verdict
-from mnist_edge.render.bench.tables import ranked, span, three_digits, two_digits
+from mnist_edge.render.bench.tables import span, three_digits, two_digits
 from mnist_edge.render.text import kilobytes, microseconds
+from mnist_edge.stats import ASSUMED_LAYOUT, ENOUGH_RESTARTS
 
 
 def claim(report: BenchReport) -> str:
@@ -14,9 +15,13 @@ def claim(report: BenchReport) -> str:
     row = _row(report, report.fastest)
     if row is None:
         return "no row can be relied on"
+    left_out = sum(row.status == "left out" for row in report.rows)
+    of = f" of the {len(report.ranked)} that were measured" if left_out else ""
+    same = [v.row for v in report.verdicts if _ties(v, report)]
+    beside = f", indistinguishable from {' and '.join(same)}" if same else ""
     text = (
-        f"{row.label} is the fastest: {microseconds(row.p50_s)} µs a picture "
-        f"(99 % interval {span(row.percentiles_s['p50'], microseconds)})"
+        f"{row.label} is the fastest{of}{beside}: {microseconds(row.p50_s)} µs a picture "
+        f"({seen(row)})"
     )
     against = _verdict(report, row.label, report.baseline)
     if against:
@@ -24,10 +29,18 @@ def claim(report: BenchReport) -> str:
     return f"{text}; its first answer takes {row.first_answer_s * 1e3:,.0f} ms"
 
 
+def seen(row: Measurement) -> str:
+    """Between what the microseconds of a row lie."""
+    if row.seen_s is None:
+        return f"99 % interval {span(row.percentiles_s['p50'], microseconds)}"
+    low, high = map(microseconds, row.seen_s)
+    return f"{low} to {high} in nine of ten turns"
+
+
 def sentences(report: BenchReport) -> list[str]:
     """One for each row that was measured, the fastest first."""
     said = [claim(report)]
-    for row in ranked(report):
+    for row in report.ranked:
         if row.label == report.fastest:
             continue
         if not row.usable:
@@ -51,6 +64,8 @@ def doubts(report: BenchReport) -> list[str]:
     ]
     if report.doubts:
         notes.append(f"every row: SUSPECT: {'; '.join(report.doubts)}")
+    if report.in_turns and any(row.validity == "SUSPECT" for row in report.rows):
+        notes.append("what is SUSPECT are microseconds: ratios were taken within each round")
     return notes
 
 
@@ -58,10 +73,24 @@ def method(report: BenchReport) -> str:
     """How it was measured, in one sentence."""
     recipe, threads = report.recipe, report.recipe.threads
     resolution = report.resolution
-    limit = f"; differences below {resolution:.0%} cannot be told apart" if resolution else ""
+    limit = f"; half of all differences show from {resolution:.1%} on" if resolution else ""
+    how = f"{recipe.processes} process{'es' * (recipe.processes > 1)} a row, interleaved"
+    if report.in_turns:
+        restarts = report.restarts
+        rounds = max(
+            sum(len(run.single.turns.medians_s) for run in row.runs) for row in report.rows
+        )
+        how = (
+            f"{restarts} restart{'s' * (restarts > 1)} and {rounds:,} turns a row, "
+            "one row at a time in random order"
+        )
+        if restarts < ENOUGH_RESTARTS:
+            how += f" (what restarts differ by is assumed: {ASSUMED_LAYOUT:.0%})"
+        if report.at_a_time:
+            how += f", no more than {report.at_a_time} of them beside each other for want of memory"
     return (
-        f"{recipe.processes} process{'es' * (recipe.processes > 1)} a row, interleaved, "
-        f"{threads} thread{'s' * (threads > 1)}; intervals of 99 %, ≈ where one holds 1{limit}"
+        f"{how}, {threads} thread{'s' * (threads > 1)}; intervals of 99 %, ≈ where one holds 1"
+        f"{limit}"
     )
 
 
@@ -76,9 +105,13 @@ def self_test_lines(tested: SelfTest) -> list[str]:
             f"largest difference {tested.noise_floor:.1%}; in the last one "
             f"{last.again.ratio.value:.3f} times ({span(last.again.ratio, three_digits)})"
         ),
-        (
-            f"slowed by {tested.slowdown:.0%}: found in {tested.found} of {count}; in the last one "
-            f"{last.planted.ratio.value:.3f} times ({span(last.planted.ratio, three_digits)})"
+        *(
+            f"slowed by {share:.0%}: found in {found} of {count}; in the last one "
+            f"{verdict.ratio.value:.3f} times ({span(verdict.ratio, three_digits)})"
+            for share, found, verdict in (
+                (tested.slowdown, tested.found, last.planted),
+                (tested.slight_slowdown, tested.found_slight, last.slight),
+            )
         ),
         f"the clock itself takes {overhead_ns:.0f} ns a reading; {method(tested.report)}",
         *doubts(tested.report),
@@ -88,10 +121,17 @@ def self_test_lines(tested: SelfTest) -> list[str]:
     ]
 
 
+def _ties(verdict: Verdict, report: BenchReport) -> bool:
+    return verdict.against == report.fastest and verdict.word == "indistinguishable"
+
+
 def _place(verdict: Verdict) -> str:
     interval = span(verdict.ratio, two_digits)
     if verdict.word == "indistinguishable":
-        return f"cannot be told apart from it ({verdict.ratio.value:.2f} times, {interval})"
+        return (
+            f"is indistinguishable from it within ±{verdict.within:.1%} "
+            f"({verdict.ratio.value:.2f} times, {interval})"
+        )
     return f"takes {verdict.ratio.value:.2f} times as long ({interval})"
 
 
@@ -102,7 +142,7 @@ def _times(verdict: Verdict) -> str:
         case "slower":
             return f"{verdict.ratio.value:.1f} times as slow as"
         case "indistinguishable":
-            return "indistinguishable from"
+            return f"within ±{verdict.within:.1%} of"
 
 
 def _quantization(row: Measurement | None, report: BenchReport) -> str:

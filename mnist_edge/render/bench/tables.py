@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 
 from mnist_edge.bench import BenchReport, Comparison, Measurement
@@ -10,26 +11,36 @@ from mnist_edge.stats import Interval
 
 
 def ranking(report: BenchReport) -> Table:
-    """Every row that was measured, the fastest first."""
+    """Every row that was measured, the fastest first, then those that were to be."""
     batch_size = max(report.recipe.batch_sizes, default=1)
+    seen = "range seen" if report.in_turns else "99 % interval"
     return Table(
         headers=(
-            *("artifact/device", "p50 µs", "99 % interval", "time", "p99 µs"),
+            *("artifact/device", "p50 µs", seen, "time", "p99 µs", "after others µs"),
             *(f"images/s ({batch_size})", "first answer ms", "MB", "kB"),
         ),
-        rows=tuple(
-            (
-                row.label,
-                microseconds(row.p50_s),
-                span(row.percentiles_s.get("p50"), microseconds),
-                relation(row, report)[0],
-                microseconds(row.p99_s),
-                _rate(row, batch_size),
-                f"{row.first_answer_s * 1e3:,.0f}",
-                megabytes(row.peak_resident_bytes),
-                kilobytes(row.size_bytes),
-            )
-            for row in ranked(report)
+        rows=(
+            *(
+                (
+                    row.label,
+                    microseconds(row.p50_s),
+                    _seen(row),
+                    relation(row, report)[0],
+                    microseconds(row.p99_s),
+                    microseconds(row.after_others_s.value if row.after_others_s else None),
+                    _rate(row, batch_size),
+                    f"{row.first_answer_s * 1e3:,.0f}",
+                    megabytes(row.peak_resident_bytes),
+                    kilobytes(row.size_bytes),
+                )
+                for row in report.ranked
+            ),
+            # What is absent is nobody's fault, and told below.
+            *(
+                (row.label, *(NOTHING,) * 2, row.status, *(NOTHING,) * 5, kilobytes(row.size_bytes))
+                for row in report.rows
+                if row.status in ("failed", "left out")
+            ),
         ),
     )
 
@@ -40,7 +51,7 @@ def cold_start(report: BenchReport) -> Table:
         headers=("artifact/device", "interpreter", "import", "open", "first run", "sum, ms"),
         rows=tuple(
             (row.label, *(f"{step * 1e3:,.1f}" for step in (*_steps(row), row.first_answer_s)))
-            for row in ranked(report)
+            for row in report.ranked
         ),
     )
 
@@ -50,7 +61,7 @@ def throughput(report: BenchReport) -> Table:
     sizes = report.recipe.batch_sizes
     return Table(
         headers=("artifact/device", *(f"batch {size}" for size in sizes)),
-        rows=tuple((row.label, *(_rate(row, size) for size in sizes)) for row in ranked(report)),
+        rows=tuple((row.label, *(_rate(row, size) for size in sizes)) for row in report.ranked),
     )
 
 
@@ -68,7 +79,7 @@ def fixed_rate(report: BenchReport) -> Table:
                 ),
                 "yes" if paced.kept_up else "no",
             )
-            for row in ranked(report)
+            for row in report.ranked
             for paced in row.paced
         ),
     )
@@ -81,7 +92,7 @@ def roofline(report: BenchReport) -> Table:
     if not work:
         return Table(headers=headers, rows=())
     rows = []
-    for row in ranked(report):
+    for row in report.ranked:
         if row.device != "cpu" or row.threads != report.ceiling.threads or not row.p50_s:
             continue
         best = max((rate.images_per_s.value for rate in row.throughput), default=0.0)
@@ -94,7 +105,7 @@ def roofline(report: BenchReport) -> Table:
 def resident(report: BenchReport) -> Table:
     """Batches that lie on the device already, beside the way from host to host."""
     rows = []
-    for row in ranked(report):
+    for row in report.ranked:
         for index, batch in enumerate(row.runs[0].resident):
             samples = sorted(s for run in row.runs for s in run.resident[index].samples_s)
             size = batch.batch_size
@@ -135,12 +146,6 @@ def comparison(compared: Comparison, old: BenchReport, new: BenchReport) -> Tabl
     )
 
 
-def ranked(report: BenchReport) -> list[Measurement]:
-    """The rows that were measured by their medians; those without follow."""
-    measured = [row for row in report.rows if row.status == "ok"]
-    return sorted(measured, key=lambda row: (not row.usable, row.p50_s or 0.0))
-
-
 def relation(row: Measurement, report: BenchReport) -> tuple[str, str]:
     """How many times as long as the fastest, and the interval; ≈ where they cannot be told apart.
 
@@ -153,6 +158,29 @@ def relation(row: Measurement, report: BenchReport) -> tuple[str, str]:
             same = "≈ " if verdict.word == "indistinguishable" else ""
             return f"{same}{verdict.ratio.value:.2f}×", span(verdict.ratio, two_digits)
     return row.validity, NOTHING
+
+
+def energy(report: BenchReport) -> Table:
+    """Joules of a picture, and all that the meter covers besides."""
+    return Table(
+        headers=("artifact/device", "mJ a picture", "99 % interval"),
+        rows=tuple(
+            (row.label, _millijoules(row.joules.value), span(row.joules, _millijoules))
+            for row in report.ranked
+            if row.joules
+        ),
+    )
+
+
+def _millijoules(joules: float) -> str:
+    return f"{joules * 1e3:.3g}"
+
+
+def _seen(row: Measurement) -> str:
+    """What nine in ten turns lay between; of reports of before, the interval of the median."""
+    if row.seen_s is None:
+        return span(row.percentiles_s.get("p50"), microseconds)
+    return f"{microseconds(row.seen_s[0])}–{microseconds(row.seen_s[1])}"
 
 
 def span(interval: Interval | None, written: Callable[[float], str]) -> str:
@@ -191,5 +219,17 @@ def _comparison_notes(compared: Comparison) -> tuple[str, ...]:
     notes += [
         f"{fact}: old {before}; new {after}" for fact, (before, after) in compared.machines.items()
     ]
-    notes.append("the two reports were not interleaved: a difference may be the machine's")
+    cost = statistics.median(verdict.half_width for verdict in compared.verdicts)
+    apart = (
+        f"the two reports were not interleaved: a difference may be the machine's, and those below "
+        f"{cost:.0%} cannot be told apart"
+    )
+    if compared.beside:
+        apart += f", where rows of one run are told apart from {compared.beside:.0%} on"
+    notes.append(apart)
+    if compared.speed:
+        notes.append(
+            f"a loop that is always the same took {compared.speed:.2f} times as long in the new "
+            "report: so much of a difference may be the processor's speed"
+        )
     return tuple(notes)
