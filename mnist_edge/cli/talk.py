@@ -44,15 +44,15 @@ class Talk:
         """Tell where the work stands."""
         self.said_s = time.monotonic()
         if not self.quiet:
-            typer.echo(line, err=True)
+            _speak(line)
 
     def warn(self, line: str) -> None:
         """Tell what the user must know, `--quiet` or not."""
-        typer.echo(f"warning: {line}", err=True)
+        _speak(f"warning: {line}")
 
     def complain(self, error: MnistEdgeError) -> None:
         """Tell of an error that does not end the command."""
-        typer.echo(f"mnist-edge: error: {error}", err=True)
+        _speak(f"mnist-edge: error: {error}")
 
     def suggest(self, command: str, *, to: str) -> None:
         """Name the next command to type."""
@@ -94,6 +94,13 @@ class Talk:
             with lines.watching() if watched else nullcontext():
                 yield lines
             lines.end()
+
+
+def _speak(line: str) -> None:
+    # By what stderr is now: a bar stands in for it, and draws itself below the line. typer.echo
+    # would look up the stream behind it, and write at the end of the bar.
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 class _Drawn:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 import sys
 import threading
 import time
@@ -9,7 +12,6 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-import typer
 
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.cli import talk as talking
@@ -32,7 +34,7 @@ def test_a_step_that_reports_nothing_for_long_is_still_heard_of(
     impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = threading.Event()
-    monkeypatch.setattr(typer, "echo", lambda line, err: heard.set())
+    monkeypatch.setattr(talking, "_speak", lambda line: heard.set())
     with Talk(quiet=False).progress("train"):
         assert heard.wait(timeout=30)
 
@@ -117,6 +119,28 @@ def test_a_bar_never_goes_back(screen: Screen) -> None:
         for done in range(1, 4001):
             progress(done, 4000)
     assert screen.shown == sorted(screen.shown)
+
+
+def test_a_line_stands_above_the_bar_not_at_its_end() -> None:
+    pty = pytest.importorskip("pty")
+    script = (
+        "from mnist_edge.cli.talk import Talk\n"
+        "talk = Talk(quiet=False)\n"
+        "with talk.progress('train') as progress:\n"
+        "    progress(1, 4, 'loss 0.5')\n"
+        "    talk.say('epoch 1/2')\n"
+    )
+    main, child = pty.openpty()
+    environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "xterm"}
+    subprocess.run(
+        [sys.executable, "-c", script], stdout=child, stderr=child, env=environment, timeout=60
+    )
+    os.close(child)
+    said = os.read(main, 1 << 16).decode()
+    os.close(main)
+    # A row is drawn again from its start, cleared before.
+    rows = [re.split(r"\x1b\[2K", row)[-1] for row in said.splitlines()]
+    assert "epoch 1/2" in [row.strip() for row in rows], rows
 
 
 def test_the_bar_of_a_step_that_failed_is_not_full(screen: Screen) -> None:
