@@ -36,6 +36,8 @@ def at_border(parts: Components) -> NDArray[np.bool_]:
     Where nothing on the page is whole, the digit itself touches the border.
     """
     labels = parts.labels
+    if len(parts.boxes) == 1 and not _is_thin(parts.boxes[0], labels.shape):
+        return np.zeros(1, np.bool_)
     sides = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
     contacts = np.array([np.bincount(side, minlength=len(parts.boxes) + 1)[1:] for side in sides])
     cut = np.zeros(len(parts.boxes), np.bool_)
@@ -68,6 +70,10 @@ def _whole(parts: Components, touching: list[int]) -> list[Digit]:
         for index, box in enumerate(parts.boxes)
         if index not in touching and max(box.width, box.height) >= least
     ]
+
+
+def _is_thin(box: Box, shape: tuple[int, ...]) -> bool:
+    return box.height <= _THIN * shape[0] or box.width <= _THIN * shape[1]
 
 
 def _is_strip(box: Box, contact: Contacts, shape: tuple[int, ...], *, alone: bool) -> bool:

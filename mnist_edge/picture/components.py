@@ -73,6 +73,10 @@ def components(mask: NDArray[np.bool_]) -> Components:
     labels = np.zeros(mask.shape, np.int64)
     labels[mask] = np.repeat(part + 1, lengths)
     rows, left = np.divmod(starts, stride)
+    if count == 1:  # one digit a page is what most pages are, and this takes a tenth of the time
+        right = int((left + lengths).max())
+        box = Box(left=int(left.min()), top=int(rows[0]), right=right, bottom=int(rows[-1]) + 1)
+        return Components(labels, np.array([lengths.sum()]), (box,))
     edges = np.full((4, count), np.iinfo(np.int64).max)
     for edge, values in zip(edges, (left, rows, -(left + lengths), -(rows + 1)), strict=True):
         np.minimum.at(edge, part, values)

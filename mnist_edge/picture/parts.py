@@ -16,6 +16,7 @@ from mnist_edge.picture.paper import INK, Grey, Ink, Mask, grown, largest_around
 
 _FINE_SIDE = 100  # from here on strokes are wide enough to be grown without touching
 _MOST_CROSSINGS = 24  # of the border by ink: more is grain
+_MOST_CUT = 5  # parts by the border, beside one digit: more are grain, too
 
 _SOFT = 50  # the rim of a stroke out of focus is as wide as the page divided by this
 _FADED = 0.04  # of the ink lies apart from the dark strokes: then strokes fade
@@ -51,11 +52,13 @@ def find_parts(ink: Ink, steps: list[str], *, many: bool) -> Parts | None:
         steps: told what was left out.
         many: whether digits of a paler ink are looked for beside the others.
     """
-    ink, dark = _inside(ink, steps)
+    ink, dark, cut = _inside(ink, steps)
+    if cut > _MOST_CUT and not many:
+        return None
     lines = find_lines(ink.values > _LINE) if may_hold_lines(dark) else None
     if lines is not None and lines.any():
         steps.append("lines of the paper taken out")
-        ink, dark = _inside(_without(ink, _paler(lines, ink)), steps)
+        ink, dark, _ = _inside(_without(ink, _paler(lines, ink)), steps)
     else:
         lines = None
     if not dark.boxes or _crossings(dark.labels > 0) > _MOST_CROSSINGS:
@@ -82,15 +85,16 @@ def ink_of(parts: Parts, digit: Digit) -> Grey:
     return evened(np.where(mask, ink.shares[place], np.uint8(0)), ink)
 
 
-def _inside(ink: Ink, steps: list[str]) -> tuple[Ink, Components]:
-    """The dark parts that the border does not cut, and the ink without the others."""
+def _inside(ink: Ink, steps: list[str]) -> tuple[Ink, Components, int]:
+    """The ink without what the border cuts, its dark parts, and how many were cut."""
     dark = components(_dark(ink))
     cut = at_border(dark)
     if not cut.any():
-        return ink, dark
+        return ink, dark, 0
     steps.append(f"{int(cut.sum())} cut by the border left out")
     pixels = np.concatenate([[False], cut])[dark.labels]
-    return _without(ink, pixels), keep(dark, np.flatnonzero(~cut).tolist())
+    kept = keep(dark, np.flatnonzero(~cut).tolist())
+    return _without(ink, pixels), kept, int(cut.sum())
 
 
 def _is_fine(ink: Ink) -> bool:
