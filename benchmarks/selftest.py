@@ -184,7 +184,8 @@ def page(outcomes: list[Outcome], report: BenchReport) -> str:
     return (
         f"# The benchmark, benchmarked\n\nOf {count} rounds each, verdicts that were right: "
         f"{claim}. In turns, and beside it what the same samples say where the process is the "
-        f"unit; ± is half of the 99 % interval's width, the median of the rounds.\n\n"
+        f"unit; ± is half of the 99 % interval's width, the median of the rounds; load is that of "
+        f"the machine, ours and others', in the minute before.\n\n"
         f"{markdown(_summary(outcomes))}\n{listed(facts)}\n## Every round\n\n"
         f"{markdown(_rounds(outcomes))}"
     )
@@ -203,14 +204,14 @@ def _summary(outcomes: list[Outcome]) -> Table:
             apart = max(abs(verdict.ratio.value - 1) for verdict, *_ in rounds)
             rows.append(
                 (
-                    *(outcome.condition, method, *cells),
+                    *(outcome.condition, f"{outcome.load:.1f}", method, *cells),
                     f"±{widths[len(widths) // 2]:.1%}",
                     f"{apart:.1%}",
                 )
             )
     return Table(
         headers=(
-            *("condition", "method", "same: indistinguishable", "20 % found", "5 % found"),
+            *("condition", "load", "method", "same: indistinguishable", "20 % found", "5 % found"),
             *("±", "largest difference of the same"),
         ),
         rows=tuple(rows),
