@@ -16,6 +16,9 @@ VENV := .venv
 EDGE := .venv-edge
 
 BUNDLE ?= exports/model
+# Tests run in so many processes at a time, a file of them in one, where its fixtures are made.
+WORKERS ?= 2
+PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 .PHONY: demo test lint edge extras default teacher clean
 .DELETE_ON_ERROR:
@@ -24,7 +27,7 @@ demo: $(VENV)/train.stamp
 	$(VENV)/bin/mnist-edge run
 
 test: lint
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python $(PYTEST)
 	$(MAKE) edge
 
 lint: $(VENV)/dev.stamp
@@ -34,7 +37,7 @@ lint: $(VENV)/dev.stamp
 	$(VENV)/bin/lint-imports
 
 edge: $(EDGE)/test.stamp
-	$(EDGE)/bin/python -m pytest -m edge
+	$(EDGE)/bin/python $(PYTEST) -m edge
 
 extras: $(VENV)/extras.stamp
 	$(VENV)/bin/python -m pytest tests/formats/test_litert.py tests/formats/test_ncnn.py \
