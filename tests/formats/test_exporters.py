@@ -58,7 +58,8 @@ def graph_of(precision: Precision) -> Any:
 
 @pytest.mark.parametrize(("format_", "precision"), exported.RUNNABLE)
 def test_an_artifact_gives_the_answers_of_the_model(format_: Format, precision: Precision) -> None:
-    backend = load_backend(exported.artifact(format_, precision), format_, exported.RECIPE)
+    written = exported.written(format_, precision)
+    backend = load_backend(written.data, format_, exported.RECIPE, companions=written.companions)
     logits, exact = backend.run(DIGITS), float64_logits(exported.model(), DIGITS)
     if precision == "float32":
         np.testing.assert_allclose(logits, exact, atol=1e-5)
