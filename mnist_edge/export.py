@@ -18,6 +18,7 @@ from mnist_edge.bundle.folder import (
     save_bundle,
 )
 from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, Artifact
+from mnist_edge.bundle.own import remember
 from mnist_edge.bundle.storage import LOCK, lock
 from mnist_edge.data.mnist import DataSet, if_named
 from mnist_edge.errors import NotEquivalent, UsageError, has_torch, missing_package, needed_to
@@ -100,6 +101,12 @@ def export_verified(
                 kept.append(artifact)
                 contents |= zip(artifact.files, written.files, strict=True)
         target, card = model_card.with_model_card(target.with_artifacts(tuple(kept)))
+        remember(
+            known.sha256
+            for artifact in kept
+            if FORMATS[artifact.format].runs_code
+            for known in (artifact, *artifact.companions)
+        )
         save_bundle(target, contents | card)
         progress(len(pairs), len(pairs), "")
     if failed and not recipe.allow_mismatch:

@@ -21,7 +21,14 @@ from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE, Images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
-from mnist_edge.formats import FORMATS, Backend, companions_of, find_artifact, load_backend
+from mnist_edge.formats import (
+    FORMATS,
+    Backend,
+    companions_of,
+    find_artifact,
+    load_artifact,
+    load_backend,
+)
 from mnist_edge.formats.running import run_as_deployed
 from mnist_edge.picture import Picture, Source, load_picture, other_readings, split_digits
 from mnist_edge.progress import Progress, silent
@@ -127,6 +134,7 @@ class Predictor:
         allow_mismatch: bool = False,
         key: Path | str | None = None,
         not_before: int | None = None,
+        trust: bool = False,
     ) -> Predictor:
         """Load one artifact of a bundle, or a file that `mnist-edge export` wrote.
 
@@ -140,30 +148,26 @@ class Predictor:
             key: the public key that must have signed the bundle: a `.pub` file, or a line of one.
                 The one that `MNIST_EDGE_KEY` names must have signed it in any case.
             not_before: the least serial number that the signature may have.
+            trust: whether an artifact that is a program may run, whoever wrote it.
 
         Raises:
-            Untrusted: the bundle is not signed by whom it should be, or is older.
+            Untrusted: the bundle is not signed by whom it should be, or is older, or the artifact
+                is a program and nothing vouches for who wrote it.
             BundleError: there is no such bundle or file, or it is damaged.
             UsageError: the bundle has no such artifact, or it failed its comparison.
             DeviceUnavailable: the device is not there.
             MissingDependency: the runtime is not installed.
         """
         place = None if path is None else Path(path)
+        asked = Trust(key=key, not_before=not_before, code=trust)
         if place is not None and place.is_file():
-            return _load_file(place, Trust(key=key, not_before=not_before), device, threads)
-        bundle = open_trusted(place, Trust(key=key, not_before=not_before))
+            return _load_file(place, asked, device, threads)
+        bundle = open_trusted(place, asked)
         chosen = find_artifact(bundle, artifact)
         bundle.check(but={chosen.file})  # that one is checked as it is read
         if not allow_mismatch:
             _check_parity(chosen)
-        backend = load_backend(
-            bundle.read(chosen),
-            chosen.format,
-            bundle.manifest.recipe,
-            companions=bundle.read_companions(chosen),
-            device=device,
-            threads=threads,
-        )
+        backend = load_artifact(bundle, chosen, device=device, threads=threads)
         return cls(
             backend,
             batch_invariant=chosen.batch_invariant,

@@ -23,6 +23,7 @@ from mnist_edge.bundle.manifest import (
     TrainingRecord,
     record,
 )
+from mnist_edge.bundle.own import remember
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.recipes.terms import Format, Precision
 from mnist_edge.recipes.train import TrainRecipe
@@ -85,6 +86,7 @@ def make_bundle(
     weights: bytes = b"weights",
     reference: Reference | None = None,
     extras: Mapping[str, bytes] | None = None,
+    own: bool = True,
 ) -> Bundle:
     """Write a bundle that opens, and whose every file has the digest that the manifest names.
 
@@ -94,6 +96,7 @@ def make_bundle(
         weights: the bytes of the checkpoint.
         reference: the digits and logits; by default those of `make_reference`.
         extras: further files by name.
+        own: whether this user counts as its maker.
     """
     extras = extras if extras is not None else {"history.json": b"[]\n"}
     checkpoint_sha256 = record("weights", weights).sha256
@@ -112,6 +115,8 @@ def make_bundle(
             extras=tuple(record(file, data) for file, data in extras.items()),
         ),
     )
+    if own:
+        remember(artifact.sha256 for artifact in exported.values())
     files = {exported[name].file: data for name, data in artifacts.items()}
     save_bundle(bundle, {checkpoint.file: weights, "reference.npz": packed, **files, **extras})
     return bundle

@@ -272,7 +272,7 @@ def test_what_is_not_there_is_kept_for_its_error(tmp_path: Path, predictor: Pred
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Comparing) -> Bundle:
     """A bundle whose ONNX artifact is loaded as the comparing backend."""
-    monkeypatch.setattr(predict, "load_backend", lambda *_, **__: backend)
+    monkeypatch.setattr(predict, "load_artifact", lambda *_, **__: backend)
     return make_bundle(tmp_path / "bundle")
 
 

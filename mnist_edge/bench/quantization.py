@@ -16,6 +16,7 @@ from mnist_edge.bundle.storage import lock
 from mnist_edge.contract import Labels, to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import FORMATS, open_backend
+from mnist_edge.formats.consent import may_run
 from mnist_edge.formats.running import run_as_deployed
 from mnist_edge.machine import describe_machine, library_versions
 from mnist_edge.progress import Progress, silent
@@ -63,7 +64,9 @@ def weigh(
     Raises:
         DigestMismatch, BundleError: an artifact is damaged.
     """
-    groups = families(bundle.manifest.artifacts)
+    groups = families(
+        tuple(a for a in bundle.manifest.artifacts if may_run(bundle, a, FORMATS[a.format]))
+    )
     if not groups:
         return None
     stored = bundle.reference()

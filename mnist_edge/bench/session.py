@@ -18,9 +18,10 @@ from mnist_edge.bench.subject import Subject, choose_subjects
 from mnist_edge.bench.surroundings import Watch
 from mnist_edge.bench.turn import Failure, Job
 from mnist_edge.bundle.folder import Bundle
-from mnist_edge.bundle.manifest import CHECKPOINT
-from mnist_edge.errors import DeviceUnavailable
-from mnist_edge.formats import find_artifact
+from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
+from mnist_edge.errors import DeviceUnavailable, Untrusted
+from mnist_edge.formats import FORMATS, find_artifact
+from mnist_edge.formats.consent import check_consent, may_run
 from mnist_edge.machine import describe_machine, gpu_state, library_versions, load_average
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.bench import BenchRecipe
@@ -61,7 +62,10 @@ def bench(
 
     Raises:
         UsageError: the bundle has no artifact of that name.
+        Untrusted: one that was named is a program for which nothing vouches, or all are.
     """
+    for artifact in (find_artifact(bundle, name) for name in artifacts):
+        check_consent(bundle, artifact, FORMATS[artifact.format])
     return measure_subjects(
         bundle,
         recipe,
@@ -110,6 +114,14 @@ def measure_subjects(
     failures = _without_device(subjects, report)
     if rows.keys() <= failures.keys():  # nothing at all could be measured
         raise DeviceUnavailable(_NO_GPU, fix="choose --device cpu")
+    refusals = _without_consent(bundle, [artifact for artifact, _ in rows.values()])
+    failures |= {
+        label: Failure(status="absent", reason=str(refusals[artifact.name]))
+        for label, (artifact, _) in rows.items()
+        if artifact.name in refusals
+    }
+    if refusals and rows.keys() <= failures.keys():
+        raise next(iter(refusals.values()))
     watch = Watch()
     steps = measure_in_turns(
         {label: job_of(bundle, subject, recipe) for label, (_, subject) in rows.items()},
@@ -139,7 +151,25 @@ def measure_subjects(
 
 def job_of(bundle: Bundle, subject: Subject, recipe: BenchRecipe) -> Job:
     """The work of one worker, to be started by `measure_in_turns`."""
-    return Job(bundle=str(bundle.path), subject=subject, timeout_s=recipe.timeout_s)
+    artifact = bundle.artifact(subject.artifact)
+    allowed = may_run(bundle, artifact, FORMATS[artifact.format])
+    return Job(
+        bundle=str(bundle.path),
+        subject=subject,
+        timeout_s=recipe.timeout_s,
+        consent=artifact.sha256 if allowed else "",
+    )
+
+
+def _without_consent(bundle: Bundle, artifacts: Sequence[Artifact]) -> dict[str, Untrusted]:
+    """Why artifacts may not run, by their names; none of those that may."""
+    refusals = {}
+    for artifact in artifacts:
+        try:
+            check_consent(bundle, artifact, FORMATS[artifact.format])
+        except Untrusted as error:
+            refusals[artifact.name] = error
+    return refusals
 
 
 def find_meters(subjects: Sequence[Subject]) -> dict[Device, Meter | str]:

@@ -27,6 +27,7 @@ class Job:
         memory_bytes: that it may take at most; 0 where nobody knows how many there are.
         timeout_s: after which it ends by itself if one turn is not done by then.
         started_ns: `time.monotonic_ns()` just before the process was started.
+        consent: the digest of the artifact, if it may run even though it is a program.
     """
 
     bundle: str
@@ -35,6 +36,7 @@ class Job:
     memory_bytes: int = 0
     timeout_s: float = 300.0
     started_ns: int = 0
+    consent: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,11 +94,13 @@ class Bundle:
 
     Attributes:
         signature: by a key that the user named; None where he named none.
+        trusted: whether the user said that the programs in it may run.
     """
 
     path: Path
     manifest: Manifest
     signature: Signature | None = None
+    trusted: bool = False
 
     def artifact(self, name: str) -> Artifact:
         """The artifact of that name.

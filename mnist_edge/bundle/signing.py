@@ -42,10 +42,13 @@ class Trust:
         key: the public key that must have signed it: a `.pub` file (of several lines where any of
             several keys will do), or a line of one.
         not_before: the least serial number that the signature may have.
+        code: whether the programs in it (C, TorchScript and `.pt2` files) may run, whoever wrote
+            them.
     """
 
     key: Path | str | None = None
     not_before: int | None = None
+    code: bool = False
 
     def demands(self, folder: Path) -> dict[str, tuple[PublicKey, ...]]:
         """The keys that must have signed the bundle in a folder, by what names them."""
@@ -85,7 +88,7 @@ def open_trusted(path: Path | None = None, trust: Trust = ANYONE) -> Bundle:
     signature = None
     for name, keys in demands.items():
         signature = _check(folder, manifest, keys, name, trust.not_before or 0)
-    return replace(parse_manifest(folder, manifest), signature=signature)
+    return replace(parse_manifest(folder, manifest), signature=signature, trusted=trust.code)
 
 
 def vouching_bundle(path: Path, data: bytes, trust: Trust) -> tuple[Bundle, Artifact] | None:

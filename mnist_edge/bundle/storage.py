@@ -245,20 +245,30 @@ def _umask() -> int:
 
 
 def cache_dir() -> Path:
-    """The folder of this user in which fetched data is kept. It need not exist.
+    """The folder of this user for what can be had again. It need not exist.
 
     Raises:
         DataUnavailable: this user has no home folder.
     """
-    if os.name == "nt":
-        base = os.environ.get("LOCALAPPDATA", "")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME", "")
+    return user_dir("XDG_CACHE_HOME", ".cache")
+
+
+def user_dir(variable: str, place: str) -> Path:
+    """A folder of this user. It need not exist.
+
+    Args:
+        variable: of the environment, that names the folder around it.
+        place: in the home folder, where it does not.
+
+    Raises:
+        DataUnavailable: this user has no home folder.
+    """
+    base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else variable, "")
     # The XDG base directory specification: a relative path is to be ignored.
     if Path(base).is_absolute():
         return Path(base, "mnist-edge")
     try:
-        return Path.home() / ".cache" / "mnist-edge"
+        return Path.home() / place / "mnist-edge"
     except RuntimeError:
         raise DataUnavailable(
             "there is no home folder to keep MNIST in",

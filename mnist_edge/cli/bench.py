@@ -18,6 +18,7 @@ from mnist_edge.cli.options import (
     OutOption,
     QuietOption,
     ThreadsOption,
+    TrustOption,
     chosen_bundle,
     given_bundle,
     given_fields,
@@ -127,6 +128,7 @@ def command(
     out: OutOption = None,
     key: KeyOption = None,
     not_before: NotBeforeOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     **fields: Any,
@@ -146,7 +148,7 @@ def command(
     if compare is None and fail_if_slower is not None:
         raise UsageError("--fail-if-slower has nothing to compare with", fix="add --compare")
     talk = Talk(quiet=quiet)
-    trust = Trust(key=key, not_before=not_before)
+    asked = Trust(key=key, not_before=not_before, code=trust)
     # Read before minutes of measuring, so that a wrong name is told at once.
     old = read_report(compare) if compare else None
     named = SELF_TEST_RECIPE if self_test else BENCH_RECIPES[_preset(quick, thorough)]
@@ -157,13 +159,13 @@ def command(
     if thorough and not fields["sweep_threads"]:
         recipe = replace(recipe, sweep_threads=(usable_threads(),))
     if self_test:
-        chosen = chosen_bundle(bundle, talk, trust)
+        chosen = chosen_bundle(bundle, talk, asked)
         _test_itself(talk, chosen, recipe, artifacts, as_json=as_json)
         return
     if from_:
         report = read_report(from_)
     else:
-        chosen = chosen_bundle(bundle, talk, trust)
+        chosen = chosen_bundle(bundle, talk, asked)
         report, paths = measure_artifacts(
             talk,
             chosen,

@@ -15,6 +15,7 @@ from mnist_edge.cli.options import (
     NotBeforeOption,
     QuietOption,
     ThreadsOption,
+    TrustOption,
     tell_signature,
 )
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
@@ -46,6 +47,7 @@ def command(
     threads: ThreadsOption = 1,
     key: KeyOption = None,
     not_before: NotBeforeOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -53,17 +55,17 @@ def command(
     from mnist_edge.bundle.signing import Trust
 
     talk = Talk(quiet=quiet)
-    trust = Trust(key=key, not_before=not_before)
+    asked = Trust(key=key, not_before=not_before, code=trust)
     report: DoctorReport | FileReport
     if file is None:
         report = _examine_bundle(
-            talk, bundle, tuple(artifacts or ()), trust, threads, as_json=as_json
+            talk, bundle, tuple(artifacts or ()), asked, threads, as_json=as_json
         )
     else:
         if bundle is not None or artifacts:
             option = "--bundle" if bundle is not None else "--artifact"
             raise UsageError(f"a FILE and {option} exclude each other", fix="give one of them")
-        report = _examine_file(file, trust, threads, as_json=as_json)
+        report = _examine_file(file, asked, threads, as_json=as_json)
     if not report.passed:
         raise typer.Exit(1)
 

@@ -206,6 +206,14 @@ NotBeforeOption: TypeAlias = Annotated[
         Setting("The least serial number of the signature.", 0, MOST_SERIAL, TRUST_PANEL),
     ),
 ]
+TrustOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run the programs in the bundle (C, TorchScript, pt2), whoever wrote them.",
+        rich_help_panel=TRUST_PANEL,
+    ),
+]
 OutOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(

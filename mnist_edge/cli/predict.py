@@ -19,6 +19,7 @@ from mnist_edge.cli.options import (
     NotBeforeOption,
     QuietOption,
     ThreadsOption,
+    TrustOption,
     option,
 )
 from mnist_edge.cli.talk import Talk, emit, emit_json
@@ -106,6 +107,7 @@ def command(
     threads: ThreadsOption = 1,
     key: KeyOption = None,
     not_before: NotBeforeOption = None,
+    trust: TrustOption = False,
     show: _Show = False,
     save_input: _SaveInput = None,
     as_csv: _Csv = False,
@@ -129,6 +131,7 @@ def command(
         allow_mismatch=allow_mismatch,
         key=key,
         not_before=not_before,
+        trust=trust,
     ) as predictor:
         if bundle is None:
             talk.say(f"bundle: {path}")

@@ -15,6 +15,7 @@ from mnist_edge.cli.options import (
     KeyOption,
     NotBeforeOption,
     QuietOption,
+    TrustOption,
     chosen_bundle,
 )
 from mnist_edge.cli.reports import report_path
@@ -60,6 +61,7 @@ def command(
     ] = None,
     key: KeyOption = None,
     not_before: NotBeforeOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -70,7 +72,7 @@ def command(
     from mnist_edge.render.report import measured_recipes, report
 
     talk = Talk(quiet=quiet)
-    chosen = chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before))
+    chosen = chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before, code=trust))
     digits = known_test_set(talk, chosen, data_dir)
     grids = _benchmark(chosen, bench, talk)
     with talk.progress("report") as progress:

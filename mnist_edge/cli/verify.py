@@ -18,6 +18,7 @@ from mnist_edge.cli.options import (
     OutOption,
     QuietOption,
     ThreadsOption,
+    TrustOption,
     chosen_bundle,
     given_bundle,
     option,
@@ -65,6 +66,7 @@ def command(
     out: OutOption = None,
     key: KeyOption = None,
     not_before: NotBeforeOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -73,7 +75,7 @@ def command(
     from mnist_edge.render import text
 
     talk = Talk(quiet=quiet)
-    chosen = chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before))
+    chosen = chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before, code=trust))
     if rebuild:
         _rebuild(talk, chosen, tuple(artifacts or ()))
         return

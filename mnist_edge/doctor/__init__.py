@@ -19,6 +19,8 @@ from mnist_edge.errors import (
     DataUnavailable,
     LeftBehind,
     MissingDependency,
+    MnistEdgeError,
+    Untrusted,
     install_advice,
 )
 from mnist_edge.formats import find_artifact, open_backend
@@ -154,9 +156,18 @@ def _check_bundle(
         bundle.read(artifact)  # asked for by name, it must be there
     reference = bundle.reference()
     checks = []
+    refused: Untrusted | None = None
     for number, artifact in enumerate(chosen):
         progress(number, len(chosen), artifact.name)
-        checks.append(_check(bundle, artifact, reference, threads))
+        try:
+            checks.append(_check(bundle, artifact, reference, threads))
+        except Untrusted as error:
+            if artifacts:
+                raise
+            refused = error
+            checks.append(_not_checked(artifact, error))
+    if refused and all(check.status == "not checked" for check in checks):
+        raise refused
     progress(len(checks), len(checks))
     return tuple(checks)
 
@@ -175,6 +186,10 @@ def _check(bundle: Bundle, artifact: Artifact, reference: Reference, threads: in
                 batch_invariant=artifact.batch_invariant,
             )
     except (MissingDependency, LeftBehind) as error:
-        return Check(artifact=artifact.name, backend="", status="not checked", reason=str(error))
+        return _not_checked(artifact, error)
     except BadInput as error:  # the very bytes that were exported, and yet no classifier here
         return Check(artifact=artifact.name, backend="", status="failed", reason=str(error))
+
+
+def _not_checked(artifact: Artifact, error: MnistEdgeError) -> Check:
+    return Check(artifact=artifact.name, backend="", status="not checked", reason=str(error))

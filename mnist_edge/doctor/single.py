@@ -13,6 +13,7 @@ import numpy as np
 
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.golden import KEY, unpack_golden
+from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.bundle.signing import ANYONE, Trust, vouching_bundle
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE
@@ -27,6 +28,7 @@ from mnist_edge.formats import (
     load_backend,
     recognise,
 )
+from mnist_edge.formats.consent import may_run
 from mnist_edge.formats.format import Header
 from mnist_edge.recipes.terms import Format, Precision
 
@@ -67,8 +69,8 @@ class FileReport:
 def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> FileReport:
     """Describe one exported file, and run the golden vectors that it carries.
 
-    Torch's formats are programs that may call any operator. They run only where a manifest lies
-    beside them that names these very bytes.
+    Torch's formats are programs that may call any operator. They run only by the consent that
+    their bundle has, or where the user says so.
 
     Args:
         path: an ONNX, .ort, TorchScript or .pt2 file.
@@ -92,8 +94,7 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
     format_ = recognise(data) or FORMATS["onnx"]
     try:
         if format_.runs_code:
-            bundle = vouching[0] if vouching else None
-            return _examine_program(path, data, format_, bundle, threads)
+            return _examine_program(path, data, format_, vouching, trust, threads)
         written = Written(data, companions_of(path, format_, vouching))
         return _examine_model(path, written, format_, threads)
     except BadInput as error:  # a runtime knows the bytes alone
@@ -110,14 +111,19 @@ def _examine_model(path: Path, written: Written, format_: FileFormat, threads: i
 
 
 def _examine_program(
-    path: Path, data: bytes, format_: FileFormat, bundle: Bundle | None, threads: int
+    path: Path,
+    data: bytes,
+    format_: FileFormat,
+    vouching: tuple[Bundle, Artifact] | None,
+    trust: Trust,
+    threads: int,
 ) -> FileReport:
     header = format_.header(data)
-    if bundle is None:
-        why = "it may call any operator, and no manifest beside it vouches for it"
+    if not trust.code and not (vouching and may_run(*vouching, format_)):
+        why = "it runs code, and nothing vouches for who wrote it (--trust runs it all the same)"
         return _report(path, data, format_, header, why)
     try:
-        backend = load_backend(data, format_.name, bundle.manifest.recipe, threads=threads)
+        backend = load_backend(data, format_.name, threads=threads)
     except MissingDependency as error:
         return _report(path, data, format_, header, str(error))
     with closing(backend):

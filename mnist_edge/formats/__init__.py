@@ -53,6 +53,7 @@ __all__ = [
     "export_pairs",
     "exported_formats",
     "find_artifact",
+    "load_artifact",
     "load_backend",
     "open_backend",
     "recognise",
@@ -206,24 +207,48 @@ def open_backend(
         mode: how torch runs a checkpoint.
 
     Raises:
-        DigestMismatch: the file is not the one that the manifest names.
-        DeviceUnavailable: the device is not there, or the runtime fell back to another.
-        MissingDependency: the runtime is not installed.
+        Untrusted, DigestMismatch, DeviceUnavailable, MissingDependency: as for `load_artifact`.
     """
-    backend = load_backend(
-        bundle.read(artifact),
-        artifact.format,
-        bundle.manifest.recipe,
-        companions=bundle.read_companions(artifact),
-        device=device,
-        threads=threads,
-        optimization=optimization,
-        mode=mode,
+    backend = load_artifact(
+        bundle, artifact, device=device, threads=threads, optimization=optimization, mode=mode
     )
     try:
         yield backend
     finally:
         backend.close()
+
+
+def load_artifact(
+    bundle: Bundle,
+    artifact: Artifact,
+    *,
+    device: Device = "cpu",
+    threads: int = 1,
+    optimization: Optimization = "all",
+    mode: Mode = "plain",
+) -> Backend:
+    """`open_backend`, for who closes the backend himself.
+
+    Raises:
+        Untrusted: it is a program, and nothing vouches for who wrote it.
+        DigestMismatch: the file is not the one that the manifest names.
+        DeviceUnavailable: the device is not there, or the runtime fell back to another.
+        MissingDependency: the runtime is not installed.
+    """
+    from mnist_edge.formats.consent import check_consent
+
+    data, companions = bundle.read(artifact), bundle.read_companions(artifact)
+    check_consent(bundle, artifact, FORMATS[artifact.format])
+    return load_backend(
+        data,
+        artifact.format,
+        bundle.manifest.recipe,
+        companions=companions,
+        device=device,
+        threads=threads,
+        optimization=optimization,
+        mode=mode,
+    )
 
 
 def load_backend(

@@ -232,12 +232,18 @@ def open_source(bundle: Bundle, opset: int = DEFAULT_OPSET) -> Source:
         MissingDependency: torch is not installed, and there is no ONNX artifact.
         UsageError: the artifact has another opset.
     """
-    origin, calibration = artifact_metadata(bundle), partial(calibration_images, bundle)
     if find_spec("torch") is not None:
         from mnist_edge.models import load_weights
 
+        origin, calibration = artifact_metadata(bundle), partial(calibration_images, bundle)
         model = load_weights(bundle.manifest.recipe, bundle.read(bundle.artifact(CHECKPOINT)))
         return TorchSource(model, opset=opset, origin=origin, calibration=calibration)
+    return onnx_source(bundle, opset)
+
+
+def onnx_source(bundle: Bundle, opset: int) -> Source:
+    """The net of a bundle as its own ONNX artifacts hold it. Raises as `open_source` does."""
+    origin, calibration = artifact_metadata(bundle), partial(calibration_images, bundle)
     graph = _own(bundle, "float32")
     if graph is None:
         raise _no_torch()

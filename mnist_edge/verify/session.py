@@ -18,6 +18,7 @@ from mnist_edge.errors import (
     LeftBehind,
     MissingDependency,
     MnistEdgeError,
+    Untrusted,
 )
 from mnist_edge.formats import find_artifact, open_backend, reference_logits
 from mnist_edge.formats.running import is_batch_invariant, judge, run_as_deployed, score_on
@@ -127,14 +128,19 @@ def run_samples(
             checked = _check(bundle, artifact, samples, device, threads, meter)
             rows += checked[0]
             answers += checked[1]
-        except (DeviceUnavailable, MissingDependency, LeftBehind) as error:
+        except (DeviceUnavailable, MissingDependency, LeftBehind, Untrusted) as error:
+            if artifacts and isinstance(error, Untrusted):
+                raise
             refusals.append(error)
             rows += [_without_figures(artifact, s.source, "not checked", error) for s in samples]
         if no_test_set:
             rows.append(_unjudged(bundle, artifact, named, device, threads, no_test_set))
     if len(refusals) == len(chosen):
-        # A device that was asked for and is not there is what to mend first.
-        raise next((e for e in refusals if isinstance(e, DeviceUnavailable)), refusals[0])
+        # What to mend first: a device that was asked for and is not there, then want of consent.
+        for kind in (DeviceUnavailable, Untrusted, MnistEdgeError):
+            for refusal in refusals:
+                if isinstance(refusal, kind):
+                    raise refusal
     progress(meter.total, meter.total)
     return _report(bundle, data, device, threads, tuple(rows)), tuple(answers)
 
@@ -229,7 +235,7 @@ def _unjudged(
     reason: MnistEdgeError | str = error
     if data is not None:
         with (
-            suppress(BadInput, DeviceUnavailable, MissingDependency, LeftBehind),
+            suppress(BadInput, DeviceUnavailable, MissingDependency, LeftBehind, Untrusted),
             open_backend(bundle, artifact, device=device, threads=threads) as backend,
         ):
             found = score_on(backend, data, batch_invariant=artifact.batch_invariant)
