@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -74,10 +75,79 @@ def test_closed_it_does_not_run(images: Images) -> None:
 
 def test_a_file_is_built_once(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     CBackend(SOURCE)
-    (library,) = cache.iterdir()
+    (library,) = cache.glob("*.so")
     monkeypatch.setattr(compiler, "_compile", None)
     CBackend(SOURCE)
-    assert list(cache.iterdir()) == [library]
+    assert sorted(cache.iterdir()) == sorted([library, library.with_suffix(".sha256")])
+
+
+def spoilt(library: Path, how: str) -> None:
+    """As a full disk, a bad one, or somebody else leave it."""
+    good = library.read_bytes()
+    match how:
+        case "truncated":
+            library.write_bytes(good[: len(good) // 2])
+        case "empty":
+            library.write_bytes(b"")
+        case "one flipped bit":
+            library.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        case "another program":
+            library.write_bytes(good.replace(b"tiny_logits", b"tidy_logits"))
+        case "without its digest":
+            library.with_suffix(".sha256").unlink()
+        case "writable by others":
+            library.chmod(0o666)
+        case "gone":
+            library.unlink()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "truncated",
+        "empty",
+        "one flipped bit",
+        "another program",
+        "without its digest",
+        "writable by others",
+        "gone",
+    ],
+)
+def test_a_library_that_is_not_as_it_was_built_is_built_again(
+    cache: Path, images: Images, how: str
+) -> None:
+    known = find_compiler()
+    library = build_library(SOURCE, known)
+    whole = library.read_bytes()
+    spoilt(library, how)
+    assert build_library(SOURCE, known) == library
+    assert library.read_bytes() == whole
+    assert library.stat().st_mode & 0o077 == 0
+    np.testing.assert_array_equal(CBackend(SOURCE).run(images), 2 * images[:, 0, 0, :10])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
+def test_a_cache_that_others_may_write_is_refused(cache: Path) -> None:
+    cache.mkdir(parents=True)
+    cache.chmod(0o777)
+    with pytest.raises(StorageError, match=r"not yours alone.*chmod go-w"):
+        CBackend(SOURCE)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_kill_between_library_and_digest_leaves_what_is_built_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compiler, "atomic_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            CBackend(SOURCE)
+    assert [path.suffix for path in cache.iterdir()] == [".so"]
+    CBackend(SOURCE)
+    assert len(list(cache.iterdir())) == 2
 
 
 def test_another_file_compiler_or_processor_gets_another_library(

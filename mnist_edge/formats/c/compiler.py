@@ -13,7 +13,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_edge.bundle.storage import cache_dir
+from mnist_edge.bundle.own import is_ours
+from mnist_edge.bundle.storage import atomic_write, cache_dir, open_file, read_file
 from mnist_edge.errors import BadInput, DataUnavailable, MissingDependency, StorageError
 
 COMPILER_VARIABLE = "CC"
@@ -79,24 +80,54 @@ def build_library(source: bytes, compiler: Compiler) -> Path:
 
     Raises:
         BadInput: the compiler refuses the file.
-        StorageError: the cache folder cannot be written to.
+        StorageError: the cache folder cannot be written to, or others may write to it.
     """
     key = hashlib.sha256()
     for part in (source, repr((compiler.command, FLAGS)).encode(), compiler.macros.encode()):
         key.update(hashlib.sha256(part).digest())
     try:
         folder = cache_dir() / "c"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not is_ours(folder.stat()):
+            raise StorageError(
+                f"{folder} is not yours alone: others could put a program of theirs there",
+                fix=f"run chmod go-w {folder}, or set XDG_CACHE_HOME to a folder of your own",
+            )
         library = folder / f"{key.hexdigest()[:32]}.so"
-        if not library.is_file():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not _is_as_built(library):
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                _compile(source, compiler, Path(scratch)).replace(library)
+                _keep(_compile(source, compiler, Path(scratch)), library)
     except (OSError, DataUnavailable) as error:
         raise StorageError(
             f"cannot keep what the C compiler builds: {error}",
             fix="set XDG_CACHE_HOME to a folder that you may write to",
         ) from error
     return library
+
+
+def _is_as_built(library: Path) -> bool:
+    """Whether a library is there, whole and nobody else's: a damaged one would end the process."""
+    try:
+        with open_file(library) as stream:
+            found = os.fstat(stream.fileno())
+            whole = hashlib.file_digest(stream, "sha256").hexdigest()
+        return is_ours(found) and read_file(_digest_of(library), most=64).decode() == whole
+    except (OSError, ValueError):
+        return False
+
+
+def _keep(built: Path, library: Path) -> None:
+    """Move a library to its place once it is on the disk, and its digest beside it."""
+    built.chmod(0o600)  # to load it takes no right to execute it
+    with built.open("rb") as stream:
+        os.fsync(stream.fileno())
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    built.replace(library)
+    atomic_write(_digest_of(library), digest.encode())
+
+
+def _digest_of(library: Path) -> Path:
+    return library.with_suffix(".sha256")
 
 
 def _compile(source: bytes, compiler: Compiler, folder: Path) -> Path:
