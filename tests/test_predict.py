@@ -17,6 +17,7 @@ import pytest
 from drawn import draw, encode
 from factory import make_bundle
 from PIL import Image
+from tiny_onnx import tiny_onnx
 
 from mnist_edge import predict
 from mnist_edge.bundle.folder import Bundle, save_bundle
@@ -363,3 +364,25 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="Nonsense"):
         _ = mnist_edge.Nonsense
+
+
+def test_loading_from_many_threads_leaves_stdout_alone(tmp_path: Path) -> None:
+    from threading import Barrier, Thread
+
+    (tmp_path / "model.onnx").write_bytes(tiny_onnx())
+    before, barrier = sys.stdout, Barrier(8)
+    found = []
+
+    def load() -> None:
+        barrier.wait()
+        for _ in range(5):
+            Predictor.load(tmp_path / "model.onnx").close()
+            found.append(sys.stdout)
+
+    threads = [Thread(target=load) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is before
+    assert all(stream is before for stream in found)

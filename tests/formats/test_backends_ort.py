@@ -166,15 +166,42 @@ def test_a_session_that_fell_back_to_the_cpu_is_refused(
     real = onnxruntime.InferenceSession
 
     def cannot_start_cuda(
-        data: bytes, options: onnxruntime.SessionOptions, *, providers: object
+        data: bytes, options: onnxruntime.SessionOptions, *, providers: object, enable_fallback: int
     ) -> onnxruntime.InferenceSession:
-        print("*************** EP Error ***************")
+        if enable_fallback:
+            print("*************** EP Error ***************")
         return real(data, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", cannot_start_cuda)
     with pytest.raises(DeviceUnavailable, match="fell back"):
         OrtBackend(GOOD, device="cuda")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_gpu_that_cannot_start_is_told_from_a_file_that_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    real = onnxruntime.InferenceSession
+
+    def cannot_start_cuda(
+        data: bytes,
+        options: onnxruntime.SessionOptions,
+        *,
+        providers: list[tuple[str, object]],
+        enable_fallback: int,
+    ) -> onnxruntime.InferenceSession:
+        if providers[0][0] == "CUDAExecutionProvider":
+            raise RuntimeError("CUDA failure 100: no CUDA-capable device")
+        return real(data, options, providers=providers, enable_fallback=enable_fallback)
+
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", cannot_start_cuda)
+    with pytest.raises(DeviceUnavailable, match="no CUDA-capable device"):
+        OrtBackend(GOOD, device="cuda")
+    with pytest.raises(BadInput, match="Opset 99"):
+        OrtBackend(tiny_onnx(opset=99), device="cuda")
     assert capfd.readouterr() == ("", "")
 
 
@@ -185,8 +212,13 @@ def test_threads_spinning_and_optimization_reach_the_session(
     real = onnxruntime.InferenceSession
 
     def spy(
-        data: bytes, options: onnxruntime.SessionOptions, *, providers: list[object]
+        data: bytes,
+        options: onnxruntime.SessionOptions,
+        *,
+        providers: list[object],
+        enable_fallback: int,
     ) -> onnxruntime.InferenceSession:
+        assert not enable_fallback
         seen.append(options)
         return real(data, options, providers=providers)
 

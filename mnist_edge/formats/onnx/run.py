@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 import shutil
 import threading
@@ -177,10 +175,14 @@ def _open_session(data: bytes, options: ort.SessionOptions, device: Device) -> o
     # TF32 keeps 10 bits of the mantissa: errors of 1e-3 where the gate is 1e-4.
     settings = {"use_tf32": "0"} if device == "cuda" else {}
     try:
-        # Where CUDA cannot start, ORT's wrapper prints a banner to stdout, which is for results.
-        with contextlib.redirect_stdout(io.StringIO()):
-            session = ort.InferenceSession(data, options, providers=[(provider, settings)])
+        # Where a GPU cannot start, ORT's wrapper would fall back, and print a banner to stdout.
+        session = ort.InferenceSession(
+            data, options, providers=[(provider, settings)], enable_fallback=0
+        )
     except Exception as error:  # ORT's error classes have no common parent
+        if device != "cpu":  # which may be the device's fault
+            _open_session(data, options, "cpu")
+            raise _no_device(device, _reason(error)) from None
         raise BadInput(f"ONNX Runtime cannot load the model: {_reason(error)}", fix=_FIX) from None
     session.disable_fallback()
     # ORT falls back to the CPU without a word when CUDA cannot start, so ask what it chose.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing, redirect_stdout
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from mnist_edge.contract import INPUT_NAME, Images
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.metrics import sqnr_db
+
+_STDOUT = threading.Lock()
 
 _OPERATORS = ["Conv", "Gemm", "MatMul", "MaxPool", "AveragePool", "Relu", "Reshape", "Flatten"]
 
@@ -89,7 +92,8 @@ def quantize_statically(
 
 def _ranges(model: onnx.ModelProto, images: Images, method: _Method) -> TensorsData:
     """The range of each tensor that is to be quantized."""
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+    # The calibrator prints. stdout is the whole process's: one thread at a time may turn it aside.
+    with _STDOUT, tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         path = Path(folder) / "model.onnx"
         onnx.save(model, path)
         calibrator = create_calibrator(
