@@ -50,12 +50,19 @@ def load_weights(recipe: TrainRecipe, data: bytes) -> nn.Sequential:
     Raises:
         BadInput: not a safetensors file, or weights of another architecture.
     """
-    model = build_model(recipe)
     fix = "train again with mnist-edge train"
     try:
         weights = load_safetensors(data)
     except Exception as error:  # safetensors has one error class per way to be broken
         raise BadInput(f"the weights are no safetensors file: {error}", fix=fix) from None
+    with torch.device("meta"):  # compared before there is room for it: widths multiply
+        wanted = {name: tuple(t.shape) for name, t in build_model(recipe).state_dict().items()}
+    for name, shape in wanted.items():
+        found = tuple(weights[name].shape) if name in weights else None
+        if found != shape:
+            reason = f"{name} has the shape {found or 'of nothing'}, not {shape}"
+            raise BadInput(f"the weights do not fit {recipe.architecture}: {reason}", fix=fix)
+    model = build_model(recipe)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,15 @@ from mnist_edge.bundle.storage import read_file
 from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.models import build_model
 from mnist_edge.recipes.train import TrainRecipe
+from mnist_edge.train.torch_file import read_torch_file
 
 # Where common training scripts put the weights inside a checkpoint.
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
 # A count of batches, which no model of ours computes with.
 _COUNTER = "num_batches_tracked"
 _MAX_BYTES = 1 << 30
+_DEEPEST = 5  # dictionaries in each other, around the weights
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _Layers: TypeAlias = dict[int, list[dict[str, Tensor]]]
 _KINDS = {4: "convolution", 2: "linear", 1: "normalisation", 0: "unknown"}
 """The kinds of layers, by the rank of their weight."""
@@ -45,6 +47,9 @@ def import_weights(path: Path, recipe: TrainRecipe) -> tuple[TrainRecipe, nn.Seq
     widths = tuple(len(layer["weight"]) for kind in (4, 2) for layer in given.get(kind, []))
     try:
         recipe = replace(recipe, widths=widths[:-1], teacher="", temperature=1.0, reject_below=0.0)
+        with torch.device("meta"):  # compared before there is room for it: widths multiply
+            skeleton = build_model(recipe)
+        _fill(_by_kind(skeleton.state_dict()), given)
         model = build_model(recipe)
         _fill(_by_kind(model.state_dict()), given)
     except (ValueError, UsageError) as error:
@@ -97,18 +102,23 @@ def _read(path: Path) -> dict[str, object]:
             f"cannot read {path}: {error.strerror}", fix="give the path of a weights file"
         ) from None
     fix = "save the weights alone, with torch.save(model.state_dict(), path)"
+    document: object
     try:
         if data[:2] == b"PK" or data[:1] == b"\x80":  # torch's archives, new and old
-            document = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            document = read_torch_file(data)
         else:
             # The format keeps no order: conv10 belongs after conv2.
             tensors = load_safetensors(data)
             document = {name: tensors[name] for name in sorted(tensors, key=_natural)}
     except SafetensorError:
         raise BadInput(f"{path} is neither a torch file nor a safetensors file", fix=fix) from None
-    except Exception:  # a pickle that names code, a whole model, a damaged archive
-        raise BadInput(f"{path} is damaged, or holds more than weights", fix=fix) from None
-    while isinstance(document, dict):
+    except ValueError as error:  # a pickle that names code, a whole model, a damaged archive
+        raise BadInput(
+            f"{path} is damaged, or holds more than weights: {error!s:.200}", fix=fix
+        ) from None
+    for _ in range(_DEEPEST):  # not for ever: a dictionary may lie in itself
+        if not isinstance(document, dict):
+            break
         nested = [document[key] for key in _NESTED if isinstance(document.get(key), dict)]
         if not nested:
             return document
@@ -127,10 +137,12 @@ def _learned(document: dict[str, object], path: Path) -> dict[str, Tensor]:
             f"{path} holds no tensors",
             fix="save the weights with torch.save(model.state_dict(), path)",
         )
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+    distinct = {id(tensor): name for name, tensor in tensors.items()}
+    for name in distinct.values():  # one tensor under many names costs the time of one
+        tensor = tensors[name]
+        if tensor.dtype not in _FLOATS or not torch.isfinite(tensor).all():
             raise BadInput(
-                f"{path}: {name} holds NaN, infinity or integers",
+                f"{path}: {name} holds NaN, infinity or {str(tensor.dtype).partition('.')[2]}",
                 fix="give weights of a model that works",
             )
     return tensors

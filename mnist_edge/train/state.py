@@ -19,6 +19,7 @@ from mnist_edge.models import build_model
 from mnist_edge.recipes.terms import Device
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train.distributed import Group
+from mnist_edge.train.torch_file import read_torch_file
 
 _FROM_THE_START = "train from the start, without --resume"
 
@@ -129,11 +130,10 @@ def restore(run: Run, state: bytes, recipe: TrainRecipe, data: DataSet) -> None:
 
 def _unpacked(state: bytes) -> dict[str, Any]:
     try:
-        saved = torch.load(io.BytesIO(state), weights_only=True)
-    except Exception as error:  # whatever a damaged or malicious archive provokes
-        reason = type(error).__name__
+        saved = read_torch_file(state)
+    except ValueError as error:
         raise TrainingError(
-            f"the saved training cannot be read ({reason})", fix=_FROM_THE_START
+            f"the saved training cannot be read: {error!s:.200}", fix=_FROM_THE_START
         ) from None
     if not isinstance(saved, dict) or not {"recipe", "data"} <= set(saved):
         raise TrainingError("the file is no saved training", fix=_FROM_THE_START)
