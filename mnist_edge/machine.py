@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -98,6 +98,19 @@ def library_versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     return versions
+
+
+def installed_bytes(packages: Sequence[str]) -> dict[str, int]:
+    """What the files of packages take on this disk; those that are not installed are left out.
+
+    A package counts without what it needs in turn.
+    """
+    found = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError, OSError):
+            files = metadata.files(name) or ()
+            found[name] = sum(Path(file.locate()).stat().st_size for file in files)
+    return found
 
 
 def load_average() -> tuple[float, float, float] | None:

@@ -26,6 +26,7 @@ from mnist_edge.export import export_verified
 from mnist_edge.formats import Written
 from mnist_edge.formats.checkpoint.run import float64_logits
 from mnist_edge.formats.running import judged_artifact
+from mnist_edge.formats.source import calibration_images
 from mnist_edge.models import load_weights
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.export import ExportRecipe
@@ -56,6 +57,7 @@ def ship(
     """
     if folder.exists() and not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is no bundle", fix="move it away, or name another folder")
+    calibration_images(source)  # an export would make do with drawn ones
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".ship-", dir=folder.parent) as scratch:
         fresh = Path(scratch, "new")

@@ -142,6 +142,11 @@ class Measurement(Subject):
         return max((run.peak_resident_bytes for run in self.runs), default=0)
 
     @property
+    def deployed_bytes(self) -> int:
+        """What goes onto a device: the file, or the code and data that a compiler made of it."""
+        return max((run.built_bytes for run in self.runs), default=0) or self.size_bytes
+
+    @property
     def max_abs_error(self) -> float:
         """Of any logit of the timed runs, against the reference."""
         return max((run.single.max_abs_error for run in self.runs), default=0.0)
@@ -193,6 +198,7 @@ class BenchReport:
         starts_at_once: how many processes were started at the same time.
         at_a_time: the fewest rows that took turns beside each other, where memory did not hold
             them all; else 0.
+        installed_bytes: of the packages that the rows need, as they lie on this disk.
         energy: what was metered, or why nothing was, by device.
         doubts: why no row is VALID, with advice; empty where only rows have doubts of their own.
         rows: as far as they have run, in the order of the manifest.
@@ -216,6 +222,7 @@ class BenchReport:
     starts_at_once: int = 1
     at_a_time: int = 0
     energy: dict[str, str] = field(default_factory=dict)
+    installed_bytes: dict[str, int] = field(default_factory=dict)
     recipe: BenchRecipe
     order: tuple[str, ...]
     finished: bool

@@ -135,6 +135,7 @@ class Run:
         cost: of the graph, where the format tells.
         core: the processor that it was kept on; None where it could choose.
         beside: which of several groups it took turns in, where memory did not hold all at once.
+        built_bytes: of the code and data that a compiler made of the artifact; 0 without one.
         joules: of one picture, measured over many; 0 where it cannot be read.
     """
 
@@ -151,4 +152,5 @@ class Run:
     cost: Cost = NO_COST
     core: int | None = None
     beside: int = 0
+    built_bytes: int = 0
     joules: float = 0.0

@@ -89,6 +89,7 @@ class Seat:
             cost=self.opened.cost,
             core=self.core,
             beside=beside,
+            built_bytes=self.opened.built_bytes,
             joules=self.joules,
         )
 

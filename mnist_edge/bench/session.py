@@ -22,7 +22,13 @@ from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
 from mnist_edge.errors import DeviceUnavailable, Untrusted
 from mnist_edge.formats import FORMATS, find_artifact
 from mnist_edge.formats.consent import check_consent, may_run
-from mnist_edge.machine import describe_machine, gpu_state, library_versions, load_average
+from mnist_edge.machine import (
+    describe_machine,
+    gpu_state,
+    installed_bytes,
+    library_versions,
+    load_average,
+)
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import Device
@@ -32,6 +38,7 @@ def discard(_: BenchReport) -> None:
     """An `on_row` that keeps nothing."""
 
 
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "torch", "ai-edge-litert", "ncnn", "numpy")
 _NO_GPU = "no NVIDIA GPU is here (nvidia-smi names none)"
 
 
@@ -191,6 +198,7 @@ def empty_report(bundle: Bundle, recipe: BenchRecipe) -> BenchReport:
         load_before=load,
         load_after=(),
         starts_at_once=starts_at_once(),
+        installed_bytes=installed_bytes(_RUNTIMES),
         recipe=recipe,
         order=(),
         finished=False,

@@ -52,6 +52,7 @@ class Opened:
             by one.
         resident: whether it can time batches that stay on the device.
         resident_bytes: the most memory that it has held so far; 0 where unknown.
+        built_bytes: of the code and data that a compiler made of the artifact; 0 without one.
     """
 
     backend: str
@@ -63,6 +64,7 @@ class Opened:
     batch_invariant: bool = True
     resident: bool = False
     resident_bytes: int = 0
+    built_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

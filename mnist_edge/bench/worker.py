@@ -148,6 +148,7 @@ def _opened(loaded: Loaded, startup_s: float) -> Opened:
         batch_invariant=loaded.batch_invariant,
         resident=backend.device != "cpu" and isinstance(backend, DeviceResident),
         resident_bytes=peak_resident_bytes(),
+        built_bytes=getattr(backend, "built_bytes", 0),
     )
 
 

@@ -247,6 +247,7 @@ def tradeoffs(rows: Sequence[Measurement]) -> bytes:
     front = _front(rows)
     for index, point in enumerate(rows):
         middle, low, high = _p50(point)
+        kilobytes = point.deployed_bytes / 1e3
         right = share(round(point.accuracy * point.digits), point.digits)
         (dot,) = axes.plot(
             middle,
@@ -254,7 +255,7 @@ def tradeoffs(rows: Sequence[Measurement]) -> bytes:
             marker=_MARKERS[index % len(_MARKERS)],
             markersize=6,
             linestyle="none",
-            label=f"{point.label}, {point.size_bytes / 1e3:,.1f} kB{'*' * (point.label in front)}",
+            label=f"{point.label}, {kilobytes:,.1f} kB{'*' * (point.label in front)}",
         )
         axes.errorbar(
             middle,
@@ -266,8 +267,7 @@ def tradeoffs(rows: Sequence[Measurement]) -> bytes:
             elinewidth=0.8,
             capsize=2,
         )
-        area = point.size_bytes / 1e3
-        axes.scatter(middle, point.accuracy, s=area, color=dot.get_color(), alpha=0.25, lw=0)
+        axes.scatter(middle, point.accuracy, s=kilobytes, color=dot.get_color(), alpha=0.25, lw=0)
     lows, highs = [_p50(row)[1] for row in rows], [_p50(row)[2] for row in rows]
     axes.set_xlim(min(lows) / 1.5, max(highs) * 1.5)
     _round_numbers(axes, min(lows) / 1.5, max(highs) * 1.5)
@@ -299,8 +299,8 @@ def _front(rows: Sequence[Measurement]) -> set[str]:
     """Those that no other one beats in accuracy, latency and bytes at once."""
 
     def beaten(row: Measurement, by: Measurement) -> bool:
-        mine = (-row.accuracy, _p50(row)[0], row.size_bytes)
-        others = (-by.accuracy, _p50(by)[0], by.size_bytes)
+        mine = (-row.accuracy, _p50(row)[0], row.deployed_bytes)
+        others = (-by.accuracy, _p50(by)[0], by.deployed_bytes)
         return others != mine and all(o <= m for o, m in zip(others, mine, strict=True))
 
     return {row.label for row in rows if not any(beaten(row, other) for other in rows)}

@@ -143,6 +143,16 @@ def _compile(source: bytes, compiler: Compiler, folder: Path) -> Path:
     return library
 
 
+def built_bytes(library: Path) -> int:
+    """Code and data of a built file, as `size` of the compiler's own tools counts; 0 without it."""
+    done = _call(["size", str(library)])
+    try:
+        text, data, *_ = done.stdout.splitlines()[1].split()
+        return int(text) + int(data)
+    except (IndexError, ValueError):
+        return 0
+
+
 def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a compiler; one that cannot be started or hangs is one that failed."""
     try:

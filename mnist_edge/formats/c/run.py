@@ -13,7 +13,7 @@ import numpy as np
 
 from mnist_edge.contract import CLASSES, IMAGE_SHAPE, Images, Logits, check_images, check_logits
 from mnist_edge.errors import BadInput, DeviceUnavailable
-from mnist_edge.formats.c.compiler import build_library, find_compiler
+from mnist_edge.formats.c.compiler import build_library, built_bytes, find_compiler
 from mnist_edge.recipes.terms import Device
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CBackend:
             raise DeviceUnavailable(f"a C file cannot use {device}", fix="choose --device cpu")
         function, workspace_size = _read_header(data)
         compiler = find_compiler()
-        library = build_library(data, compiler)
+        self._library = library = build_library(data, compiler)
         self.name, self.version = compiler.kind, compiler.version
         self.device: Device = device
         try:
@@ -54,6 +54,11 @@ class CBackend:
         classify.restype = None
         self._classify: _NamedFuncPointer | None = classify
         self._workspace = (c_float * workspace_size)()
+
+    @property
+    def built_bytes(self) -> int:
+        """Of the code and data that the compiler made of the file; 0 where nothing tells."""
+        return built_bytes(self._library)
 
     def run(self, images: Images) -> Logits:
         """See `Backend.run`."""

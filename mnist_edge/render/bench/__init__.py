@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mnist_edge.bench import BenchReport
 from mnist_edge.render.bench import tables
-from mnist_edge.render.bench.sentences import claim, doubts, method, sentences
+from mnist_edge.render.bench.sentences import claim, doubts, method, sentences, weights
 from mnist_edge.render.text import Table, markdown
 
 __all__ = ["ABOVE_THE_ROOF", "bench_markdown", "bench_table", "context", "listed"]
@@ -29,6 +29,7 @@ def bench_table(report: BenchReport) -> Table:
         method(report),
         f"{place}; {report.data}",
         *told,
+        *weights(report),
     )
     return replace(tables.ranking(report), notes=notes)
 
@@ -43,7 +44,7 @@ def bench_markdown(report: BenchReport, figures: Sequence[tuple[str, str]] = ())
     parts = [
         f"# Benchmark of {report.bundle}\n\n{claim(report)}.\n\n{context(report)}",
         markdown(replace(tables.ranking(report), notes=())),
-        listed([*sentences(report), *doubts(report)]),
+        listed([*sentences(report), *doubts(report), *weights(report)]),
     ]
     for title, table in _sections(report):
         if table.rows:

@@ -9,6 +9,9 @@ from mnist_edge.render.bench.tables import span, three_digits, two_digits
 from mnist_edge.render.text import kilobytes, microseconds
 from mnist_edge.stats import ASSUMED_LAYOUT, ENOUGH_RESTARTS
 
+# The packages of runtimes that bear another name.
+_PACKAGES = {"torchscript": "torch", "torch.export": "torch", "litert": "ai-edge-litert"}
+
 
 def claim(report: BenchReport) -> str:
     """Which row is the fastest, and by how much."""
@@ -67,6 +70,20 @@ def doubts(report: BenchReport) -> list[str]:
     if report.in_turns and any(row.validity == "SUSPECT" for row in report.rows):
         notes.append("what is SUSPECT are microseconds: ratios were taken within each round")
     return notes
+
+
+def weights(report: BenchReport) -> list[str]:
+    """What the packages weigh that a file needs beside it, so that bytes can be compared."""
+    used = {row.backend for row in report.ranked}
+    needed = {
+        name: size
+        for name, size in report.installed_bytes.items()
+        if name == "numpy" or any(_PACKAGES.get(runtime, runtime) in name for runtime in used)
+    }
+    if not needed:
+        return []
+    listed = ", ".join(f"{name} {size / 1e6:,.0f} MB" for name, size in needed.items())
+    return [f"installed beside the file: {listed}; what a compiler makes of C needs none of them"]
 
 
 def method(report: BenchReport) -> str:
@@ -162,7 +179,7 @@ def _quantization(row: Measurement | None, report: BenchReport) -> str:
         "slower": "not recommended, unless bytes count most",
     }[against.word]
     return (
-        f"; {kilobytes(row.size_bytes)} kB instead of {kilobytes(plain.size_bytes)}, "
+        f"; {kilobytes(row.deployed_bytes)} kB instead of {kilobytes(plain.deployed_bytes)}, "
         f"{_times(against)} its float32{accuracy}: {advice}"
     )
 

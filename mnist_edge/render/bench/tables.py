@@ -17,7 +17,7 @@ def ranking(report: BenchReport) -> Table:
     return Table(
         headers=(
             *("artifact/device", "p50 µs", seen, "time", "p99 µs", "after others µs"),
-            *(f"images/s ({batch_size})", "first answer ms", "MB", "kB"),
+            *(f"images/s ({batch_size})", "first answer ms", "MB", "kB", "deployed kB"),
         ),
         rows=(
             *(
@@ -32,12 +32,16 @@ def ranking(report: BenchReport) -> Table:
                     f"{row.first_answer_s * 1e3:,.0f}",
                     megabytes(row.peak_resident_bytes),
                     kilobytes(row.size_bytes),
+                    _deployed(row),
                 )
                 for row in report.ranked
             ),
             # What is absent is nobody's fault, and told below.
             *(
-                (row.label, *(NOTHING,) * 2, row.status, *(NOTHING,) * 5, kilobytes(row.size_bytes))
+                (
+                    *(row.label, NOTHING, NOTHING, row.status, *(NOTHING,) * 5),
+                    *(kilobytes(row.size_bytes), NOTHING),
+                )
                 for row in report.rows
                 if row.status in ("failed", "left out")
             ),
@@ -201,6 +205,12 @@ def three_digits(ratio: float) -> str:
 def megabytes(size_bytes: int) -> str:
     """Memory in MB of a million bytes; nothing where it is unknown."""
     return f"{size_bytes / 1e6:,.0f}" if size_bytes else NOTHING
+
+
+def _deployed(row: Measurement) -> str:
+    """Nothing for source code of which it is not known what becomes of it."""
+    source = row.artifact.startswith("c-") and row.deployed_bytes == row.size_bytes
+    return NOTHING if source else kilobytes(row.deployed_bytes)
 
 
 def _rate(row: Measurement, batch_size: int) -> str:
