@@ -8,15 +8,17 @@ library's matrix product is not the peak; where there is no compiler, the peak i
 from __future__ import annotations
 
 import ctypes
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from mnist_edge.errors import MnistEdgeError
-from mnist_edge.formats.c.compiler import build_library, find_compiler
+from mnist_edge.formats.c.compiler import compile_library, find_compiler
 
 _KERNEL = """
 #if defined(__AVX512F__)
@@ -89,7 +91,9 @@ def measure_ceiling(threads: int = 1) -> Ceiling:
 
 
 def _peak(threads: int) -> float:
-    library = ctypes.CDLL(str(build_library(_KERNEL.encode(), find_compiler())))
+    with tempfile.TemporaryDirectory() as scratch:  # nothing is kept: it is built in no time
+        built = compile_library(_KERNEL.encode(), find_compiler(), Path(scratch))
+        library = ctypes.CDLL(str(built))
     kernel = library.repeat
     kernel.restype = ctypes.c_float
     kernel.argtypes = (ctypes.c_long, ctypes.c_float, ctypes.c_float)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.errors import BadInput, BundleError, DataUnavailable, StorageError
+from mnist_edge.errors import BadInput, BundleError, DataUnavailable, StorageError, needed_to
 
 LOCK = ".lock"
 
@@ -149,7 +149,8 @@ def lock(folder: Path, *, timeout_s: float = 10.0) -> Iterator[None]:
         BundleError: another process has held it for `timeout_s` seconds.
         StorageError: the folder cannot be written to.
     """
-    from filelock import FileLock, Timeout  # only the verbs that write need it
+    with needed_to("write into a bundle"):  # only the verbs that write need it
+        from filelock import FileLock, Timeout
 
     mutex = FileLock(folder / LOCK, timeout=timeout_s)
     try:

@@ -96,7 +96,7 @@ def build_library(source: bytes, compiler: Compiler) -> Path:
         library = folder / f"{key.hexdigest()[:32]}.so"
         if not _is_as_built(library):
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                _keep(_compile(source, compiler, Path(scratch)), library)
+                _keep(compile_library(source, compiler, Path(scratch)), library)
     except (OSError, DataUnavailable) as error:
         raise StorageError(
             f"cannot keep what the C compiler builds: {error}",
@@ -130,7 +130,8 @@ def _digest_of(library: Path) -> Path:
     return library.with_suffix(".sha256")
 
 
-def _compile(source: bytes, compiler: Compiler, folder: Path) -> Path:
+def compile_library(source: bytes, compiler: Compiler, folder: Path) -> Path:
+    """Build a shared library of one C file in a folder. Raises BadInput where it is refused."""
     (folder / "model.c").write_bytes(source)
     library = folder / "model.so"
     command = [*compiler.command, *FLAGS, "-o", str(library), str(folder / "model.c")]
