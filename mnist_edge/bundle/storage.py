@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import io
+import math
 import os
 import re
 import stat
@@ -22,7 +23,7 @@ from mnist_edge.errors import BadInput, BundleError, DataUnavailable, StorageErr
 
 LOCK = ".lock"
 
-_MAX_UNPACKED_BYTES = 1 << 30
+_MAX_UNPACKED_BYTES = 64 << 20
 _END = "\n}\n"
 _SEALED = re.compile(r'(.*),\n  "sha256": "([0-9a-f]{64})"\n}\n', re.DOTALL)
 
@@ -230,13 +231,33 @@ def _unpack(data: bytes) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         if sum(entry.file_size for entry in entries) > _MAX_UNPACKED_BYTES:
-            raise ValueError("it would unpack to more than a gigabyte")
+            raise ValueError(f"it would unpack to more than {_MAX_UNPACKED_BYTES:,} bytes")
         return {
-            entry.filename.removesuffix(".npy"): np.lib.format.read_array(
-                io.BytesIO(archive.read(entry)), allow_pickle=False
-            )
+            entry.filename.removesuffix(".npy"): _array(_read_entry(archive, entry))
             for entry in entries
         }
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    with archive.open(entry) as stream:
+        # Asked for a number of bytes, it unpacks so many: an entry may lie about its size.
+        content = stream.read(entry.file_size + 1)
+    if len(content) != entry.file_size:
+        raise ValueError(f"{entry.filename!r:.40} is cut off")
+    return content
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    """An array file. Its header is read before there is room for what it claims."""
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("an array file of another version")
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+    start = stream.tell()
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - start:
+        raise ValueError(f"an array of shape {shape!s:.60} in {len(content) - start} bytes")
+    flat = np.frombuffer(content, dtype, offset=start)
+    return flat.reshape(shape, order="F" if by_columns else "C").copy()
 
 
 def _umask() -> int:

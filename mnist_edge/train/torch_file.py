@@ -57,8 +57,10 @@ def read_torch_file(data: bytes) -> Document:
 def _read_archive(data: bytes) -> Document:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("its entries are compressed")
         if sum(entry.file_size for entry in entries) > len(data):
-            raise ValueError("its entries are compressed, or overlap")
+            raise ValueError("its entries overlap")
         (pickled,) = (entry for entry in entries if entry.filename.endswith("/data.pkl"))
         root = pickled.filename.removesuffix("data.pkl")
         contents = {entry.filename.removeprefix(root): archive.read(entry) for entry in entries}

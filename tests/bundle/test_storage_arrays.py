@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import time
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -101,9 +102,31 @@ def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch
     data = pack_arrays({"a": np.zeros(1000), "b": np.zeros(1000)})
     assert len(data) < 1000
     monkeypatch.setattr(storage, "_MAX_UNPACKED_BYTES", 12_000)
-    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
-    with pytest.raises(BadInput, match="more than a gigabyte"):
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(BadInput, match="more than 12,000 bytes"):
         unpack_arrays(data)
+
+
+def peak_bytes(data: bytes) -> int:
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match="not an array file"):
+            unpack_arrays(data)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_entry_that_lies_about_its_size_unpacks_no_further() -> None:
+    bomb = archive({"images.npy": bytes(100 << 20)})
+    size = (100 << 20).to_bytes(4, "little")
+    assert bomb.count(size) == 2
+    lying = bomb.replace(size, (100).to_bytes(4, "little"))
+    assert peak_bytes(lying) < 8 << 20
+
+
+def test_an_array_that_lies_about_its_shape_gets_no_room() -> None:
+    assert peak_bytes(archive({"images.npy": header_of((1 << 27,)) + bytes(64)})) < 8 << 20
 
 
 def test_every_flipped_bit_is_refused_or_harmless() -> None:
