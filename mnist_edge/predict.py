@@ -16,6 +16,7 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_edge.bundle.folder import read_settled
 from mnist_edge.bundle.manifest import REJECT_BELOW, Artifact
 from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
 from mnist_edge.bundle.storage import read_file
@@ -118,6 +119,11 @@ class Predictor:
         reject_below: float = 0.0,
         reject_temperature: float = 1.0,
     ) -> None:
+        if not 0 <= reject_below <= 1:  # as NaN is not, under which nothing would be rejected
+            raise UsageError(
+                f"reject_below is {reject_below}, which is no probability",
+                fix="give one from 0 to 1",
+            )
         self._backend = backend
         self._batch_invariant = batch_invariant
         self._reject_below = reject_below
@@ -162,18 +168,22 @@ class Predictor:
         asked = Trust(key=key, not_before=not_before, code=trust)
         if place is not None and place.is_file():
             return _load_file(place, asked, device, threads)
-        bundle = open_trusted(place, asked)
-        chosen = find_artifact(bundle, artifact)
-        bundle.check(but={chosen.file})  # that one is checked as it is read
-        if not allow_mismatch:
-            _check_parity(chosen)
-        backend = load_artifact(bundle, chosen, device=device, threads=threads)
-        return cls(
-            backend,
-            batch_invariant=chosen.batch_invariant,
-            reject_below=bundle.manifest.recipe.reject_below,
-            reject_temperature=bundle.manifest.recipe.reject_temperature,
-        )
+
+        def load() -> Predictor:
+            bundle = open_trusted(place, asked)
+            chosen = find_artifact(bundle, artifact)
+            bundle.check(but={chosen.file})  # that one is checked as it is read
+            if not allow_mismatch:
+                _check_parity(chosen)
+            backend = load_artifact(bundle, chosen, device=device, threads=threads)
+            return cls(
+                backend,
+                batch_invariant=chosen.batch_invariant,
+                reject_below=bundle.manifest.recipe.reject_below,
+                reject_temperature=bundle.manifest.recipe.reject_temperature,
+            )
+
+        return read_settled(place, load)
 
     def __call__(self, image: Source) -> Prediction:
         """Name the digit in one picture.
@@ -391,13 +401,12 @@ def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predic
     )
     stated = format_.header(data).metadata.get(REJECT_BELOW, "0")
     try:
-        reject_below = float(stated)
-    except ValueError:
+        return Predictor(backend, batch_invariant=False, reject_below=float(stated))
+    except (ValueError, UsageError):
         raise BadInput(
             f"{path} states {REJECT_BELOW} as {stated!r:.30}",
             fix="give a file as mnist-edge export wrote it",
         ) from None
-    return Predictor(backend, batch_invariant=False, reject_below=reject_below)
 
 
 def _check_parity(artifact: Artifact) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from mnist_edge import predict
 from mnist_edge.bundle.folder import Bundle, save_bundle
 from mnist_edge.bundle.manifest import REJECT_BELOW
 from mnist_edge.contract import Images, Logits, check_images
-from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
+from mnist_edge.errors import BadInput, BundleError, DigestMismatch, MnistEdgeError, UsageError
 from mnist_edge.formats.format import Header
 from mnist_edge.formats.onnx import Onnx
 from mnist_edge.picture import load_picture
@@ -386,3 +388,44 @@ def test_loading_from_many_threads_leaves_stdout_alone(tmp_path: Path) -> None:
         thread.join()
     assert sys.stdout is before
     assert all(stream is before for stream in found)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 1.1])
+def test_a_threshold_that_is_no_probability_is_refused(backend: Comparing, value: float) -> None:
+    with pytest.raises(UsageError, match="no probability"):
+        Predictor(backend, reject_below=value)
+
+
+@pytest.mark.parametrize("stated", ["nan", "inf", "-1", "2", "x", ""])
+def test_a_file_that_states_no_probability_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: str
+) -> None:
+    monkeypatch.setattr(Onnx, "header", lambda *_: Header(metadata={REJECT_BELOW: stated}))
+    (tmp_path / "model.onnx").write_bytes(tiny_onnx())
+    with pytest.raises(BadInput, match="states reject_below as"):
+        Predictor.load(tmp_path / "model.onnx")
+
+
+def test_a_reader_during_an_export_reads_once_more(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Bundle.check
+
+    def check(opened: Bundle, **but: Any) -> None:
+        if opened.artifact("onnx-float32").opset == 18:  # the export comes between two reads
+            changed = replace(opened.artifact("onnx-float32"), opset=19)
+            save_bundle(opened.with_artifacts((changed,)), {})
+            raise DigestMismatch("another file", fix="none")
+        real(opened, **but)
+
+    monkeypatch.setattr(Bundle, "check", check)
+    with Predictor.load(bundle.path) as predictor:
+        assert predictor(draw(5)).digit == 5
+
+
+def test_a_damaged_bundle_is_not_read_again_and_again(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bundle.path / "history.json").write_bytes(b"other")
+    with pytest.raises(DigestMismatch, match="history"):
+        Predictor.load(bundle.path)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ from mnist_edge.errors import (
     has_torch,
     restore_advice,
 )
+
+T = TypeVar("T")
 
 LOCAL_BUNDLE = Path("exports/model")
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -295,6 +297,23 @@ def parse_manifest(folder: Path, data: bytes) -> Bundle:
             f"{folder / MANIFEST} is not a manifest of schema 1: {error}",
             fix=remedy(folder, "train"),
         ) from None
+
+
+def read_settled(path: Path | None, read: Callable[[], T]) -> T:
+    """What `read` reads of a bundle; once more, if somebody wrote its manifest meanwhile.
+
+    Args:
+        path: of the bundle; by default as for `open_bundle`.
+        read: opens the bundle and reads its files.
+    """
+    folder = default_bundle_path() if path is None else path
+    before = read_manifest(folder)
+    try:
+        return read()
+    except DigestMismatch:
+        if read_manifest(folder) == before:
+            raise
+        return read()
 
 
 def default_bundle_path() -> Path:

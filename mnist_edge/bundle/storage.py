@@ -9,6 +9,7 @@ import io
 import math
 import os
 import re
+import shutil
 import stat
 import tempfile
 import zipfile
@@ -24,6 +25,7 @@ from mnist_edge.errors import BadInput, BundleError, DataUnavailable, StorageErr
 LOCK = ".lock"
 
 _MAX_UNPACKED_BYTES = 64 << 20
+_LEAST_ROOM_BYTES = 1 << 16
 _END = "\n}\n"
 _SEALED = re.compile(r'(.*),\n  "sha256": "([0-9a-f]{64})"\n}\n', re.DOTALL)
 
@@ -107,6 +109,32 @@ def atomic_write_all(files: Sequence[tuple[Path, bytes]]) -> None:
         for temporary in temporaries:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for files that nobody needs afterwards, where TMPDIR says.
+
+    Raises:
+        StorageError: there is none, or no room in it: whatever a library made of that.
+    """
+    place = os.environ.get("TMPDIR", "") or tempfile.tempdir or "the folder for temporary files"
+    full = StorageError(
+        f"there is no room for temporary files in {place}",
+        fix="free some space there, or set TMPDIR to another folder",
+    )
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                yield Path(folder)
+            except Exception:
+                if shutil.disk_usage(folder).free < _LEAST_ROOM_BYTES:
+                    raise full from None
+                raise
+    except FileNotFoundError as error:
+        if "temporary directory" in str(error):
+            raise full from None
+        raise
 
 
 def _write_beside(path: Path, data: bytes) -> Path:

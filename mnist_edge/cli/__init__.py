@@ -46,6 +46,8 @@ BUG_EXIT_CODE = 3
 
 _TOO_MANY = re.compile(r"got unexpected extra arguments?(?:\(s\))? \((.*)\)")
 
+_NO_MEMORY = re.compile("bad_alloc|failed to map segment|[Cc]annot allocate memory")
+
 _MAKE, _PROVE, _USE = "Make a model", "Prove and measure it", "Use it"
 
 app = typer.Typer(
@@ -167,9 +169,17 @@ def _failure(error: BaseException, words: list[str]) -> Failure:
             again = " with --resume, to go on" if words[:1] == ["train"] else ""
             message, fix = f"stopped by {error}", f"give it again{again}"
             exit_code = error.exit_code
+        case FileNotFoundError() if "temporary directory" in str(error):
+            kind = "StorageError"
+            message = "there is no room for temporary files"
+            fix = "free some space in /tmp, or set TMPDIR to another folder"
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             kind = "StorageError"
             message, fix = f"cannot write: {error.strerror}", "free some space on the disk"
+        case _ if _lacks_memory(error):
+            kind = "BadInput"
+            message = "this takes more memory than there is"
+            fix = "free some, raise its limit, or give smaller input"
         case ModuleNotFoundError() if not (error.name or PROGRAM).startswith("mnist_edge"):
             kind = "MissingDependency"
             message = f"{error.name} is not installed, but this command needs it"
@@ -193,6 +203,13 @@ def _typed_wrong(error: typer.TyperException, words: list[str]) -> tuple[str, st
         near = getattr(error, "possibilities", None)
         return f"unknown option {option!r:.60}", f"did you mean {near[0]}? {fix}" if near else fix
     return message, fix
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether memory ran out: also while a library was loaded, which is then said in its words."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, ImportError) and bool(_NO_MEMORY.search(str(error)))
+    )
 
 
 def _report(failure: Failure, *, as_json: bool) -> int:

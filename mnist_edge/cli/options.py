@@ -238,10 +238,15 @@ def chosen_bundle(path: Path | None, talk: Talk, trust: Trust) -> Bundle:
         Untrusted: it is not signed by whom it should be.
         DigestMismatch, BundleError: it is damaged, or there is none.
     """
+    from mnist_edge.bundle.folder import read_settled
     from mnist_edge.bundle.signing import open_trusted
 
-    bundle = open_trusted(path, trust)
-    bundle.check()
+    def whole() -> Bundle:
+        bundle = open_trusted(path, trust)
+        bundle.check()
+        return bundle
+
+    bundle = read_settled(path, whole)
     if path is None:
         talk.say(f"bundle: {bundle.path}")
     tell_signature(talk, bundle)

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+_LONGEST_NAME = 60
+
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
     from mnist_edge.contract import RawImages
@@ -20,7 +22,9 @@ def report_path(out: Path | None, *, bundle: str, verb: str, processor: str) -> 
     if out is not None:
         return out
     model = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
-    return Path("benchmarks", f"{bundle}-{verb}-{model or 'unknown'}.json")
+    # Of a folder's name what a file may bear anywhere, with room for what is put behind it.
+    name = re.sub(r"[^\w.+-]+", "-", bundle).strip("-.")[:_LONGEST_NAME]
+    return Path("benchmarks", f"{name or 'bundle'}-{verb}-{model or 'unknown'}.json")
 
 
 def write_bench_page(path: Path, report: BenchReport) -> list[Path]:

@@ -33,8 +33,10 @@ def stopped_by_signals(report: Callable[[Stopped], int]) -> Iterator[None]:
     """
     acted_on = threading.Semaphore(0)
 
-    def stop(number: int, _frame: FrameType | None) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         acted_on.release()
+        if number == signal.SIGINT and _is_of_openblas(frame):
+            raise MemoryError
         raise Stopped(number)
 
     before = {number: signal.signal(number, stop) for number in _STOPPING}
@@ -68,3 +70,18 @@ def _watched(acted_on: threading.Semaphore, report: Callable[[Stopped], int]) ->
         watcher.join()
         seen.close()
         told.close()
+
+
+def _is_of_openblas(frame: FrameType | None) -> bool:
+    """Whether nobody asked for the end: OpenBLAS sends SIGINT where it has no room for a thread."""
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] != "numpy":
+        frame = frame.f_back
+    if frame is None:
+        return False
+    try:
+        thread = threading.Thread(target=bool)
+        thread.start()
+        thread.join()
+    except RuntimeError:
+        return True
+    return False

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +16,7 @@ from factory import names
 from faults import FAULT_KINDS, FaultKind, Killed, injected
 
 import mnist_edge
-from mnist_edge.bundle.storage import LOCK, atomic_write, atomic_write_all, lock
+from mnist_edge.bundle.storage import LOCK, atomic_write, atomic_write_all, lock, scratch_folder
 from mnist_edge.errors import BundleError, StorageError
 
 pytestmark = pytest.mark.edge
@@ -273,3 +275,28 @@ def test_each_file_is_in_its_place_on_the_disk_before_the_next_is_moved(
         *("move model.onnx", "sync the folder"),
         *("move manifest.json", "sync the folder"),
     ]
+
+
+def test_a_scratch_folder_is_gone_afterwards(tmp_path: Path) -> None:
+    with scratch_folder() as folder:
+        (folder / "file").write_bytes(b"x")
+    assert not folder.exists()
+
+
+def test_whatever_a_library_makes_of_a_full_disk_is_told_as_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(RuntimeError, match="its own"), scratch_folder():
+        raise RuntimeError("its own")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
+    with pytest.raises(StorageError, match="no room for temporary files"), scratch_folder():
+        raise RuntimeError("cannot serialize the model")
+
+
+def test_without_a_folder_for_temporary_files_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(**_: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", none)
+    with pytest.raises(StorageError, match="set TMPDIR"), scratch_folder():
+        pass

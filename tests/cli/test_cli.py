@@ -24,6 +24,7 @@ from PIL import Image
 from mnist_edge import __version__, cli, errors
 from mnist_edge.cli import talk as talking
 from mnist_edge.cli.options import given_fields
+from mnist_edge.cli.reports import report_path
 from mnist_edge.cli.signals import Stopped
 from mnist_edge.contract import Images, Logits
 from mnist_edge.predict import Predictor
@@ -605,3 +606,72 @@ def test_verify_refuses_a_damaged_bundle(call: Callable[..., Said], bundle: Path
     said = call("verify", "--json")
     assert json.loads(said.out)["error"]["kind"] == "DigestMismatch"
     assert said.code == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("x.so: failed to map segment from shared object"),
+        ImportError("std::bad_alloc"),
+    ],
+    ids=repr,
+)
+def test_memory_that_runs_out_is_an_error_of_the_input(
+    call: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(cli, "app", raising(error))
+    said = call("predict")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("mnist-edge: error: this takes more memory than there is; ")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_a_memory_limit_is_not_a_ctrl_c(tmp_path: Path) -> None:
+    # OpenBLAS raises SIGINT where it gets no thread while numpy is imported.
+    script = (
+        "import signal, sys, threading\n"
+        "from mnist_edge import cli\n"
+        "def start(*_):\n"
+        '    raise RuntimeError("can\'t start new thread")\n'
+        "def app(*_, **__):\n"
+        "    if sys.argv[1] == 'limited':\n"
+        "        threading.Thread.start = start\n"
+        "    code = 'import signal\\nsignal.raise_signal(signal.SIGINT)'\n"
+        "    exec(code, {'__name__': sys.argv[2]})\n"
+        "cli.app = app\n"
+        "sys.exit(cli.main(['predict']))\n"
+    )
+    cases = {("limited", "numpy.core"): 2, ("free", "numpy.core"): 130, ("limited", "other"): 130}
+    for words, code in cases.items():
+        done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True)
+        assert done.returncode == code, words
+
+
+def test_no_room_for_temporary_files_is_an_error_of_storage(
+    call: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+    monkeypatch.setattr(cli, "app", raising(error))
+    said = call("export", "--json")
+    assert said.code == 2
+    assert json.loads(said.out)["error"]["kind"] == "StorageError"
+
+
+@pytest.mark.parametrize(
+    ("bundle", "name"),
+    [
+        ("model", "model"),
+        ("a b/c", "a-b-c"),
+        ("-x", "x"),
+        ("..", "bundle"),
+        ("line\nbreak", "line-break"),
+        ("\x1b[31m", "31m"),
+        ("größe", "größe"),
+        ("x" * 255, "x" * 60),
+    ],
+)
+def test_a_report_bears_a_name_that_any_system_takes(bundle: str, name: str) -> None:
+    path = report_path(None, bundle=bundle, verb="bench", processor="A CPU")
+    assert path == Path("benchmarks", f"{name}-bench-a-cpu.json")

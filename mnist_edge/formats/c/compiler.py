@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
@@ -21,6 +22,7 @@ COMPILER_VARIABLE = "CC"
 
 _NAMES = ("cc", "gcc", "clang")
 _TIMEOUT_S = 300.0
+_NO_ROOM = os.strerror(errno.ENOSPC)
 
 # Of Arm, GCC knows the machine's own instruction set by -mcpu alone.
 _NATIVE = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
@@ -135,7 +137,9 @@ def compile_library(source: bytes, compiler: Compiler, folder: Path) -> Path:
     (folder / "model.c").write_bytes(source)
     library = folder / "model.so"
     command = [*compiler.command, *FLAGS, "-o", str(library), str(folder / "model.c")]
-    done = _call(command)
+    done = _call(command, scratch=folder)
+    if _NO_ROOM in done.stderr:
+        raise OSError(errno.ENOSPC, _NO_ROOM)
     if done.returncode or not library.is_file():
         raise BadInput(
             f"the C compiler failed: {_reason(command, done)}",
@@ -154,7 +158,7 @@ def built_bytes(library: Path) -> int:
         return 0
 
 
-def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
+def _call(command: list[str], *, scratch: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a compiler; one that cannot be started or hangs is one that failed."""
     try:
         return subprocess.run(
@@ -162,6 +166,7 @@ def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
             capture_output=True,
             text=True,
             errors="replace",
+            env=os.environ | ({"TMPDIR": str(scratch)} if scratch else {}),
             timeout=_TIMEOUT_S,
             check=False,
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from pathlib import Path
 
 import ncnn
 import numpy as np
 
+from mnist_edge.bundle.storage import scratch_folder
 from mnist_edge.contract import (
     CLASSES,
     INPUT_NAME,
@@ -93,7 +93,7 @@ class NcnnBackend:
 
 def _load(net: ncnn.Net, param: bytes, weights: bytes) -> None:
     # From memory, ncnn would keep pointing at bytes that Python may move.
-    with tempfile.TemporaryDirectory() as folder, printed():
+    with scratch_folder() as folder, printed():
         for name, data in (("net.param", param), ("net.bin", weights)):
             Path(folder, name).write_bytes(data)
         codes = (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
+from mnist_edge.bundle.storage import scratch_folder
 from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME
 
 
@@ -27,7 +27,7 @@ def count_costs(data: bytes) -> tuple[int, int]:
     options.enable_profiling = True
     # Prepacked weights are missing from the profile.
     options.add_session_config_entry("session.disable_prepacking", "1")
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         options.profile_file_prefix = str(Path(folder, "profile"))
         session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         session.run(None, {INPUT_NAME: np.zeros((1, *IMAGE_SHAPE), np.float32)})

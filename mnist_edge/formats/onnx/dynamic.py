@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+from mnist_edge.bundle.storage import scratch_folder
 from mnist_edge.formats.source import nothing_to_quantize
 
 
@@ -28,8 +26,8 @@ def quantize_matrix_products(model: onnx.ModelProto) -> onnx.ModelProto:
     # then fails: https://github.com/microsoft/onnxruntime/issues/25890
     del model.graph.value_info[:]
     add_pre_process_metadata(model)  # else it logs advice to run the very inference again
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+    with scratch_folder() as folder:
+        path = folder / "model.onnx"
         quantize_dynamic(
             model, path, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QUInt8
         )

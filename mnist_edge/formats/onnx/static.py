@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import io
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -23,6 +21,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from mnist_edge.bundle.storage import scratch_folder
 from mnist_edge.contract import INPUT_NAME, Images
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.metrics import sqnr_db
@@ -93,8 +92,8 @@ def quantize_statically(
 def _ranges(model: onnx.ModelProto, images: Images, method: _Method) -> TensorsData:
     """The range of each tensor that is to be quantized."""
     # The calibrator prints. stdout is the whole process's: one thread at a time may turn it aside.
-    with _STDOUT, tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
-        path = Path(folder) / "model.onnx"
+    with _STDOUT, scratch_folder() as folder, redirect_stdout(io.StringIO()):
+        path = folder / "model.onnx"
         onnx.save(model, path)
         calibrator = create_calibrator(
             path,

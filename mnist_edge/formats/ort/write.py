@@ -6,15 +6,13 @@ https://onnxruntime.ai/docs/reference/operators/reduced-operator-config-file.htm
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import flatbuffers
 import onnx
 import onnxruntime
 from flatbuffers.number_types import Int8Flags, SOffsetTFlags, Uint32Flags, UOffsetTFlags
 from flatbuffers.table import Table
 
+from mnist_edge.bundle.storage import scratch_folder
 from mnist_edge.formats.onnx.write import serialize_onnx
 
 KEY = "required_operators"
@@ -49,8 +47,8 @@ def _convert(graph: bytes) -> bytes:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.save_model_format", "ORT")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.ort"
+    with scratch_folder() as folder:
+        path = folder / "model.ort"
         options.optimized_model_filepath = str(path)
         onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         return path.read_bytes()
