@@ -76,7 +76,7 @@ def test_closed_it_does_not_run(images: Images) -> None:
 def test_a_file_is_built_once(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     CBackend(SOURCE)
     (library,) = cache.glob("*.so")
-    monkeypatch.setattr(compiler, "_compile", None)
+    monkeypatch.setattr(compiler, "compile_library", None)
     CBackend(SOURCE)
     assert sorted(cache.iterdir()) == sorted([library, library.with_suffix(".sha256")])
 
