@@ -171,6 +171,7 @@ PARTS = {
 }
 
 
+@pytest.mark.usefixtures("with_torch")
 @pytest.mark.parametrize(
     ("file", "verb"), [(file, verb) for file, verbs in PARTS.items() for verb in sorted(verbs)]
 )
