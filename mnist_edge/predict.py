@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import read_settled
-from mnist_edge.bundle.manifest import REJECT_BELOW, Artifact
+from mnist_edge.bundle.manifest import REJECT_BELOW, REJECT_TEMPERATURE, Artifact
 from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE, Images
@@ -123,6 +123,11 @@ class Predictor:
             raise UsageError(
                 f"reject_below is {reject_below}, which is no probability",
                 fix="give one from 0 to 1",
+            )
+        if not 0.01 <= reject_temperature <= 100:
+            raise UsageError(
+                f"reject_temperature is {reject_temperature}, which is out of range",
+                fix="give one from 0.01 to 100",
             )
         self._backend = backend
         self._batch_invariant = batch_invariant
@@ -399,12 +404,19 @@ def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predic
     backend = load_backend(
         data, format_.name, companions=companions, device=device, threads=threads
     )
-    stated = format_.header(data).metadata.get(REJECT_BELOW, "0")
+    stated = {REJECT_BELOW: "0", REJECT_TEMPERATURE: "1"} | format_.header(data).metadata
+    below, temperature = stated[REJECT_BELOW], stated[REJECT_TEMPERATURE]
     try:
-        return Predictor(backend, batch_invariant=False, reject_below=float(stated))
+        return Predictor(
+            backend,
+            batch_invariant=False,
+            reject_below=float(below),
+            reject_temperature=float(temperature),
+        )
     except (ValueError, UsageError):
         raise BadInput(
-            f"{path} states {REJECT_BELOW} as {stated!r:.30}",
+            f"{path} states {REJECT_BELOW} as {below!r:.30}, and {REJECT_TEMPERATURE} as"
+            f" {temperature!r:.30}",
             fix="give a file as mnist-edge export wrote it",
         ) from None
 

@@ -23,7 +23,7 @@ from tiny_onnx import tiny_onnx
 
 from mnist_edge import predict
 from mnist_edge.bundle.folder import Bundle, save_bundle
-from mnist_edge.bundle.manifest import REJECT_BELOW
+from mnist_edge.bundle.manifest import REJECT_BELOW, REJECT_TEMPERATURE
 from mnist_edge.contract import Images, Logits, check_images
 from mnist_edge.errors import BadInput, BundleError, DigestMismatch, MnistEdgeError, UsageError
 from mnist_edge.formats.format import Header
@@ -303,7 +303,15 @@ def test_the_recipe_says_what_is_rejected(bundle: Bundle) -> None:
     assert Predictor.load(bundle.path)(draw(5)).status == "no digit"
 
 
-@pytest.mark.parametrize(("stated", "status"), [({}, "digit"), ({REJECT_BELOW: "1.0"}, "no digit")])
+@pytest.mark.parametrize(
+    ("stated", "status"),
+    [
+        ({}, "digit"),
+        ({REJECT_BELOW: "1.0"}, "no digit"),
+        ({REJECT_BELOW: "0.5"}, "digit"),
+        ({REJECT_BELOW: "0.5", REJECT_TEMPERATURE: "100"}, "no digit"),
+    ],
+)
 def test_an_onnx_file_says_it_without_its_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: dict[str, str], status: str
 ) -> None:
@@ -396,11 +404,18 @@ def test_a_threshold_that_is_no_probability_is_refused(backend: Comparing, value
         Predictor(backend, reject_below=value)
 
 
-@pytest.mark.parametrize("stated", ["nan", "inf", "-1", "2", "x", ""])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1.0])
+def test_a_temperature_that_is_none_is_refused(backend: Comparing, value: float) -> None:
+    with pytest.raises(UsageError, match="reject_temperature"):
+        Predictor(backend, reject_below=0.5, reject_temperature=value)
+
+
+@pytest.mark.parametrize("key", [REJECT_BELOW, REJECT_TEMPERATURE])
+@pytest.mark.parametrize("stated", ["nan", "inf", "-1", "200", "x", ""])
 def test_a_file_that_states_no_probability_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, stated: str
 ) -> None:
-    monkeypatch.setattr(Onnx, "header", lambda *_: Header(metadata={REJECT_BELOW: stated}))
+    monkeypatch.setattr(Onnx, "header", lambda *_: Header(metadata={key: stated}))
     (tmp_path / "model.onnx").write_bytes(tiny_onnx())
     with pytest.raises(BadInput, match="states reject_below as"):
         Predictor.load(tmp_path / "model.onnx")

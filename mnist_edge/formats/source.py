@@ -87,6 +87,11 @@ class Source(ABC):
         """What gets a smaller probability is no digit; 0 where nothing is said of it."""
         return float(self._origin.get(REJECT_BELOW, "0"))
 
+    @property
+    def reject_temperature(self) -> float:
+        """What divides the logits before that probability is taken; 1 where nothing is said."""
+        return float(self._origin.get(REJECT_TEMPERATURE, "1"))
+
     @cached_property
     def golden(self) -> tuple[RawImages, NDArray[np.float64]] | None:
         """Digits (N, 28, 28) with the checkpoint's logits (N, 10), where there are any."""

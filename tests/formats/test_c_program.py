@@ -17,13 +17,14 @@ pytest.importorskip("onnx")
 import exported
 from recipe_graphs import digits
 
-from mnist_edge.bundle.manifest import REJECT_BELOW
+from mnist_edge.bundle.manifest import REJECT_BELOW, REJECT_TEMPERATURE
 from mnist_edge.contract import Images
 from mnist_edge.formats import Written, load_backend, write_artifact
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes.terms import Precision
 
 CC = shutil.which("cc") or ""
+TEMPERATURE = 1.5
 pytestmark = pytest.mark.skipif(not CC, reason="needs a C compiler")
 
 
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.skipif(not CC, reason="needs a C compiler")
 def confidence() -> float:
     """What half of the pictures pass, so that both answers occur."""
     with closing(load_backend(exported.artifact("onnx", "float32"), "onnx")) as backend:
-        powers = np.exp(backend.run(digits()).astype(np.float64))
+        powers = np.exp(backend.run(digits()).astype(np.float64) / TEMPERATURE)
     return float(np.median(powers.max(axis=1) / powers.sum(axis=1)))
 
 
@@ -59,7 +60,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def files(precision: Precision) -> Written:
-    origin = exported.METADATA | {REJECT_BELOW: str(confidence())}
+    stated = {REJECT_BELOW: str(confidence()), REJECT_TEMPERATURE: str(TEMPERATURE)}
+    origin = exported.METADATA | stated
     return write_artifact(exported.source(exported.model(), origin=origin), "c", precision)
 
 
@@ -94,7 +96,9 @@ def build(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
 
 def answers(written: Written, images: Images) -> list[tuple[int, int]]:
     """The class, and what `predict` says: -1 for no digit."""
-    with Predictor(load_backend(written.data, "c"), reject_below=confidence()) as predictor:
+    with Predictor(
+        load_backend(written.data, "c"), reject_below=confidence(), reject_temperature=TEMPERATURE
+    ) as predictor:
         given = [prediction.digit for prediction in predictor.predict_images(images)]
     with Predictor(load_backend(written.data, "c")) as predictor:
         classes = [prediction.digit for prediction in predictor.predict_images(images)]

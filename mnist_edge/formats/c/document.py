@@ -54,13 +54,21 @@ class Program:
     marks: Mapping[str, object]
 
 
-def write_document(program: Program, *, name: str, confidence: float, golden: Golden | None) -> str:
+def write_document(
+    program: Program,
+    *,
+    name: str,
+    confidence: float,
+    temperature: float,
+    golden: Golden | None,
+) -> str:
     """The whole C file.
 
     Args:
         program: what it computes.
         name: the prefix of what it defines.
         confidence: what gets a smaller probability is no digit.
+        temperature: what divides the logits before that probability is taken.
         golden: built in with -DMNIST_EDGE_SELFTEST alone; without it there is no self-test.
     """
     net = program.plan.net
@@ -70,6 +78,7 @@ def write_document(program: Program, *, name: str, confidence: float, golden: Go
         "picture": net.picture.size,
         "classes": net.steps[-1].shape.channels,
         "confidence": number(confidence),
+        "temperature": number(temperature),
         "sizes": f"{net.picture.size}_{net.steps[-1].shape.channels}_{program.workspace}",
         **_facts(program),
         **_calls(program),

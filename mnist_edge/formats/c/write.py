@@ -45,6 +45,7 @@ def write_c(source: Source, precision: Precision, *, tolerance: float) -> bytes:
         golden=golden,
         quantized=quantized,
         confidence=source.reject_below,
+        temperature=source.reject_temperature,
     )
 
 
@@ -55,6 +56,7 @@ def export_c(
     golden: Golden | None,
     quantized: bool = False,
     confidence: float = 0.0,
+    temperature: float = 1.0,
 ) -> bytes:
     """The C file of a classifier.
 
@@ -64,6 +66,7 @@ def export_c(
         golden: digits for its self-test; without them it has none.
         quantized: the graph is a statically quantized one, else one of float32.
         confidence: what gets a smaller probability is no digit.
+        temperature: what divides the logits before that probability is taken.
 
     Raises:
         UsageError: `name` is no C identifier.
@@ -78,7 +81,9 @@ def export_c(
     program = (
         write_quantized(read_quantized(graph)) if quantized else write_program(read_graph(graph))
     )
-    document = write_document(program, name=prefix, confidence=confidence, golden=golden)
+    document = write_document(
+        program, name=prefix, confidence=confidence, temperature=temperature, golden=golden
+    )
     return document.encode("ascii")
 
 

@@ -71,6 +71,6 @@ int @name@_predict(const float *picture, float *workspace)
     @name@_logits(picture, 1, logits, workspace);
     best = largest(logits);
     for (int i = 0; i < @NAME@_CLASSES; i++)
-        sum += power(logits[i] - logits[best]);
+        sum += power((logits[i] - logits[best]) / @NAME@_TEMPERATURE);
     return 1.0f < @NAME@_CONFIDENCE * sum ? -1 : best;
 }

@@ -7,8 +7,9 @@
 #define @NAME@_CLASSES @classes@
 #define @NAME@_WORKSPACE @workspace@
 
-/* What gets a smaller probability is like no digit. */
+/* What gets a smaller probability, its scores divided by the temperature, is like no digit. */
 #define @NAME@_CONFIDENCE @confidence@
+#define @NAME@_TEMPERATURE @temperature@
 
 /* The sizes are part of the names that a linker sees: a header does not link with another net. */
 #define @name@_logits @name@_logits_@sizes@
@@ -25,7 +26,7 @@ void @name@_logits(const float *pictures, int count, float *logits, float *works
 /* The class with the highest score. */
 int @name@_class(const float *picture, float *workspace);
 
-/* That class, or -1 where its probability is under @NAME@_CONFIDENCE. */
+/* That class, or -1 where it is like no digit: see @NAME@_CONFIDENCE. */
 int @name@_predict(const float *picture, float *workspace);
 
 #ifdef __cplusplus
