@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from drawn import draw
 from factory import make_bundle
 
 import mnist_edge
@@ -23,16 +24,16 @@ pytestmark = pytest.mark.edge
 
 PACKAGE = Path(mnist_edge.__file__).parent
 TRAINING = {"torch", "torchvision", "onnx", "onnxscript", "matplotlib", "safetensors"}
-HEAVY = TRAINING | {"numpy", "onnxruntime", "PIL", "rich"}
+HEAVY = TRAINING | {"numpy", "onnxruntime", "PIL", "rich", "pydantic"}
 
 
 def loaded_by(*words: str, cwd: Path) -> set[str]:
-    """The top-level packages in `sys.modules` after one command."""
+    """The modules in `sys.modules` after one command."""
     script = (
         "import json, sys\n"
         "from mnist_edge.cli import main\n"
         "code = main(sys.argv[1:])\n"
-        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+        "print(json.dumps(sorted(sys.modules)))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *words],
@@ -63,8 +64,13 @@ def test_predict_loads_no_training_package(tmp_path: Path) -> None:
     # The runtime refuses these bytes, but by then all that predict needs is loaded.
     make_bundle(tmp_path / "bundle", {"onnx-float32": b"no graph"})
     loaded = loaded_by("predict", "7.png", "--bundle", "bundle", cwd=tmp_path)
-    assert not loaded & (TRAINING | {"rich"})
+    assert not loaded & (TRAINING | {"rich", "pydantic", "mnist_edge.cli.train"})
     assert {"numpy", "onnxruntime"} <= loaded
+
+
+def test_a_prediction_does_not_wait_for_masked_arrays(tmp_path: Path) -> None:
+    draw(7).save(tmp_path / "7.png")
+    assert "numpy.ma" not in loaded_by("predict", "7.png", cwd=tmp_path)
 
 
 def test_verify_and_bench_load_no_training_package(tmp_path: Path) -> None:

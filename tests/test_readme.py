@@ -6,17 +6,17 @@ import re
 import shlex
 
 import pytest
-import typer
 from factory import ROOT
 
 from mnist_edge import cli
+from mnist_edge.cli.verbs import VERBS as LISTED
+from mnist_edge.cli.verbs import load_verb
 from mnist_edge.errors import MnistEdgeError
 from mnist_edge.recipes.catalogue import RECIPES
 
 pytestmark = pytest.mark.edge
 
 README = (ROOT / "README.md").read_text()
-GROUP = typer.main.get_command(cli.app)
 VERBS: dict[str, set[str]] = {
     name: {
         spelling
@@ -24,7 +24,8 @@ VERBS: dict[str, set[str]] = {
         for spelling in (*parameter.opts, *parameter.secondary_opts)
     }
     | {"--help", "-h"}
-    for name, command in GROUP.commands.items()  # type: ignore[attr-defined]
+    for name in LISTED
+    for command in [load_verb(name)]
 }
 GLOBAL = {"--version", "--help", "--install-completion", "--show-completion"}
 

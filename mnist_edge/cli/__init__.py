@@ -14,30 +14,15 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated
 
 import typer
 
 from mnist_edge import __version__
 from mnist_edge.bundle import codec
-from mnist_edge.cli import (
-    bench,
-    doctor,
-    export,
-    import_weights,
-    pack,
-    predict,
-    recipes,
-    report,
-    run,
-    sign,
-    train,
-    verify,
-)
-from mnist_edge.cli.help import Verb, Verbs
 from mnist_edge.cli.signals import Stopped, stopped_by_signals
 from mnist_edge.cli.talk import emit_json
+from mnist_edge.cli.verbs import VERBS, Verbs
 from mnist_edge.errors import MnistEdgeError, install_advice
 from mnist_edge.recipes.terms import unknown_name
 
@@ -47,8 +32,6 @@ BUG_EXIT_CODE = 3
 _TOO_MANY = re.compile(r"got unexpected extra arguments?(?:\(s\))? \((.*)\)")
 
 _NO_MEMORY = re.compile("bad_alloc|failed to map segment|[Cc]annot allocate memory")
-
-_MAKE, _PROVE, _USE = "Make a model", "Prove and measure it", "Use it"
 
 app = typer.Typer(
     name=PROGRAM,
@@ -61,23 +44,6 @@ app = typer.Typer(
     "mnist-edge predict 7.png   # name the digit in a picture\n"
     "mnist-edge VERB --help     # options and examples of a verb",
 )
-VERBS: dict[str, tuple[ModuleType, str]] = {
-    "run": (run, _MAKE),
-    "train": (train, _MAKE),
-    "import": (import_weights, _MAKE),
-    "recipes": (recipes, _MAKE),
-    "export": (export, _MAKE),
-    "verify": (verify, _PROVE),
-    "bench": (bench, _PROVE),
-    "sign": (sign, _PROVE),
-    "report": (report, _PROVE),
-    "doctor": (doctor, _PROVE),
-    "pack": (pack, _USE),
-    "predict": (predict, _USE),
-}
-"""The module of each verb, and under which heading it is listed."""
-for _name, (_module, _panel) in VERBS.items():
-    app.command(_name, cls=Verb, rich_help_panel=_panel, epilog=_module.EPILOG)(_module.command)
 
 
 def _print_version(wanted: bool) -> None:

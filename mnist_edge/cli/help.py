@@ -13,8 +13,6 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from typer.core import TyperCommand, TyperGroup
-
 _INDENT, _GAP = 2, 2
 # With less room than this beside the names, texts stand below them.
 _LEAST_TEXT = 30
@@ -22,23 +20,14 @@ _LEAST_TEXT = 30
 Row: TypeAlias = tuple[str, str]
 
 
-class Verb(TyperCommand):
-    """A command that draws its help so."""
+def help_page(command: Any, context: Any, verbs: Mapping[str, Sequence[Row]]) -> str:
+    """The whole help text of a command.
 
-    def get_help(self, ctx: Any) -> str:  # typer keeps the class of this context to itself
-        """The whole help text."""
-        return _page(self, ctx, {})
-
-
-class Verbs(TyperGroup):
-    """The group of all commands, which draws its help so."""
-
-    def get_help(self, ctx: Any) -> str:
-        """The whole help text."""
-        return _page(self, ctx, self.commands)
-
-
-def _page(command: Any, context: Any, verbs: Mapping[str, Any]) -> str:
+    Args:
+        command: of typer, which keeps its class and that of the context to itself.
+        context: of the call.
+        verbs: under each heading, the names of its own commands and what is said of them.
+    """
     width = shutil.get_terminal_size().columns
     sections: dict[str, list[Row]] = {}
     usage = [context.command_path, "[OPTIONS]"]
@@ -52,19 +41,15 @@ def _page(command: Any, context: Any, verbs: Mapping[str, Any]) -> str:
             sections.setdefault(title, []).append(_row(parameter, names))
     if verbs:
         usage.append("VERB")
-    for name, verb in verbs.items():
-        sections.setdefault(verb.rich_help_panel, []).append((name, _paragraphs(verb)[0]))
+    for title, listed in verbs.items():
+        sections.setdefault(title, []).extend(listed)
     widest = max(len(name) for rows in sections.values() for name, _ in rows)
     lines = _wrapped(f"Usage: {' '.join(usage)}", width, indent=0)
-    for paragraph in _paragraphs(command):
+    for paragraph in (command.help or "").split("\n\n"):
         lines += ["", *_wrapped(paragraph, width, indent=0)]
     for title, rows in sections.items():
         lines += ["", _bold(title), *_section(rows, widest, width)]
     return "\n".join([*lines, "", *_examples(command.epilog or "", width)])
-
-
-def _paragraphs(command: Any) -> list[str]:
-    return (command.help or "").split("\n\n")
 
 
 def _row(parameter: Any, names: Sequence[str]) -> Row:

@@ -45,7 +45,7 @@ class Faint:
         own = self.links[list(digit.parts)]
         return [
             number
-            for number in np.unique(own[own > 0]).tolist()
+            for number in sorted({*own[own > 0].tolist()})
             if np.count_nonzero(self.links == number) == np.count_nonzero(own == number)
         ]
 
@@ -64,7 +64,8 @@ def faint_parts(ink: Ink, dark: Components, *, fades: bool) -> Faint:
     holders[dark.labels[inside]] = parts.labels[inside]
     holders = holders[1:]
     links = -np.arange(len(holders))
-    for number in np.unique(holders).tolist():
+    # np.unique would import numpy.ma, which takes as long as a prediction.
+    for number in sorted({*holders.tolist()}):
         held = np.flatnonzero(holders == number)
         if (fades or len(held) > 1) and _fades_out(parts, dark, number, held.tolist()):
             links[held] = number

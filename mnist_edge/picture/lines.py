@@ -209,7 +209,7 @@ def _line(runs: _Runs, mine: NDArray[np.int64], shape: tuple[int, ...]) -> _Line
     """The longest stretch of some runs without a gap too long for strokes; None if it is thin."""
     if not len(mine):
         return None
-    columns = np.unique(runs.column[mine])
+    columns = np.array(sorted({*runs.column[mine].tolist()}))
     breaks = np.flatnonzero(np.diff(columns) > _LONGEST_GAP * max(shape)) + 1
     stretch = max(np.split(columns, breaks), key=len)
     left, right = int(stretch[0]), int(stretch[-1]) + 1

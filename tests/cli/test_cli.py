@@ -26,6 +26,7 @@ from mnist_edge.cli import talk as talking
 from mnist_edge.cli.options import given_fields
 from mnist_edge.cli.reports import report_path
 from mnist_edge.cli.signals import Stopped
+from mnist_edge.cli.verbs import VERBS, load_verb
 from mnist_edge.contract import Images, Logits
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes import bench as recipes
@@ -490,8 +491,7 @@ def test_a_file_name_that_is_no_text_stays_valid_json(
 
 def options_of(verb: str) -> dict[str, set[str]]:
     """Each parameter of a verb with its spellings."""
-    group = typer.main.get_command(cli.app)
-    command = group.commands[verb]  # type: ignore[attr-defined]
+    command = load_verb(verb)
     return {parameter.name: set(parameter.opts) for parameter in command.params}
 
 
@@ -565,9 +565,9 @@ def test_every_verb_talks_json_and_can_be_quiet(verb: str) -> None:
 
 
 def test_every_option_and_verb_has_a_help_text() -> None:
-    group = typer.main.get_command(cli.app)
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
-        assert command.help, name
+    for name, entry in VERBS.items():
+        command = load_verb(name)
+        assert command.help.split("\n\n")[0] == entry.summary, name
         assert "Examples" in command.epilog, name
         for parameter in command.params:
             assert parameter.help, f"{name} {parameter.name}"

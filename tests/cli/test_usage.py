@@ -7,16 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-import typer
 
 from mnist_edge import cli
+from mnist_edge.cli.verbs import VERBS, load_verb
 from mnist_edge.recipes.fields import fields_of
 from mnist_edge.recipes.train import Augmentation, TrainRecipe
 
 pytestmark = pytest.mark.edge
 
-GROUP = typer.main.get_command(cli.app)
-PAGES = ["", *cli.VERBS]
+PAGES = ["", *VERBS]
 JARGON = re.compile(
     r"valid (integer|number)|Value error|Input should|<\w+>|pydantic|range>", re.IGNORECASE
 )
@@ -39,8 +38,8 @@ Call = Callable[..., tuple[int, str, str]]
 def checked_options() -> Iterator[tuple[str, str]]:
     """Each verb with what typer must refuse: a number or name that is none, a flag with a value."""
     named = {f"--{field.option}" for field in fields_of(TrainRecipe) if field.names}
-    for verb, command in GROUP.commands.items():  # type: ignore[attr-defined]
-        for parameter in command.params:
+    for verb in VERBS:
+        for parameter in load_verb(verb).params:
             if parameter.param_type_name == "argument":
                 continue
             option, kind = parameter.opts[0], parameter.metavar or ""
