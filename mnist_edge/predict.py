@@ -31,7 +31,8 @@ from mnist_edge.formats import (
     load_backend,
 )
 from mnist_edge.formats.running import run_as_deployed
-from mnist_edge.picture import Picture, Source, load_picture, other_readings, split_digits
+from mnist_edge.picture import Picture, Source, load_picture, other_readings
+from mnist_edge.picture.several import load_pictures
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device
 
@@ -283,6 +284,7 @@ def predict_files(
     *,
     many: bool = False,
     batch_size: int = BATCH_SIZE,
+    processes: int = 1,
     progress: Progress = silent,
 ) -> Iterator[FileResult]:
     """Classify many pictures in batches; results stream in the order of the sources.
@@ -292,17 +294,18 @@ def predict_files(
         sources: paths, streams or pictures in memory.
         many: read every digit of a picture, from left to right, instead of one.
         batch_size: sources read before they are classified together.
+        processes: that read pictures at once, where that pays; see `load_pictures`.
         progress: told after each batch.
 
     Yields:
         One result a source. One that cannot be read gives its error, and the rest goes on.
     """
-    remaining, done = iter(sources), 0
+    done = 0
+    remaining = zip(sources, load_pictures(sources, many=many, processes=processes), strict=True)
     while batch := list(islice(remaining, batch_size)):
-        loaded = [_load(source, many=many) for source in batch]
-        pictures = [p for item in loaded if isinstance(item, tuple) for p in item]
+        pictures = [p for _, item in batch if isinstance(item, tuple) for p in item]
         answers = iter(predictor.read_pictures(pictures))
-        for source, item in zip(batch, loaded, strict=True):
+        for source, item in batch:
             if isinstance(item, MnistEdgeError):
                 yield FileResult(source=source, error=item)
                 continue
@@ -373,13 +376,6 @@ def _as_input(image: NDArray[np.generic]) -> Images:
             fix="pass one picture (28, 28), or float32 (N, 1, 28, 28) to predict_images",
         )
     return image.view(np.float32).reshape(_INPUT_SHAPES[1])
-
-
-def _load(source: Source, *, many: bool) -> tuple[Picture, ...] | MnistEdgeError:
-    try:
-        return split_digits(source) if many else (load_picture(source),)
-    except MnistEdgeError as error:
-        return error
 
 
 def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predictor:

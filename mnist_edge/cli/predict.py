@@ -70,6 +70,15 @@ _BatchSize: TypeAlias = Annotated[
     int,
     option("batch_size", int, Setting("Pictures classified at once.", 1, 60_000, MACHINE_PANEL)),
 ]
+_Processes: TypeAlias = Annotated[
+    int | None,
+    option(
+        "processes",
+        int,
+        Setting("Processes that read pictures at once, of many.", 1, 1024, MACHINE_PANEL),
+        show_default="all that this process may use",
+    ),
+]
 _Device: TypeAlias = Annotated[
     Device, option("device", Device, Setting("Where to run.", group=MACHINE_PANEL))
 ]
@@ -103,6 +112,7 @@ def command(
     many: _Many = False,
     top: _Top = 3,
     batch_size: _BatchSize = 256,
+    processes: _Processes = None,
     device: _Device = "cpu",
     threads: ThreadsOption = 1,
     key: KeyOption = None,
@@ -116,6 +126,7 @@ def command(
 ) -> None:
     """Name the digit in each picture, with its probability. Works without torch."""
     from mnist_edge.bundle.folder import default_bundle_path
+    from mnist_edge.machine import usable_threads
     from mnist_edge.predict import Predictor, predict_files
 
     if as_csv + as_json + show > 1:
@@ -142,7 +153,12 @@ def command(
         bar = len(sources) > batch_size and not sys.stdout.isatty()
         with talk.progress("predict") if bar else nullcontext(silent) as progress:
             for result in predict_files(
-                predictor, sources, many=many, batch_size=batch_size, progress=progress
+                predictor,
+                sources,
+                many=many,
+                batch_size=batch_size,
+                processes=processes or usable_threads(),
+                progress=progress,
             ):
                 if result.error is not None:
                     talk.complain(result.error)

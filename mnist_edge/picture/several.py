@@ -1,0 +1,104 @@
+"""Many pictures, read by several processes where that pays.
+
+Reading holds Python's lock most of the time, so that threads would wait for each other.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from mnist_edge.errors import MnistEdgeError
+from mnist_edge.picture import Picture, Source, load_picture, split_digits
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_LOOK_S = 0.2  # in which the first pictures tell how long one takes
+_PAYS_S = 2.0  # of reading that must lie ahead: some times what a process takes to start
+_CHUNK, _AHEAD = 8, 3  # pictures of one task, tasks of one process that wait or are done
+
+Loaded: TypeAlias = tuple[Picture, ...] | MnistEdgeError
+
+
+def load_pictures(sources: Sequence[Source], *, many: bool, processes: int = 1) -> Iterator[Loaded]:
+    """Read pictures, and give of each, in their order, its digits or why it cannot be read.
+
+    Args:
+        sources: of the pictures.
+        many: all digits of each, instead of one.
+        processes: that may read at once. More than this one start where all sources are files and
+            enough of them are left when it shows how long one takes; they end with the generator.
+    """
+    load = partial(_load, many=many)
+    done, spent_s = 0, 0.0
+    if processes > 1 and all(isinstance(source, Path) for source in sources):
+        while spent_s < _LOOK_S and done < len(sources):
+            began_s = time.monotonic()
+            loaded = load(sources[done])
+            done, spent_s = done + 1, spent_s + time.monotonic() - began_s
+            yield loaded
+        if spent_s / max(done, 1) * (len(sources) - done) > _PAYS_S:
+            yield from _load_apart(sources[done:], load, processes)
+            return
+    yield from map(load, sources[done:])
+
+
+def _load_apart(
+    sources: Sequence[Source], load: partial[Loaded], processes: int
+) -> Iterator[Loaded]:
+    """The same by other processes, no more than a few tasks ahead of what is asked for."""
+    # Imported where there is work for them: one picture does not wait for it.
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    chunks = deque(sources[at : at + _CHUNK] for at in range(0, len(sources), _CHUNK))
+    waiting: deque[tuple[Sequence[Source], Future[list[Loaded]]]] = deque()
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _follow_parent)
+    try:
+        while chunks or waiting:
+            while chunks and len(waiting) < _AHEAD * processes:
+                chunk = chunks.popleft()
+                waiting.append((chunk, pool.submit(_load_chunk, chunk, load)))
+            chunk, future = waiting.popleft()
+            try:
+                yield from future.result()
+            except BrokenProcessPool:  # killed, or there was no memory: on in this one
+                rest = [*chunk, *(source for other, _ in waiting for source in other)]
+                yield from map(load, [*rest, *(source for other in chunks for source in other)])
+                return
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _load_chunk(sources: Sequence[Source], load: partial[Loaded]) -> list[Loaded]:
+    return [load(source) for source in sources]
+
+
+def _load(source: Source, *, many: bool) -> Loaded:
+    try:
+        return split_digits(source) if many else (load_picture(source),)
+    except MnistEdgeError as error:
+        return error
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the process that asked, and end with it, however that ends."""
+    from multiprocessing import parent_process
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(0)
+
+    threading.Thread(target=follow, daemon=True).start()
