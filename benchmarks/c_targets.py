@@ -40,9 +40,10 @@ from runs import RESULTS
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.cli.reports import report_path
-from mnist_edge.contract import CLASSES, Images, Logits, to_images
+from mnist_edge.contract import Images, Logits, to_images
 from mnist_edge.machine import describe_machine, load_average, usable_threads
 from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.stats import Interval, estimate_quantile, samples_needed
 
 _FLAGS = (
@@ -170,7 +171,7 @@ def build_here(subject: Subject, command: str) -> Here | Absence:
 
 def build_there(subject: Subject, target: Target) -> There | Absence:
     """A program for another target, and what it answers."""
-    model, logits, reason = subject.model, np.empty((0, len(CLASSES)), np.float32), ""
+    model, logits, reason = subject.model, np.empty((0, len(DIGITS)), np.float32), ""
     folder = model.folder / target.name
     try:
         size = build(

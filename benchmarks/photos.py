@@ -33,7 +33,7 @@ from runs import RESULTS
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.storage import atomic_write
-from mnist_edge.contract import CLASSES, Logits, to_images
+from mnist_edge.contract import Logits, to_images
 from mnist_edge.data.mnist import DATA_VARIABLE, DataSet, load_mnist
 from mnist_edge.formats import Backend, open_backend
 from mnist_edge.formats.running import run_in_batches
@@ -42,6 +42,7 @@ from mnist_edge.metrics import confidence
 from mnist_edge.picture import Picture, load_picture
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.render.published import recipe_digest
@@ -216,7 +217,7 @@ def read_pictures(folder: Path, half: str) -> Pictures:
         return [load_picture(file) for file in files]
 
     return Pictures(
-        digits={str(digit): some(folder / "digits" / str(digit)) for digit in CLASSES},
+        digits={str(digit): some(folder / "digits" / str(digit)) for digit in DIGITS},
         symbols={symbol: some(folder / "symbols" / symbol) for symbol in SYMBOLS},
         blanks=[load_picture(sheet) for sheet in blank_sheets(_SEEDS[half])],
     )
@@ -471,7 +472,7 @@ def _classes_table(report: PhotosReport) -> Table:
         row for row in report.answered if (row.artifact, row.half) == (DEFAULT_ARTIFACT, REPORTING)
     ]
     return Table(
-        headers=("recipe", "seed", *CLASSES),
+        headers=("recipe", "seed", *DIGITS),
         rows=tuple(
             (f"`{row.recipe}`", str(row.seed), *(f"{share:.0%}" for share in row.classes))
             for row in plain

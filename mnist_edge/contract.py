@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
+from mnist_edge.recipes.classes import DIGITS, MOST_CLASSES
 
 if TYPE_CHECKING:
     from typing import Any
 
 SIDE = 28
 IMAGE_SHAPE = (1, SIDE, SIDE)
-CLASSES: tuple[str, ...] = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 INPUT_NAME = "images"
 OUTPUT_NAME = "logits"
 BATCH_NAME = "batch"
@@ -28,20 +28,19 @@ Images: TypeAlias = NDArray[np.float32]
 """(N, 1, 28, 28), C-contiguous, intensity in [0, 1], white digit on black."""
 
 Logits: TypeAlias = NDArray[np.float32]
-"""(N, 10), unnormalised class scores."""
+"""(N, classes), unnormalised class scores; ten classes where they are digits."""
 
 RawImages: TypeAlias = NDArray[np.uint8]
 """(N, 28, 28), 0 is black, 255 is white: a data set as it lies on disk."""
 
 Labels: TypeAlias = NDArray[np.int64]
-"""(N,), classes 0 to 9."""
+"""(N,), the numbers of classes, from 0."""
 
 # The bit pattern of 1.0. Read as unsigned integers, the floats of [0, 1] are exactly those up to
 # it: negative numbers, infinities and NaN are all larger. One pass checks range and finiteness.
 _ONE_BITS = 0x3F800000
 
 # Made once, since each call would make them again.
-_CLASS_COUNT = len(CLASSES)
 _FLOAT32, _UINT32 = np.dtype(np.float32), np.dtype(np.uint32)
 
 
@@ -97,16 +96,32 @@ def to_images(raw: RawImages) -> Images:
     return (raw.astype(np.float32) / np.float32(255.0)).reshape(-1, *IMAGE_SHAPE)
 
 
-def check_logits(logits: NDArray[Any], count: int, *, source: str) -> Logits:
-    """Return `logits` if a runtime gave what the signature promises.
+def check_outputs(found: int, expected: int, *, source: str) -> int:
+    """How many classes a file tells apart, where it is as many as expected; 0 expects any number.
+
+    Raises:
+        BadInput: it is not.
+    """
+    if found != expected and not (expected == 0 and 2 <= found <= MOST_CLASSES):
+        raise BadInput(
+            f"{source} tells {found} classes apart, expected {expected or f'2 to {MOST_CLASSES}'}",
+            fix="use a model that mnist-edge exported",
+        )
+    return found
+
+
+def check_logits(
+    logits: NDArray[Any], count: int, classes: int = len(DIGITS), *, source: str
+) -> Logits:
+    """Return `logits` of so many pictures if a runtime gave what the signature promises.
 
     Raises:
         BadInput: the file is not one of our classifiers, or its weights are broken.
     """
-    if logits.shape != (count, _CLASS_COUNT) or logits.dtype != _FLOAT32:
+    if logits.shape != (count, classes) or logits.dtype != _FLOAT32:
         raise BadInput(
             f"{source} gives {logits.dtype} of shape {logits.shape}, "
-            f"expected float32 of shape ({count}, {len(CLASSES)})",
+            f"expected float32 of shape ({count}, {classes})",
             fix="use a model that mnist-edge exported",
         )
     if not _all_finite(logits):
@@ -118,6 +133,6 @@ def check_logits(logits: NDArray[Any], count: int, *, source: str) -> Logits:
 
 
 def _all_finite(logits: Logits) -> bool:
-    if len(logits) == 1:  # ten numbers are added before NumPy has begun; no sum of them overflows
+    if len(logits) == 1:  # few numbers are added before NumPy has begun; no sum of so few overflows
         return math.isfinite(sum(logits.ravel().tolist()))
     return bool(np.isfinite(logits).all())

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.contract import CLASSES, Labels
+from mnist_edge.contract import Labels
+from mnist_edge.recipes.classes import DIGITS
 
 # 20·log10(2**53): double precision itself; JSON has no infinity for two equal arrays.
 _MAX_DB = 320.0
@@ -18,7 +19,7 @@ _BINS = 15
 
 
 def accuracy(logits: NDArray[np.floating[Any]], labels: Labels) -> float:
-    """The share of rows (N, 10) whose largest logit is that of the label; N is at least 1."""
+    """The share of rows (N, classes) whose largest logit is that of the label; N is at least 1."""
     return float(np.mean(logits.argmax(axis=1) == labels))
 
 
@@ -42,20 +43,19 @@ def calibration_error(logits: NDArray[np.floating[Any]], labels: Labels) -> floa
 
 
 def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Probabilities (N, 10), each row summing to 1."""
+    """Probabilities (N, classes), each row summing to 1."""
     probabilities: NDArray[np.float64] = np.exp(_log_softmax(logits))
     return probabilities
 
 
 def confidence(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:
-    """The largest probability (N,) that logits (N, 10) give once they are divided by that."""
+    """The largest probability (N,) that logits (N, classes) give once they are divided by that."""
     largest: NDArray[np.float64] = softmax(logits.astype(np.float64) / temperature).max(axis=1)
     return largest
 
 
-def confusion(predicted: Labels, labels: Labels) -> NDArray[np.int64]:
-    """(10, 10) counts: the true class picks the row, the predicted one the column."""
-    count = len(CLASSES)
+def confusion(predicted: Labels, labels: Labels, count: int = len(DIGITS)) -> NDArray[np.int64]:
+    """Counts, a row for each of `count` true classes, a column for each predicted one."""
     return np.bincount(labels * count + predicted, minlength=count * count).reshape(count, count)
 
 
@@ -81,7 +81,7 @@ class ClassScores:
 
 
 def per_class(confusion: NDArray[np.int64]) -> tuple[ClassScores, ...]:
-    """The scores of each class, from a confusion matrix (10, 10) with the true classes as rows."""
+    """The scores of each class, from a confusion matrix with the true classes as rows."""
     return tuple(
         ClassScores(
             digit=digit,
@@ -103,7 +103,7 @@ def per_class(confusion: NDArray[np.int64]) -> tuple[ClassScores, ...]:
 
 
 def top1_margin(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Per row (N, 10), by how much the largest logit exceeds the second largest."""
+    """Per row (N, classes), by how much the largest logit exceeds the second largest."""
     runner_up, best = np.partition(logits.astype(np.float64), -2, axis=1)[:, -2:].T
     margin: NDArray[np.float64] = best - runner_up
     return margin
@@ -112,7 +112,7 @@ def top1_margin(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 def least_cosine(
     reference: NDArray[np.floating[Any]], candidate: NDArray[np.floating[Any]]
 ) -> float:
-    """The smallest cosine of the angle between two rows of logits (N, 10); 1 for equal ones."""
+    """The smallest cosine of two rows of logits (N, classes); 1 for equal ones."""
     first, second = reference.astype(np.float64), candidate.astype(np.float64)
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     products = (first * second).sum(axis=1)

@@ -1,6 +1,6 @@
 """The architectures, each a plain `nn.Sequential`, and the form in which they are deployed.
 
-Every model maps (N, 1, 28, 28) float32 in [0, 1] to (N, 10) logits. A softmax at the end of a
+Every model maps (N, 1, 28, 28) float32 in [0, 1] to (N, classes) logits. A softmax at the end of a
 reproduced project is left out: cross-entropy contains it, and the logits say more.
 """
 
@@ -15,12 +15,10 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mnist_edge.contract import CLASSES, IMAGE_SHAPE
+from mnist_edge.contract import IMAGE_SHAPE
 from mnist_edge.errors import BadInput
 from mnist_edge.recipes.terms import Architecture
 from mnist_edge.recipes.train import TrainRecipe
-
-_CLASSES = len(CLASSES)
 
 
 class Normalize(nn.Module):
@@ -156,7 +154,7 @@ def _simple(recipe: TrainRecipe) -> list[nn.Module]:
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(width * 14 * 14, _CLASSES),
+        nn.Linear(width * 14 * 14, recipe.outputs),
     ]
 
 
@@ -174,7 +172,7 @@ def _dropout(recipe: TrainRecipe) -> list[nn.Module]:
         nn.Linear(second * 4 * 4, hidden),
         nn.ReLU(),
         nn.Dropout(),
-        nn.Linear(hidden, _CLASSES),
+        nn.Linear(hidden, recipe.outputs),
     ]
 
 
@@ -192,7 +190,7 @@ def _lenet(recipe: TrainRecipe) -> list[nn.Module]:
         nn.ReLU(),
         nn.Linear(third, fourth),
         nn.ReLU(),
-        nn.Linear(fourth, _CLASSES),
+        nn.Linear(fourth, recipe.outputs),
     ]
 
 
@@ -208,7 +206,7 @@ def _batchnorm(recipe: TrainRecipe) -> list[nn.Module]:
             nn.Dropout(0.25),
         ]
         channels = width
-    return [*layers, nn.Flatten(), nn.Linear(channels * 5 * 5, _CLASSES)]
+    return [*layers, nn.Flatten(), nn.Linear(channels * 5 * 5, recipe.outputs)]
 
 
 def _wide(recipe: TrainRecipe) -> list[nn.Module]:
@@ -223,7 +221,7 @@ def _wide(recipe: TrainRecipe) -> list[nn.Module]:
         nn.Flatten(),
         nn.Linear(second * 7 * 7, hidden),
         nn.ReLU(),
-        nn.Linear(hidden, _CLASSES),
+        nn.Linear(hidden, recipe.outputs),
     ]
 
 
@@ -241,7 +239,7 @@ def _compact(recipe: TrainRecipe) -> list[nn.Module]:
         *_block(4, first, padding=0, pool=True),
         *_block(first, second, padding=1, pool=True),
         nn.Flatten(),
-        nn.Linear(second * 3 * 3, _CLASSES),
+        nn.Linear(second * 3 * 3, recipe.outputs),
     ]
 
 
@@ -259,7 +257,7 @@ def _deep(recipe: TrainRecipe) -> list[nn.Module]:
             padding = int(len(layers) > 1)
             layers += _block(channels, width, padding=padding, pool=number == len(stage))
             channels = width
-    return [*layers, nn.Flatten(), nn.Linear(channels * 3 * 3, _CLASSES)]
+    return [*layers, nn.Flatten(), nn.Linear(channels * 3 * 3, recipe.outputs)]
 
 
 def _tiny(recipe: TrainRecipe) -> list[nn.Module]:
@@ -275,7 +273,7 @@ def _tiny(recipe: TrainRecipe) -> list[nn.Module]:
         *_block(second, third, padding=0, pool=True),
         *_block(third, fourth, padding=0, pool=False),
         nn.Flatten(),
-        nn.Linear(fourth * 3 * 3, _CLASSES),
+        nn.Linear(fourth * 3 * 3, recipe.outputs),
     ]
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.contract import CLASSES, INPUT_NAME, OUTPUT_NAME
+from mnist_edge.contract import INPUT_NAME, OUTPUT_NAME
+from mnist_edge.recipes.classes import DIGITS
 
 FLOAT, DOUBLE = 1, 11
 
 
 def weight_matrix() -> NDArray[np.float32]:
     """(784, 10): what `tiny_onnx` multiplies by unless it is told otherwise."""
-    return np.random.default_rng(0).normal(0, 0.1, (28 * 28, len(CLASSES))).astype(np.float32)
+    return np.random.default_rng(0).normal(0, 0.1, (28 * 28, len(DIGITS))).astype(np.float32)
 
 
 def tiny_onnx(

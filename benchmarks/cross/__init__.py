@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge.contract import CLASSES, Images, Logits
+from mnist_edge.contract import Images, Logits
+from mnist_edge.recipes.classes import DIGITS
 
 HERE = Path(__file__).resolve().parent
 _TIMEOUT_S = 120.0
@@ -242,9 +243,9 @@ def run(target: Target, folder: Path, images: Images) -> Logits:
     images.tofile(folder / "pictures")
     call([*target.runner, "program"], folder)
     logits = np.fromfile(folder / "logits", dtype=np.float32)
-    if logits.size != len(images) * len(CLASSES):
-        raise Unavailable(f"{target.runner[0]} answered only {logits.size // len(CLASSES)} digits")
-    return logits.reshape(len(images), len(CLASSES))
+    if logits.size != len(images) * len(DIGITS):
+        raise Unavailable(f"{target.runner[0]} answered only {logits.size // len(DIGITS)} digits")
+    return logits.reshape(len(images), len(DIGITS))
 
 
 def call(command: Sequence[str], folder: Path) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, Manifest, Score, told_accuracy
-from mnist_edge.contract import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
+from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, DataName
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -90,8 +91,8 @@ Every file has the same contract:
 
 - input `{INPUT_NAME}`: float32 (N, {_SHAPE}), a white digit on black, 0 to 1;
   normalisation, if any, is inside the graph
-- output `{OUTPUT_NAME}`: float32 (N, {len(CLASSES)}), unnormalised scores of the digits
-  {CLASSES[0]} to {CLASSES[-1]}"""
+- output `{OUTPUT_NAME}`: float32 (N, {len(DIGITS)}), unnormalised scores of the digits
+  {DIGITS[0]} to {DIGITS[-1]}"""
     if any(artifact.name == DEFAULT_ARTIFACT for artifact in manifest.artifacts):
         file = manifest.artifact(DEFAULT_ARTIFACT).file
         yield f"""

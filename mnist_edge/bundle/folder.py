@@ -31,7 +31,7 @@ from mnist_edge.bundle.manifest import (
     sha256,
 )
 from mnist_edge.bundle.storage import atomic_write_all, read_file, seal, unpack_arrays, unseal
-from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
+from mnist_edge.contract import SIDE, Labels, RawImages
 from mnist_edge.errors import (
     BadInput,
     BundleError,
@@ -74,7 +74,7 @@ class Reference:
     Attributes:
         images: (N, 28, 28) uint8.
         labels: (N,) int64.
-        logits: (N, 10) float64, the checkpoint evaluated in double precision.
+        logits: (N, classes) float64, the checkpoint evaluated in double precision.
     """
 
     images: RawImages
@@ -239,7 +239,7 @@ class Bundle:
         """The reference digits and logits. Raises BundleError where they are damaged."""
         data = self.read(self.manifest.reference)
         try:
-            return _checked_reference(unpack_arrays(data))
+            return _checked_reference(unpack_arrays(data), len(self.manifest.data.classes))
         except (BadInput, ValueError) as error:
             raise BundleError(
                 f"the reference of {self.path} is damaged: {error.args[0]}",
@@ -429,7 +429,7 @@ def _manifest_in(folder: Path) -> Manifest | None:
         return None
 
 
-def _checked_reference(arrays: Mapping[str, NDArray[Any]]) -> Reference:
+def _checked_reference(arrays: Mapping[str, NDArray[Any]], classes: int) -> Reference:
     lacking = {"images", "labels", "logits"} - arrays.keys()
     if lacking:
         raise ValueError(f"it lacks {' and '.join(sorted(lacking))}")
@@ -438,12 +438,12 @@ def _checked_reference(arrays: Mapping[str, NDArray[Any]]) -> Reference:
     expected = (
         (images, np.dtype(np.uint8), (count, SIDE, SIDE)),
         (labels, np.dtype(np.int64), (count,)),
-        (logits, np.dtype(np.float64), (count, len(CLASSES))),
+        (logits, np.dtype(np.float64), (count, classes)),
     )
     if any(array.dtype != dtype or array.shape != shape for array, dtype, shape in expected):
         raise ValueError("arrays of the wrong shape or type")
-    if not count or labels.min() < 0 or labels.max() >= len(CLASSES):
-        raise ValueError("no digits, or labels other than 0 to 9")
+    if not count or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"no pictures, or labels other than 0 to {classes - 1}")
     if not np.isfinite(logits).all():
         raise ValueError("logits that are NaN or infinite")
     return Reference(images=images, labels=labels, logits=logits)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from mnist_edge.bundle.codec import LATER
-from mnist_edge.recipes.terms import DataName, Format, Precision
+from mnist_edge.recipes.classes import DIGITS, check_classes
+from mnist_edge.recipes.terms import DataName, Format, Precision, Preprocessing
 from mnist_edge.recipes.train import TrainRecipe
 
 MANIFEST = "manifest.json"
@@ -128,12 +129,25 @@ class Artifact(FileRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecord:
-    """The data set that a model was trained on: name, digest, and how many digits."""
+    """The data set that a model was trained on, and what is in its pictures.
+
+    Attributes:
+        sha256: of its arrays; see `data.mnist.data_set`.
+        train_size: pictures to train on, and
+        test_size: to judge by.
+        classes: their names, in the order of the net's outputs.
+        preprocessing: what is done to any other picture before the net sees it.
+    """
 
     name: DataName
     sha256: str
     train_size: int
     test_size: int
+    classes: tuple[str, ...] = field(default=DIGITS, metadata=LATER)
+    preprocessing: Preprocessing = field(default="digit", metadata=LATER)
+
+    def __post_init__(self) -> None:
+        check_classes(self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +195,10 @@ class Manifest:
                     raise ValueError(f"the {kind} {name!r:.60} stands twice")
         if CHECKPOINT not in names:
             raise ValueError(f"the artifact {CHECKPOINT} is missing")
+        if self.recipe.outputs != len(self.data.classes):
+            raise ValueError(
+                f"a net of {self.recipe.outputs} outputs for {len(self.data.classes)} classes"
+            )
         checkpoint = self.artifact(CHECKPOINT)
         for artifact in self.artifacts:
             if artifact.name != f"{artifact.format}-{artifact.precision}":

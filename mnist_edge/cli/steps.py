@@ -252,7 +252,7 @@ def write_samples(bundle: Bundle) -> list[Path]:
     from PIL import Image
 
     from mnist_edge.bundle.storage import atomic_write
-    from mnist_edge.contract import CLASSES
+    from mnist_edge.recipes.classes import DIGITS
 
     reference = bundle.reference()
     paths = []
@@ -260,6 +260,6 @@ def write_samples(bundle: Bundle) -> list[Path]:
         first = int(np.argmax(reference.labels == label))
         png = io.BytesIO()
         Image.fromarray(reference.images[first]).save(png, "PNG")
-        paths.append(bundle.path / "samples" / f"{CLASSES[label]}.png")
+        paths.append(bundle.path / "samples" / f"{DIGITS[label]}.png")
         atomic_write(paths[-1], png.getvalue())
     return paths

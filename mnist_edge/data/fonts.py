@@ -19,10 +19,11 @@ from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
+from mnist_edge.contract import SIDE, Labels, RawImages
 from mnist_edge.data.mnist import DataSet, data_set
 from mnist_edge.errors import MissingDependency, install_advice
 from mnist_edge.progress import Progress, silent
+from mnist_edge.recipes.classes import DIGITS
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -87,7 +88,7 @@ def _render(
 ) -> tuple[RawImages, Labels]:
     rng = default_rng(seed)
     fields, classes = _glyphs()
-    labels = rng.permutation(np.arange(count, dtype=np.int64) % len(CLASSES))
+    labels = rng.permutation(np.arange(count, dtype=np.int64) % len(DIGITS))
     images = np.zeros((count, SIDE, SIDE), np.uint8)
     for start in range(0, count, _CHUNK):
         chunk = slice(start, min(start + _CHUNK, count))
@@ -167,9 +168,9 @@ def _glyphs() -> tuple[Floats, NDArray[np.int64]]:
     for name in (*_SANS, *_SERIF):
         font = ImageFont.truetype(str(folder / f"{name}.ttf"), _FIELD)
         # Printed ones have a foot and a flag; most written ones are a bare stroke.
-        for character in (*CLASSES, "l", "I") if name in _SANS else CLASSES:
+        for character in (*DIGITS, "l", "I") if name in _SANS else DIGITS:
             fields.append(_distance_field(_glyph(font, character)))
-            classes.append(1 if character in "lI" else CLASSES.index(character))
+            classes.append(1 if character in "lI" else DIGITS.index(character))
     return np.stack(fields), np.array(classes)
 
 

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle.manifest import DataRecord
 from mnist_edge.bundle.storage import cache_dir, open_file
-from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
+from mnist_edge.contract import SIDE, Labels, RawImages
 from mnist_edge.errors import BadInput, DataUnavailable
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import DataName
 
 DATA_VARIABLE = "MNIST_EDGE_DATA"
@@ -221,7 +222,7 @@ def unpack(stream: io.BufferedIOBase, name: str, *, source: str) -> NDArray[np.u
         difference = "longer" if len(raw) > expected.size_bytes else "shorter"
         raise BadInput(f"{source} is {difference} than its header says", fix=fix)
     array = np.frombuffer(raw, np.uint8, offset=start).reshape(expected.shape)
-    if array.ndim == 1 and array.max() >= len(CLASSES):
+    if array.ndim == 1 and array.max() >= len(DIGITS):
         raise BadInput(f"{source} has the label {array.max()}, expected 0 to 9", fix=fix)
     if hashlib.sha256(raw).hexdigest() != expected.sha256:
         # Fashion-MNIST, KMNIST and others use the same names and shapes.

@@ -28,6 +28,7 @@ from mnist_edge.formats.onnx import Onnx
 from mnist_edge.formats.ort import Ort
 from mnist_edge.formats.pt2 import Program
 from mnist_edge.formats.torchscript import TorchScript
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Device, Format, Mode, Precision
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ def load_artifact(
         data,
         artifact.format,
         bundle.manifest.recipe,
+        classes=len(bundle.manifest.data.classes),
         companions=companions,
         device=device,
         threads=threads,
@@ -256,6 +258,7 @@ def load_backend(
     format_: Format,
     recipe: TrainRecipe | None = None,
     *,
+    classes: int = len(DIGITS),
     companions: Mapping[str, bytes] = {},
     device: Device = "cpu",
     threads: int = 1,
@@ -268,6 +271,7 @@ def load_backend(
         data: the whole file.
         format_: of the file.
         recipe: names the architecture, for a checkpoint.
+        classes: that it must tell apart.
         companions: the files that belong to it, by suffix.
         device: as for `open_backend`, which see for the errors.
         threads: compute threads of the runtime.
@@ -275,7 +279,12 @@ def load_backend(
         mode: how torch runs a checkpoint.
     """
     how = Loading(
-        recipe=recipe, device=device, threads=threads, optimization=optimization, mode=mode
+        recipe=recipe,
+        classes=classes,
+        device=device,
+        threads=threads,
+        optimization=optimization,
+        mode=mode,
     )
     try:
         return FORMATS[format_].load(Written(data, companions), how)
@@ -292,7 +301,7 @@ def reference_logits(
     threads: int = 1,
     on_batch: Callable[[int], None] = lambda _: None,
 ) -> NDArray[np.float64]:
-    """The checkpoint's (N, 10) logits in double precision: what all artifacts are judged by.
+    """The checkpoint's (N, classes) logits in double precision: what all artifacts are judged by.
 
     Args:
         bundle: whose checkpoint is run.

@@ -21,6 +21,7 @@ from mnist_edge.formats.tolerances import (
     INT8_TOLERANCE,
     Tolerance,
 )
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Device, Format, Mode, Precision
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -47,7 +48,7 @@ class Backend(Protocol):
     def run(self, images: Images) -> Logits:
         """Classify `images` (N, 1, 28, 28) float32 in [0, 1]; N may be 0.
 
-        Returns (N, 10) float32 once the logits are in host memory; never changes `images`.
+        Returns (N, classes) float32 once the logits are in host memory; never changes `images`.
 
         Raises:
             BadInput: `images` break the input contract, or the logits are no numbers.
@@ -92,6 +93,7 @@ class Loading:
 
     Attributes:
         recipe: names the architecture, for weights alone; None for a file without its bundle.
+        classes: that it must tell apart.
         device: that must run it; a fall-back to another one is an error.
         threads: compute threads of the runtime.
         optimization: of the graph, for runtimes that have levels.
@@ -99,6 +101,7 @@ class Loading:
     """
 
     recipe: TrainRecipe | None = None
+    classes: int = len(DIGITS)
     device: Device = "cpu"
     threads: int = 1
     optimization: Optimization = "all"

@@ -20,15 +20,15 @@ def compare(
     """Judge logits against the reference; a pure function.
 
     Args:
-        candidate: (N, 10) float32, N at least 1.
-        reference: (N, 10) float64.
+        candidate: (N, classes) float32, N at least 1.
+        reference: (N, classes) float64.
         labels: (N,).
         gate: what must hold.
 
     Raises:
         BadInput: the candidate has another shape or dtype, or holds NaN or infinity.
     """
-    check_logits(candidate, len(reference), source="the artifact")
+    check_logits(candidate, *reference.shape, source="the artifact")
     flips = np.flatnonzero(candidate.argmax(axis=1) != reference.argmax(axis=1))
     parity = Parity(
         passed=True,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import Reference
 from mnist_edge.bundle.manifest import Artifact, Parity, Score, record
-from mnist_edge.contract import CLASSES, Images, Labels, Logits, to_images
+from mnist_edge.contract import Images, Labels, Logits, to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import FORMATS, Backend, Written, load_backend
 from mnist_edge.formats.parity import compare
@@ -59,7 +59,7 @@ def run_as_deployed(
     batch_size: int = BATCH_SIZE,
     on_batch: Callable[[int], None] = lambda _: None,
 ) -> Logits:
-    """Logits (N, 10) as users get them: what a batch may change runs one picture at a time.
+    """Logits (N, classes) as users get them: what a batch may change runs one picture at a time.
 
     Args:
         backend: that runs the artifact.
@@ -84,8 +84,8 @@ def judge(
     """Hold an artifact's logits against the checkpoint's.
 
     Args:
-        candidate: (N, 10) as `run_as_deployed` gives them, N at least 1.
-        reference: (N, 10), the checkpoint in double precision.
+        candidate: (N, classes) as `run_as_deployed` gives them, N at least 1.
+        reference: (N, classes), the checkpoint in double precision.
         labels: (N,).
         format_: with `precision` and `device` names the gate.
         precision: of the artifact.
@@ -110,17 +110,16 @@ def run_in_batches(
     *,
     on_batch: Callable[[int], None] = lambda _: None,
 ) -> Logits:
-    """Logits (N, 10) of any number of images; `on_batch` is told how many more are done."""
+    """Logits (N, classes) of any number of images; `on_batch` is told how many more are done."""
     if 0 < len(images) <= batch_size:
         logits = backend.run(images)
         on_batch(len(images))
         return logits
-    logits = np.empty((len(images), len(CLASSES)), np.float32)
+    parts = []
     for start in range(0, len(images), batch_size):
-        part = backend.run(images[start : start + batch_size])
-        logits[start : start + len(part)] = part
-        on_batch(len(part))
-    return logits
+        parts.append(backend.run(images[start : start + batch_size]))
+        on_batch(len(parts[-1]))
+    return np.concatenate(parts) if parts else backend.run(images)
 
 
 def judged_artifact(
@@ -151,7 +150,13 @@ def judged_artifact(
         data: whose test set the artifact is run over, too, for its accuracy there.
     """
     images = to_images(reference.images)
-    backend = load_backend(written.data, format_, recipe, companions=written.companions)
+    backend = load_backend(
+        written.data,
+        format_,
+        recipe,
+        classes=reference.logits.shape[1],
+        companions=written.companions,
+    )
     try:
         invariant = is_batch_invariant(backend, images)
         logits = run_as_deployed(backend, images, batch_invariant=invariant, batch_size=len(images))

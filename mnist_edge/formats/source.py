@@ -20,17 +20,10 @@ from mnist_edge.bundle import golden
 from mnist_edge.bundle.folder import Bundle, remedy
 from mnist_edge.bundle.manifest import CHECKPOINT, REJECT_BELOW, REJECT_TEMPERATURE, Artifact
 from mnist_edge.bundle.storage import unpack_arrays
-from mnist_edge.contract import (
-    CLASSES,
-    IMAGE_SHAPE,
-    INPUT_NAME,
-    OUTPUT_NAME,
-    Images,
-    RawImages,
-    to_images,
-)
+from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images, RawImages, to_images
 from mnist_edge.data.mnist import balanced_sample
 from mnist_edge.errors import BadInput, BundleError, MissingDependency, UsageError, missing_package
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
 
 if TYPE_CHECKING:
@@ -43,8 +36,8 @@ _CONTRACT = {
     "producer": "mnist-edge",
     "input": f"{INPUT_NAME}: float32 (N, {', '.join(map(str, IMAGE_SHAPE))}), "
     "white digit on black, 0 to 1",
-    "output": f"{OUTPUT_NAME}: float32 (N, {len(CLASSES)}), unnormalised class scores",
-    "classes": ",".join(CLASSES),
+    "output": f"{OUTPUT_NAME}: float32 (N, {len(DIGITS)}), unnormalised class scores",
+    "classes": ",".join(DIGITS),
 }
 
 

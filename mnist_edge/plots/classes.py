@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from mnist_edge.contract import CLASSES
 from mnist_edge.metrics import ClassScores
 from mnist_edge.plots.style import BLUE, FAINT, GREY, INK, ORANGE, png, show_percent, styled
+from mnist_edge.recipes.classes import DIGITS
 
 # Light enough at its dark end for black figures.
 _ERRORS = LinearSegmentedColormap.from_list("errors", ["#FCEBDD", "#E9853F"])
@@ -39,9 +39,9 @@ def confusion_matrix(counts: NDArray[np.int64]) -> bytes:
             axes.text(column, row, f"{count}", ha="center", va="center", color=INK, size=9)
         elif count:
             axes.text(column, row, f"{count}", ha="center", va="center", weight="bold", size=10)
-    ticks = range(len(CLASSES))
-    axes.set_xticks(ticks, CLASSES)
-    axes.set_yticks(ticks, CLASSES)
+    ticks = range(len(DIGITS))
+    axes.set_xticks(ticks, DIGITS)
+    axes.set_yticks(ticks, DIGITS)
     axes.set(
         title=f"{int(errors.sum()):,} of {int(counts.sum()):,} digits named wrongly",
         xlabel="digit named",
@@ -83,7 +83,7 @@ def class_scores(scores: Sequence[ClassScores]) -> bytes:
         )
     low = min(precisions.min(), recalls.min())
     axes.set_ylim(low - 0.12 * (1 - low) - 0.0005, 1 + 0.06 * (1 - low) + 0.0003)
-    axes.set_xlim(-0.6, len(CLASSES) - 0.4)
+    axes.set_xlim(-0.6, len(DIGITS) - 0.4)
     axes.set_xticks(digits, [str(digit) for digit in digits])
     show_percent(axes)
     axes.grid(visible=False, axis="x")

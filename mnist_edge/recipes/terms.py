@@ -14,6 +14,8 @@ Precision: TypeAlias = Literal["float32", "float16", "int8-dynamic", "int8", "in
 Device: TypeAlias = Literal["cpu", "cuda", "mps"]
 DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 Mode: TypeAlias = Literal["plain", "compile", "cuda-graph"]
+Preprocessing: TypeAlias = Literal["digit", "letter", "plain"]
+"""What is done to a picture before the net sees it; see `picture`."""
 DataName: TypeAlias = Literal["mnist", "rendered"]
 DataChoice: TypeAlias = Literal["auto", "mnist", "rendered"]
 Architecture: TypeAlias = Literal[

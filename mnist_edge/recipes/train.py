@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from mnist_edge.errors import UsageError
+from mnist_edge.recipes.classes import DIGITS, MOST_CLASSES
 from mnist_edge.recipes.fields import Setting, check_fields
-from mnist_edge.recipes.terms import Architecture, Optimizer, Schedule
+from mnist_edge.recipes.terms import Architecture, Optimizer, Schedule, check_range
 
 WIDTH_COUNTS: dict[Architecture, tuple[int, ...]] = {
     "simple": (1,),
@@ -94,6 +95,8 @@ class TrainRecipe:
         tuple[int, ...],
         Setting("Channels of one layer; repeat it for the next layer.", 1, 4096, _NET),
     ] = ()
+    # The classes: what the data hold, not what is asked for.
+    outputs: int = field(default=len(DIGITS), metadata={"later": True})
     optimizer: Annotated[Optimizer, Setting("The optimizer.", group=_COURSE)] = "adam"
     # `onecycle` rises and then falls to zero along a cosine; `step` multiplies by 0.1 after half
     # and after three quarters of the epochs.
@@ -149,6 +152,7 @@ class TrainRecipe:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        check_range("outputs", self.outputs, 2, MOST_CLASSES)
         if self.teacher and not re.fullmatch("[0-9a-f]{64}", self.teacher):
             raise UsageError(
                 f"{self.teacher!r:.80} is no SHA-256 of a teacher's weights",

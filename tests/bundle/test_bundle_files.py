@@ -174,7 +174,7 @@ REFERENCE = asdict(make_reference(4))
         ({**REFERENCE, "labels": np.array(1)}, "wrong shape or type"),
         ({**REFERENCE, "logits": REFERENCE["logits"].astype(np.float32)}, "wrong shape or type"),
         ({**REFERENCE, "logits": REFERENCE["logits"][:, :9]}, "wrong shape or type"),
-        ({name: array[:0] for name, array in REFERENCE.items()}, "no digits"),
+        ({name: array[:0] for name, array in REFERENCE.items()}, "no pictures"),
         ({**REFERENCE, "labels": np.array([0, 1, 2, 10])}, "labels other than 0 to 9"),
         ({**REFERENCE, "labels": np.array([0, 1, 2, -1])}, "labels other than 0 to 9"),
         ({**REFERENCE, "logits": REFERENCE["logits"] * np.nan}, "logits that are NaN"),

@@ -17,8 +17,9 @@ from mnist_edge import cli
 from mnist_edge.bundle.folder import Reference
 from mnist_edge.bundle.golden import KEY, pack_golden
 from mnist_edge.bundle.manifest import MANIFEST
-from mnist_edge.contract import CLASSES, to_images
+from mnist_edge.contract import to_images
 from mnist_edge.errors import BadInput
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.train import TrainRecipe
 
 pytestmark = pytest.mark.edge
@@ -256,7 +257,7 @@ def test_weights_with_other_keys_or_shapes_are_refused(
     elif change == "extra":
         weights["extra.weight"] = torch.zeros(2, 2)
     else:
-        weights[last] = torch.zeros(len(CLASSES) + 1)
+        weights[last] = torch.zeros(len(DIGITS) + 1)
     with pytest.raises(BadInput, match="do not fit simple"):
         load_weights(recipe, save(weights))
     torch.save(weights, tmp_path / "weights.pth")

@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mnist_edge.contract import CLASSES, SIDE, Labels, RawImages
+from mnist_edge.contract import SIDE, Labels, RawImages
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.data.strokes.styles import DIGITS, Skeleton
+from mnist_edge.data.strokes.styles import SKELETONS, Skeleton
 from mnist_edge.data.strokes.symbols import symbol
 from mnist_edge.picture.digit import normalise
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.train import TrainRecipe
 
-NO_DIGIT = len(CLASSES)
+NO_DIGIT = len(DIGITS)
 """The label of a training picture that the net shall be unsure of."""
 
 _SAMPLES = 5
@@ -57,10 +58,10 @@ def stroke_digits(count: int, *, seed: int) -> tuple[RawImages, Labels]:
         (count,) int64 labels.
     """
     random = Random(seed)  # noqa: S311  (no secret depends on it)
-    labels = np.arange(count, dtype=np.int64) % len(CLASSES)
+    labels = np.arange(count, dtype=np.int64) % len(DIGITS)
     images = np.empty((count, SIDE, SIDE), np.uint8)
     for index, label in enumerate(labels.tolist()):
-        images[index] = _draw(DIGITS[label](random), random)
+        images[index] = _draw(SKELETONS[label](random), random)
     return images, labels
 
 

@@ -223,7 +223,7 @@ def _nine(random: Random) -> Skeleton:
     return [[*loop, *tail]]
 
 
-DIGITS: tuple[Callable[[Random], Skeleton], ...] = (
+SKELETONS: tuple[Callable[[Random], Skeleton], ...] = (
     _zero, _one, _two, _three, _four, _five, _six, _seven, _eight, _nine,
 )  # fmt: skip
 """The writer of each digit, by its value."""

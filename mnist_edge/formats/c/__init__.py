@@ -34,7 +34,7 @@ class C(FileFormat):
         """See `FileFormat.load`."""
         from mnist_edge.formats.c.run import CBackend
 
-        return CBackend(written.data, device=how.device, threads=how.threads)
+        return CBackend(written.data, device=how.device, threads=how.threads, classes=how.classes)
 
     def absent(self) -> str:
         """Where there is no compiler."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnist_edge.contract import CLASSES, IMAGE_SHAPE, Images, Logits, check_images, check_logits
+from mnist_edge.contract import IMAGE_SHAPE, Images, Logits, check_images, check_logits
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.formats.c.compiler import build_library, built_bytes, find_compiler
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Device
 
 if TYPE_CHECKING:
@@ -29,17 +30,26 @@ class CBackend:
         data: the file.
         device: `cpu`, else DeviceUnavailable.
         threads: without meaning: one thread is all it uses.
+        classes: that it must tell apart.
 
     Raises:
         BadInput: not such a file, another signature than ours, or the compiler refuses it.
         MissingDependency: there is no C compiler.
     """
 
-    def __init__(self, data: bytes, *, device: Device = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        device: Device = "cpu",
+        threads: int = 1,
+        classes: int = len(DIGITS),
+    ) -> None:
         del threads
         if device != "cpu":
             raise DeviceUnavailable(f"a C file cannot use {device}", fix="choose --device cpu")
-        function, workspace_size = _read_header(data)
+        function, workspace_size = _read_header(data, classes)
+        self._classes = classes
         compiler = find_compiler()
         self._library = library = build_library(data, compiler)
         self.name, self.version = compiler.kind, compiler.version
@@ -65,7 +75,7 @@ class CBackend:
         images = check_images(images)
         if self._classify is None:
             raise ValueError("the backend is closed")
-        logits = np.empty((len(images), len(CLASSES)), np.float32)
+        logits = np.empty((len(images), self._classes), np.float32)
         if len(images):
             # from_buffer takes a fifth of the time of images.ctypes, but no read-only array.
             images = images if images.flags.writeable else images.copy()
@@ -75,14 +85,14 @@ class CBackend:
                 byref(c_float.from_buffer(logits.data)),
                 self._workspace,
             )
-        return check_logits(logits, len(images), source="the C file")
+        return check_logits(logits, len(images), self._classes, source="the C file")
 
     def close(self) -> None:
         """See `Backend.close`. The code stays mapped, as Python unloads no library."""
         self._classify = None
 
 
-def _read_header(data: bytes) -> tuple[str, int]:
+def _read_header(data: bytes, classes: int) -> tuple[str, int]:
     """The name of the function, and the size of its workspace in numbers."""
     text = data.decode("utf-8", errors="replace")
     name = re.search(r"^void (\w+)_logits\(const float \*", text, re.MULTILINE)
@@ -93,7 +103,7 @@ def _read_header(data: bytes) -> tuple[str, int]:
     if name is None or "WORKSPACE" not in sizes:
         raise BadInput("not a C file of mnist-edge", fix=_FIX)
     found = (sizes.get("PICTURE"), sizes.get("CLASSES"))
-    expected = (int(np.prod(IMAGE_SHAPE)), len(CLASSES))
+    expected = (int(np.prod(IMAGE_SHAPE)), classes)
     if found != expected:
         raise BadInput(
             f"the C file maps {found[0]} numbers to {found[1]}, "

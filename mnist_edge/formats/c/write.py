@@ -34,7 +34,7 @@ def write_c(source: Source, precision: Precision, *, tolerance: float) -> bytes:
     if source.golden is not None:
         pictures, logits = source.golden
         if quantized:  # it must give the very answers of ONNX Runtime, not the checkpoint's
-            with closing(OrtBackend(graph)) as backend:
+            with closing(OrtBackend(graph, classes=0)) as backend:
                 logits = backend.run(to_images(pictures)).astype(np.float64)
         golden = Golden(pictures=pictures, logits=logits, tolerance=tolerance)
     # Nets of two precisions may be linked into one program.

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from mnist_edge.contract import CLASSES, Images, Logits, check_images, check_logits
+from mnist_edge.contract import Images, Logits, check_images, check_logits
 from mnist_edge.errors import BadInput, DeviceUnavailable
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Device
 
 
@@ -20,12 +21,16 @@ class TorchModuleBackend:
         name: of the runtime.
         module: in evaluation mode, its weights on `device`.
         device: see `claim_device`.
+        classes: that it must tell apart.
     """
 
-    def __init__(self, name: str, module: nn.Module, *, device: Device) -> None:
+    def __init__(
+        self, name: str, module: nn.Module, *, device: Device, classes: int = len(DIGITS)
+    ) -> None:
         self.name = name
         self.version = str(torch.__version__)
         self.device = device
+        self._classes = classes
         self._module: nn.Module | None = module
 
     def run(self, images: Images) -> Logits:
@@ -34,7 +39,7 @@ class TorchModuleBackend:
         if self._module is None:
             raise ValueError("the backend is closed")
         if not len(images):  # torch 2.15 mis-shapes some operators' results for an empty batch
-            return np.empty((0, len(CLASSES)), np.float32)
+            return np.empty((0, self._classes), np.float32)
         # from_numpy shares the memory. It warns where that is read-only, and refuses a negative
         # stride, which a batch of one may have: to numpy that is contiguous all the same.
         shareable = images.flags.writeable and min(images.strides) > 0
@@ -47,7 +52,9 @@ class TorchModuleBackend:
                 f"the {self.name} model cannot run: {torch_reason(error)}",
                 fix="use a model that mnist-edge exported, or a smaller batch",
             ) from None
-        return check_logits(logits.numpy(), len(images), source=f"the {self.name} model")
+        return check_logits(
+            logits.numpy(), len(images), self._classes, source=f"the {self.name} model"
+        )
 
     def time_resident(self, images: Images, runs: int) -> tuple[float, ...]:
         """See `DeviceResident.time_resident`; by the events of CUDA's own clock."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mnist_edge.contract import CLASSES, Images, check_images
+from mnist_edge.contract import Images, check_images
 from mnist_edge.formats.checkpoint.accelerated import accelerate
 from mnist_edge.formats.checkpoint.module import TorchModuleBackend, claim_device
 from mnist_edge.models import deployable, load_weights
@@ -43,7 +43,12 @@ class EagerBackend(TorchModuleBackend):
     ) -> None:
         claim_device(device, threads)
         network = deployable(load_weights(recipe, data)).to(device)
-        super().__init__("torch", accelerate(network, mode, device), device=device)
+        super().__init__(
+            "torch",
+            accelerate(network, mode, device),
+            device=device,
+            classes=recipe.outputs,
+        )
 
 
 def checkpoint_logits(
@@ -72,14 +77,14 @@ def float64_logits(
         on_batch: told how many more images are done.
 
     Returns:
-        (N, 10) float64 logits.
+        (N, classes) float64 logits.
     """
     exact = copy.deepcopy(model).cpu().double().eval()
-    logits = np.empty((len(images), len(CLASSES)))
+    parts = []
     with torch.inference_mode():
         for start in range(0, len(images), _FLOAT64_BATCH):
             batch = check_images(images[start : start + _FLOAT64_BATCH])
-            exact_batch = torch.from_numpy(batch.astype(np.float64))
-            logits[start : start + len(batch)] = exact(exact_batch).numpy()
+            parts.append(exact(torch.from_numpy(batch.astype(np.float64))))
             on_batch(len(batch))
+    logits: NDArray[np.float64] = torch.cat(parts).numpy()
     return logits

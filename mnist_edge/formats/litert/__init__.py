@@ -42,7 +42,9 @@ class LiteRt(FileFormat):
         """See `FileFormat.load`."""
         from mnist_edge.formats.litert.run import LiteRtBackend
 
-        return LiteRtBackend(written.data, device=how.device, threads=how.threads)
+        return LiteRtBackend(
+            written.data, device=how.device, threads=how.threads, classes=how.classes
+        )
 
     def is_one(self, data: bytes) -> bool:
         """By the mark of its flatbuffer."""

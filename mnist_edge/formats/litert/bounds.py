@@ -9,13 +9,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.contract import CLASSES, SIDE
+from mnist_edge.contract import SIDE
 from mnist_edge.formats.litert.schema import DYNAMIC, Graph, Operation, Operator, Tensor, Type
 
 _MOST_NUMBERS = 1 << 22  # that a step gives for one picture
 _MOST_WORK = 1 << 34  # multiply-adds for one picture
 _MOST_STRIDE = 64
-_PICTURE, _LOGITS = (DYNAMIC, SIDE, SIDE, 1), (DYNAMIC, len(CLASSES))
+_PICTURE = (DYNAMIC, SIDE, SIDE, 1)
 
 Shape: TypeAlias = tuple[int, ...]
 Options: TypeAlias = Mapping[str, int]
@@ -44,7 +44,7 @@ def check_graph(graph: Graph) -> None:
         raise ValueError(f"{work:,} multiply-adds for one picture")
     if graph.output not in ready:
         raise ValueError("nothing gives its output")
-    _check_end(tensors, graph.output, _LOGITS)
+    _check_end(tensors, graph.output, (DYNAMIC, tensors[graph.output].shape[-1]))
 
 
 def _check_end(tensors: Sequence[Tensor], number: int, shape: Shape) -> None:

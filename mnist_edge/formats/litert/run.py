@@ -10,11 +10,19 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from mnist_edge.contract import CLASSES, IMAGE_SHAPE, Images, Logits, check_images, check_logits
+from mnist_edge.contract import (
+    IMAGE_SHAPE,
+    Images,
+    Logits,
+    check_images,
+    check_logits,
+    check_outputs,
+)
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.formats.litert.read import LiteRtFile, read_litert
 from mnist_edge.formats.litert.schema import FACTOR, OFFSET, Type
 from mnist_edge.formats.quiet import printed
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Device
 
 _FIX = "give a LiteRT file as mnist-edge export wrote it"
@@ -28,6 +36,7 @@ class LiteRtBackend:
         data: the file.
         device: `cpu`, else DeviceUnavailable.
         threads: of the runtime.
+        classes: that it must tell apart; 0 for as many as it says.
 
     Raises:
         BadInput: not a file that mnist-edge wrote, or the runtime refuses it.
@@ -35,12 +44,21 @@ class LiteRtBackend:
 
     name = "litert"
 
-    def __init__(self, data: bytes, *, device: Device = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        device: Device = "cpu",
+        threads: int = 1,
+        classes: int = len(DIGITS),
+    ) -> None:
         if device != "cpu":
             raise DeviceUnavailable(f"LiteRT cannot use {device} here", fix="choose --device cpu")
         self.version = version(_PACKAGE)
         self.device: Device = device
         file = read_litert(data)
+        outputs = file.graph.tensors[file.graph.output].shape[-1]
+        self._classes = check_outputs(outputs, classes, source="the LiteRT model")
         self._bytes = (
             _Bytes(file) if file.graph.tensors[file.graph.input].type is Type.INT8 else None
         )
@@ -62,7 +80,7 @@ class LiteRtBackend:
         if self._interpreter is None:
             raise ValueError("the backend is closed")
         if not len(images):
-            return np.empty((0, len(CLASSES)), np.float32)
+            return np.empty((0, self._classes), np.float32)
         # One channel: whether it stands first or last, the numbers lie alike.
         pictures = images.reshape(-1, *IMAGE_SHAPE[1:], 1)
         given = self._bytes.pictures(pictures) if self._bytes else pictures
@@ -72,7 +90,7 @@ class LiteRtBackend:
         except (ValueError, RuntimeError) as error:
             raise BadInput(f"the LiteRT model cannot run: {_reason(error)}", fix=_FIX) from None
         logits = self._bytes.logits(result) if self._bytes else result
-        return check_logits(logits, len(images), source="the LiteRT model")
+        return check_logits(logits, len(images), self._classes, source="the LiteRT model")
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -39,7 +39,9 @@ class Ncnn(FileFormat):
         from mnist_edge.formats.ncnn.run import NcnnBackend
 
         weights = written.companions[_WEIGHTS]
-        return NcnnBackend(written.data, weights, device=how.device, threads=how.threads)
+        return NcnnBackend(
+            written.data, weights, device=how.device, threads=how.threads, classes=how.classes
+        )
 
     def is_one(self, data: bytes) -> bool:
         """By the number in its first line."""

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from mnist_edge.contract import CLASSES, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
+from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.ncnn.layers import FLOAT16_TAG, FLOAT32_TAG, Layer, read_layers
 
@@ -41,16 +41,16 @@ class _Result(NamedTuple):
     plain: int = 0
 
 
-def read_ncnn(param: bytes, weights: bytes) -> dict[str, str]:
-    """What two files say of themselves, once they are found to fit each other.
+def read_ncnn(param: bytes, weights: bytes) -> int:
+    """How many numbers a net gives, once its two files are found to fit each other.
 
     Raises:
         BadInput: they are damaged, or hold anything that our exporter does not write.
     """
     with _as_bad_input():
-        layers, metadata = read_layers(param)
-        _check_weights(weights, _check_layers(layers))
-    return metadata
+        results, outputs = _check_layers(read_layers(param)[0])
+        _check_weights(weights, results)
+    return outputs
 
 
 def read_param(data: bytes) -> dict[str, str]:
@@ -68,7 +68,8 @@ def _as_bad_input() -> Iterator[None]:
         raise BadInput(f"not an ncnn file of mnist-edge: {reason!s:.200}", fix=_FIX) from None
 
 
-def _check_layers(layers: Sequence[Layer]) -> list[_Result]:
+def _check_layers(layers: Sequence[Layer]) -> tuple[list[_Result], int]:
+    """What each layer gives, and how many numbers come out at the end."""
     shapes: dict[str, Shape] = {}
     results, work = [], 0
     given: set[str] = set()
@@ -96,9 +97,10 @@ def _check_layers(layers: Sequence[Layer]) -> list[_Result]:
     if work > _MOST_WORK:
         raise ValueError(f"{work:,} multiply-adds for one picture")
     names = layers[0].outputs if layers else ()
-    if names != (INPUT_NAME,) or shapes.get(OUTPUT_NAME) != (len(CLASSES),):
-        raise ValueError(f"it does not give {len(CLASSES)} {OUTPUT_NAME} of {INPUT_NAME}")
-    return results
+    row = shapes.get(OUTPUT_NAME, ())
+    if names != (INPUT_NAME,) or len(row) != 1:
+        raise ValueError(f"it does not give a row of {OUTPUT_NAME} of {INPUT_NAME}")
+    return results, row[0]
 
 
 def _check_weights(data: bytes, results: Sequence[_Result]) -> None:

@@ -10,17 +10,18 @@ import numpy as np
 
 from mnist_edge.bundle.storage import scratch_folder
 from mnist_edge.contract import (
-    CLASSES,
     INPUT_NAME,
     OUTPUT_NAME,
     Images,
     Logits,
     check_images,
     check_logits,
+    check_outputs,
 )
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.formats.ncnn.read import read_ncnn
 from mnist_edge.formats.quiet import printed
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Device
 
 _FIX = "give the ncnn files as mnist-edge export wrote them"
@@ -43,6 +44,7 @@ class NcnnBackend:
         weights: the file that holds their weights.
         device: `cpu`, else DeviceUnavailable.
         threads: of the runtime.
+        classes: that it must tell apart.
 
     Raises:
         BadInput: not files that mnist-edge wrote, or the runtime refuses them.
@@ -51,11 +53,18 @@ class NcnnBackend:
     name = "ncnn"
 
     def __init__(
-        self, param: bytes, weights: bytes, *, device: Device = "cpu", threads: int = 1
+        self,
+        param: bytes,
+        weights: bytes,
+        *,
+        device: Device = "cpu",
+        threads: int = 1,
+        classes: int = len(DIGITS),
     ) -> None:
         if device != "cpu":
             raise DeviceUnavailable(f"ncnn cannot use {device} here", fix="choose --device cpu")
-        read_ncnn(param, weights)
+        outputs = read_ncnn(param, weights)
+        self._classes = check_outputs(outputs, classes, source="the ncnn model")
         self.version = str(ncnn.__version__)
         self.device: Device = device
         net = ncnn.Net()
@@ -73,7 +82,7 @@ class NcnnBackend:
         images = check_images(images)
         if self._net is None:
             raise ValueError("the backend is closed")
-        logits = np.empty((len(images), len(CLASSES)), np.float32)
+        logits = np.empty((len(images), self._classes), np.float32)
         with self._lock:
             for image, row in zip(images, logits, strict=True):
                 extractor = self._net.create_extractor()
@@ -84,7 +93,7 @@ class NcnnBackend:
                 if failed or code:
                     raise BadInput(f"ncnn cannot run the model: code {failed or code}", fix=_FIX)
                 row[:] = result
-        return check_logits(logits, len(images), source="the ncnn model")
+        return check_logits(logits, len(images), self._classes, source="the ncnn model")
 
     def close(self) -> None:
         """See `Backend.close`."""

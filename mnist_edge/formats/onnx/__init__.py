@@ -31,7 +31,11 @@ class Onnx(FileFormat):
         from mnist_edge.formats.onnx.run import OrtBackend
 
         return OrtBackend(
-            written.data, device=how.device, threads=how.threads, optimization=how.optimization
+            written.data,
+            device=how.device,
+            threads=how.threads,
+            optimization=how.optimization,
+            classes=how.classes,
         )
 
     def is_one(self, data: bytes) -> bool:

@@ -12,7 +12,6 @@ import numpy as np
 import onnxruntime as ort
 
 from mnist_edge.contract import (
-    CLASSES,
     IMAGE_SHAPE,
     INPUT_NAME,
     OUTPUT_NAME,
@@ -28,6 +27,7 @@ from mnist_edge.formats.graph.outline import Outline
 from mnist_edge.formats.onnx.header import read_header
 from mnist_edge.formats.onnx.outline import read_outline as read_onnx
 from mnist_edge.formats.ort.outline import read_outline as read_ort
+from mnist_edge.recipes.classes import DIGITS, MOST_CLASSES
 from mnist_edge.recipes.terms import Device
 
 _PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -57,6 +57,7 @@ class OrtBackend:
         device: `cpu` or `cuda`; must be there, else DeviceUnavailable.
         threads: that compute one operator; operators run one after the other.
         optimization: of the graph.
+        classes: that it must tell apart; 0 for as many as it says.
         spinning: whether idle threads wait busily, which takes a core from whatever else runs.
 
     Raises:
@@ -72,6 +73,7 @@ class OrtBackend:
         device: Device = "cpu",
         threads: int = 1,
         optimization: Optimization = "all",
+        classes: int = len(DIGITS),
         spinning: bool = False,
     ) -> None:
         self.version = str(ort.__version__)
@@ -85,9 +87,9 @@ class OrtBackend:
         options.log_severity_level = _FATAL
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
         session = _open_session(data, options, device)
-        _check_signature(session)
+        self._classes = _check_signature(session, classes)
         self._session: ort.InferenceSession | None = session
-        self._one_picture: _OnePicture | None = _OnePicture(session)
+        self._one_picture: _OnePicture | None = _OnePicture(session, self._classes)
         self._numbers = cache(partial(_numbers, outline))
 
     def run(self, images: Images) -> Logits:
@@ -96,7 +98,7 @@ class OrtBackend:
         if self._session is None or self._one_picture is None:
             raise ValueError("the backend is closed")
         if not len(images):
-            return np.empty((0, len(CLASSES)), np.float32)
+            return np.empty((0, self._classes), np.float32)
         if len(images) > 1 and self._numbers(len(images)) > MOST_IN_A_BATCH:
             half = len(images) // 2
             return np.concatenate([self.run(images[:half]), self.run(images[half:])])
@@ -107,7 +109,7 @@ class OrtBackend:
                 (logits,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: images})
         except Exception as error:
             raise BadInput(f"the ONNX model cannot run: {_reason(error)}", fix=_FIX) from None
-        return check_logits(logits, len(images), source="the ONNX model")
+        return check_logits(logits, len(images), self._classes, source="the ONNX model")
 
     def time_resident(self, images: Images, runs: int) -> tuple[float, ...]:
         """See `DeviceResident.time_resident`; by the host's clock, until the device is done."""
@@ -147,10 +149,10 @@ class _OnePicture:
     net, as benchmarks/ort_settings.py shows.
     """
 
-    def __init__(self, session: ort.InferenceSession) -> None:
+    def __init__(self, session: ort.InferenceSession, classes: int) -> None:
         self._session = session
         self._images = np.zeros((1, *IMAGE_SHAPE), np.float32)
-        self._logits = np.zeros((1, len(CLASSES)), np.float32)
+        self._logits = np.zeros((1, classes), np.float32)
         self._binding = session.io_binding()
         for bind, name, buffer in (
             (self._binding.bind_input, INPUT_NAME, self._images),
@@ -160,7 +162,7 @@ class _OnePicture:
         self._lock = threading.Lock()
 
     def run(self, image: Images) -> Logits:
-        """(1, 1, 28, 28) to (1, 10); threads wait for each other."""
+        """(1, 1, 28, 28) to (1, classes); threads wait for each other."""
         with self._lock:
             self._images[...] = image
             self._session.run_with_iobinding(self._binding)
@@ -234,7 +236,8 @@ def _hint(data: bytes) -> str:
     return ""
 
 
-def _check_signature(session: ort.InferenceSession) -> None:
+def _check_signature(session: ort.InferenceSession, classes: int) -> int:
+    """How many classes a net tells apart, where that is as many as it should."""
     try:
         found = [
             " and ".join(_describe(value) for value in values)
@@ -242,9 +245,12 @@ def _check_signature(session: ort.InferenceSession) -> None:
         ]
     except UnicodeDecodeError:
         raise BadInput("the ONNX model has names that are not UTF-8", fix=_FIX) from None
+    last = [value.shape[-1] for value in session.get_outputs() if value.shape]
+    if not classes and last and isinstance(last[0], int) and 2 <= last[0] <= MOST_CLASSES:
+        classes = last[0]
     expected = [
         f"{INPUT_NAME} tensor(float) {['N', *IMAGE_SHAPE]}",
-        f"{OUTPUT_NAME} tensor(float) {['N', len(CLASSES)]}",
+        f"{OUTPUT_NAME} tensor(float) {['N', classes]}",
     ]
     if found != expected:
         raise BadInput(
@@ -252,6 +258,7 @@ def _check_signature(session: ort.InferenceSession) -> None:
             f"expected {expected[0]} to {expected[1]}",
             fix="use a model that mnist-edge exported",
         )
+    return classes
 
 
 def _describe(value: ort.NodeArg) -> str:

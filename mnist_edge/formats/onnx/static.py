@@ -126,5 +126,5 @@ def _quantized(model: onnx.ModelProto, ranges: TensorsData) -> onnx.ModelProto:
 
 
 def _logits(model: onnx.ModelProto, images: Images) -> NDArray[np.float64]:
-    with closing(OrtBackend(model.SerializeToString())) as backend:
+    with closing(OrtBackend(model.SerializeToString(), classes=0)) as backend:
         return backend.run(images).astype(np.float64)

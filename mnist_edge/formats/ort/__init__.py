@@ -34,5 +34,5 @@ class Ort(Onnx):
         """See `FileFormat.header`; the runtime must tell."""
         from mnist_edge.formats.onnx.run import OrtBackend
 
-        with closing(OrtBackend(data)) as backend:
+        with closing(OrtBackend(data, classes=0)) as backend:
             return Header(metadata=backend.metadata())

@@ -34,7 +34,9 @@ class Program(FileFormat):
         """See `FileFormat.load`."""
         from mnist_edge.formats.pt2.run import ProgramBackend
 
-        return ProgramBackend(written.data, device=how.device, threads=how.threads)
+        return ProgramBackend(
+            written.data, device=how.device, threads=how.threads, classes=how.classes
+        )
 
     def is_one(self, data: bytes) -> bool:
         """An archive that says so."""

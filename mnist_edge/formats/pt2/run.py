@@ -13,6 +13,7 @@ from torch.export.passes import move_to_device_pass
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.archive import check_archive
 from mnist_edge.formats.checkpoint.module import TorchModuleBackend, claim_device, torch_reason
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Device
 
 _FIX = "give a .pt2 file as mnist-edge export wrote it"
@@ -25,12 +26,20 @@ class ProgramBackend(TorchModuleBackend):
         data: the file.
         device: must be there, else DeviceUnavailable.
         threads: of torch, for the whole process.
+        classes: that it must tell apart.
 
     Raises:
         BadInput: not a `.pt2` file, or one that does not map one tensor to one tensor.
     """
 
-    def __init__(self, data: bytes, *, device: Device = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        device: Device = "cpu",
+        threads: int = 1,
+        classes: int = len(DIGITS),
+    ) -> None:
         claim_device(device, threads)
         check_archive(data, holds="/models/model.json", kind="a .pt2 file", fix=_FIX)
         try:
@@ -46,4 +55,4 @@ class ProgramBackend(TorchModuleBackend):
             )
         if device != "cpu":
             program = move_to_device_pass(program, device)
-        super().__init__("torch.export", program.module(), device=device)
+        super().__init__("torch.export", program.module(), device=device, classes=classes)

@@ -16,6 +16,7 @@ import torch
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.archive import check_archive
 from mnist_edge.formats.checkpoint.module import TorchModuleBackend, claim_device, torch_reason
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Device
 
 _FIX = "give a TorchScript file as mnist-edge export wrote it"
@@ -28,12 +29,20 @@ class TorchScriptBackend(TorchModuleBackend):
         data: the file.
         device: must be there, else DeviceUnavailable.
         threads: of torch, for the whole process.
+        classes: that it must tell apart.
 
     Raises:
         BadInput: not a TorchScript file, or one that does not map one tensor to one tensor.
     """
 
-    def __init__(self, data: bytes, *, device: Device = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        device: Device = "cpu",
+        threads: int = 1,
+        classes: int = len(DIGITS),
+    ) -> None:
         claim_device(device, threads)
         check_archive(data, holds="/constants.pkl", kind="a TorchScript file", fix=_FIX)
         try:
@@ -44,7 +53,7 @@ class TorchScriptBackend(TorchModuleBackend):
         except (RuntimeError, ValueError) as error:
             raise BadInput(f"not a TorchScript file: {torch_reason(error)}", fix=_FIX) from None
         _check_forward(module)
-        super().__init__("torchscript", module.eval(), device=device)
+        super().__init__("torchscript", module.eval(), device=device, classes=classes)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
-from mnist_edge.contract import CLASSES, Labels, RawImages, to_images
+from mnist_edge.contract import Labels, RawImages, to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import open_backend
 from mnist_edge.formats.running import run_as_deployed
@@ -24,6 +24,7 @@ from mnist_edge.metrics import (
 )
 from mnist_edge.plots import ReadDigit
 from mnist_edge.progress import Meter, Progress, silent
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 _SAMPLES_PER_CLASS = 3
@@ -119,7 +120,7 @@ def _chosen_artifact(bundle: Bundle) -> Artifact:
 
 def _sample(labels: Labels) -> NDArray[np.intp]:
     """Indices of the first digits of each class, in rows that go from 0 to 9."""
-    members = [np.flatnonzero(labels == digit) for digit in range(len(CLASSES))]
+    members = [np.flatnonzero(labels == digit) for digit in range(len(DIGITS))]
     return np.array(
         [of[row] for row in range(_SAMPLES_PER_CLASS) for of in members if row < len(of)], np.intp
     )
