@@ -105,9 +105,16 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
 
 def _examine_model(path: Path, written: Written, format_: FileFormat, threads: int) -> FileReport:
     data = written.data
-    backend = load_backend(data, format_.name, companions=written.companions, threads=threads)
+    header = format_.header(data)
+    backend = load_backend(
+        data,
+        format_.name,
+        classes=len(header.classes),
+        companions=written.companions,
+        threads=threads,
+    )
     with closing(backend):
-        return _report(path, data, format_, format_.header(data), backend)
+        return _report(path, data, format_, header, backend)
 
 
 def _examine_program(
@@ -123,7 +130,7 @@ def _examine_program(
         why = "it runs code, and nothing vouches for who wrote it (--trust runs it all the same)"
         return _report(path, data, format_, header, why)
     try:
-        backend = load_backend(data, format_.name, threads=threads)
+        backend = load_backend(data, format_.name, classes=len(header.classes), threads=threads)
     except MissingDependency as error:
         return _report(path, data, format_, header, str(error))
     with closing(backend):

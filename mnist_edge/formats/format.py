@@ -12,17 +12,26 @@ import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    ClassVar,
+    Literal,
+    Protocol,
+    TypeAlias,
+    cast,
+    get_args,
+    runtime_checkable,
+)
 
-from mnist_edge.errors import UsageError, missing_package
+from mnist_edge.errors import BadInput, UsageError, missing_package
 from mnist_edge.formats.tolerances import (
     FLOAT16_TOLERANCE,
     GPU_TOLERANCE,
     INT8_TOLERANCE,
     Tolerance,
 )
-from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import Device, Format, Mode, Precision
+from mnist_edge.recipes.classes import DIGITS, parted
+from mnist_edge.recipes.terms import Device, Format, Mode, Precision, Preprocessing
 from mnist_edge.recipes.train import TrainRecipe
 
 if TYPE_CHECKING:
@@ -30,6 +39,11 @@ if TYPE_CHECKING:
     from mnist_edge.formats.source import Source
 
 Optimization: TypeAlias = Literal["none", "basic", "extended", "all"]
+
+PREPROCESSING = "preprocessing"
+"""The key under which a file states it, where it is not that of digits."""
+
+_FIX = "give a file as mnist-edge export wrote it"
 
 
 class Backend(Protocol):
@@ -115,6 +129,22 @@ class Header:
     metadata: dict[str, str]
     ir_version: int = 0
     opset: int = 0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names; the ten digits where it is silent. Raises BadInput."""
+        try:
+            return parted(self.metadata["classes"]) if "classes" in self.metadata else DIGITS
+        except ValueError as error:
+            raise BadInput(f"the file states no classes: {error}", fix=_FIX) from None
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Of pictures, before the net sees them. Raises BadInput."""
+        stated = self.metadata.get(PREPROCESSING, "digit")
+        if stated not in get_args(Preprocessing):
+            raise BadInput(f"the file states the preprocessing {stated!r:.30}", fix=_FIX)
+        return cast("Preprocessing", stated)
 
 
 class FileFormat(ABC):

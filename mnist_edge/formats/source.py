@@ -18,26 +18,38 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle import golden
 from mnist_edge.bundle.folder import Bundle, remedy
-from mnist_edge.bundle.manifest import CHECKPOINT, REJECT_BELOW, REJECT_TEMPERATURE, Artifact
+from mnist_edge.bundle.manifest import (
+    CHECKPOINT,
+    REJECT_BELOW,
+    REJECT_TEMPERATURE,
+    Artifact,
+    DataRecord,
+)
 from mnist_edge.bundle.storage import unpack_arrays
 from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images, RawImages, to_images
 from mnist_edge.data.mnist import balanced_sample
 from mnist_edge.errors import BadInput, BundleError, MissingDependency, UsageError, missing_package
-from mnist_edge.recipes.classes import DIGITS
+from mnist_edge.formats.format import PREPROCESSING
+from mnist_edge.recipes.classes import DIGITS, are_digits, joined
 from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
 
 if TYPE_CHECKING:
     from torch import nn
 
 _DRAWN, _DRAWN_SEED = 1024, 7  # not the seed of what is shipped, or trained on
-GOLDEN_SIZE = 10  # one of each class: what every artifact carries must stay small
+GOLDEN_SIZE = 10  # one of each digit: what every artifact carries must stay small
+
+
+def _scores(classes: int) -> str:
+    return f"{OUTPUT_NAME}: float32 (N, {classes}), unnormalised class scores"
+
 
 _CONTRACT = {
     "producer": "mnist-edge",
     "input": f"{INPUT_NAME}: float32 (N, {', '.join(map(str, IMAGE_SHAPE))}), "
     "white digit on black, 0 to 1",
-    "output": f"{OUTPUT_NAME}: float32 (N, {len(DIGITS)}), unnormalised class scores",
-    "classes": ",".join(DIGITS),
+    "output": _scores(len(DIGITS)),
+    "classes": joined(DIGITS),
 }
 
 
@@ -87,7 +99,7 @@ class Source(ABC):
 
     @cached_property
     def golden(self) -> tuple[RawImages, NDArray[np.float64]] | None:
-        """Digits (N, 28, 28) with the checkpoint's logits (N, 10), where there are any."""
+        """Pictures (N, 28, 28) with the checkpoint's logits (N, classes), where there are any."""
         packed = self._origin.get(golden.KEY)
         return golden.unpack_golden(packed) if packed else None
 
@@ -325,4 +337,17 @@ def artifact_metadata(bundle: Bundle) -> dict[str, str]:
         "data_sha256": manifest.data.sha256,
         "checkpoint_sha256": manifest.artifact(CHECKPOINT).sha256,
         "checkpoint_test_accuracy": f"{manifest.training.test_accuracy:.4f}",
+        **_other_contract(manifest.data),
+    }
+
+
+def _other_contract(data: DataRecord) -> dict[str, str]:
+    """What an artifact says of its contract where that is not the one of digits."""
+    if are_digits(data.classes) and data.preprocessing == "digit":
+        return {}
+    return {
+        "input": _CONTRACT["input"].replace("white digit", "white"),
+        "output": _scores(len(data.classes)),
+        "classes": joined(data.classes),
+        PREPROCESSING: data.preprocessing,
     }
