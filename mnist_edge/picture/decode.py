@@ -17,12 +17,16 @@ from PIL import Image, ImageOps
 
 from mnist_edge.bundle.storage import open_file
 from mnist_edge.errors import BadInput
+from mnist_edge.picture.memory import memory_of
 
 MAX_BYTES = 64 << 20
 """Longer files are refused: a pipe may never end, and no drawing of a digit needs as much."""
 
 MAX_PIXELS = 80_000_000
 """More are refused before they are decoded. Below the count that Pillow itself warns of."""
+
+MAX_MEMORY_BYTES = 232_000_000
+"""That one picture may take while it is read, its file and the copy that is turned counted."""
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """The Pillow readers that may see a file. PPM stands for PBM, PGM and PFM, too."""
@@ -134,9 +138,17 @@ def _pages(data: bytes, name: str) -> Iterator[Image.Image]:
         image = _open(data, form)
     for page in count(1):
         if image.width * image.height > MAX_PIXELS:
-            raise _too_large(name)
+            raise _too_many_pixels(name)
         with _named(name, form):
-            upright = _upright(_load(image, data, form))
+            turned = form == "JPEG" and _is_turned(image)
+        if form == "JPEG" and memory_of(image, data, copies=1 + turned) > MAX_MEMORY_BYTES:
+            image.draft("L", image.size)  # of a photograph too large its brightness is enough
+        _check_memory(image, data, name, copies=1 + turned)
+        with _named(name, form):
+            turned = _is_turned(_load(image, data, form))
+        _check_memory(image, data, name, copies=1 + turned)
+        with _named(name, form):
+            upright = _upright(image) if turned else image
         yield upright
         with _named(name, form):
             if not _has_pages(image) or not _turn_page(image, page):
@@ -163,7 +175,7 @@ def _named(name: str, form: str) -> Iterator[None]:
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large(name) from None
+        raise _too_many_pixels(name) from None
     except Exception as error:
         # Pillow's readers let through whatever their parsers meet: OSError, SyntaxError,
         # struct.error, IndexError and more. All of it means that the file is broken.
@@ -172,11 +184,20 @@ def _named(name: str, form: str) -> Iterator[None]:
         ) from error
 
 
-def _too_large(name: str) -> BadInput:
+def _too_many_pixels(name: str) -> BadInput:
     return BadInput(
         f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels",
         fix="scale it down first",
     )
+
+
+def _check_memory(image: Image.Image, data: bytes, name: str, *, copies: int) -> None:
+    if memory_of(image, data, copies=copies) > MAX_MEMORY_BYTES:
+        raise BadInput(
+            f"{name} has {image.width}x{image.height} pixels, which would take more than"
+            f" {MAX_MEMORY_BYTES // 1_000_000} MB to read as {image.format}",
+            fix="scale it down first, or save it in shades of grey",
+        )
 
 
 def _open(data: bytes, form: str) -> Image.Image:
@@ -214,9 +235,12 @@ def _check_png(data: bytes) -> None:
 def _upright(image: Image.Image) -> Image.Image:
     """Turn the picture as its camera held it: phones store every photo in one orientation."""
     with _no_warnings():
-        if image.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT:
-            return image
         return ImageOps.exif_transpose(image)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    with _no_warnings():
+        return bool(image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from PIL import Image
 from mnist_edge.picture import paper
 from mnist_edge.picture.components import Box
 from mnist_edge.picture.layout import Digit, group_digits, is_wide, joined, union
-from mnist_edge.picture.paper import Grey
+from mnist_edge.picture.paper import Grey, Place
 from mnist_edge.picture.parts import Parts, find_parts, ink_of
 from mnist_edge.picture.rows import rows_of
 
@@ -89,10 +89,10 @@ def _look_closely(
         min(box.right + typical, image.width),
         min(box.bottom + typical, image.height),
     )
-    cut = image.crop(place)
-    steps.append(f"looked closely at {cut.width}x{cut.height} pixels")
-    factor = max(finer, paper.reduction(cut.size, _CLOSEST))
-    nearer = _look(cut, factor, steps, many=many)
+    width, height = size = paper.size_of(place)
+    steps.append(f"looked closely at {width}x{height} pixels")
+    factor = max(finer, paper.reduction(size, _CLOSEST))
+    nearer = _look(image, factor, steps, place, many=many)
 
     def moved(digit: Found) -> Found:
         return replace(digit, box=digit.box.moved(place[0], place[1]))
@@ -101,8 +101,10 @@ def _look_closely(
     return Page(tuple(map(moved, nearer.digits)), whole)
 
 
-def _look(image: Image.Image, factor: int, steps: list[str], *, many: bool) -> Page:
-    ink = paper.find_ink(paper.grey_of(image, factor, steps), steps)
+def _look(
+    image: Image.Image, factor: int, steps: list[str], place: Place | None = None, *, many: bool
+) -> Page:
+    ink = paper.find_ink(paper.grey_of(image, factor, steps, place), steps)
     parts = find_parts(ink, steps, many=many) if ink is not None else None
     if parts is None:
         return Page(())
@@ -111,15 +113,16 @@ def _look(image: Image.Image, factor: int, steps: list[str], *, many: bool) -> P
     specks = len(parts.dark.boxes) - sum(len(digit.parts) for digit in digits)
     if specks:
         steps.append(f"{specks} specks dropped")
+    size = paper.size_of(place) if place else image.size
     rows = rows_of([digit.box for digit in digits])
     found = tuple(
-        _found(digits[index], parts, image.size, row)
+        _found(digits[index], parts, size, row)
         for row, indices in enumerate(rows, start=1)
         for index in indices
     )
     if many or len(digits) < 2 or is_wide((whole := reduce(joined, digits)).box):
         return Page(found)
-    return Page(found, _found(whole, parts, image.size, 1))
+    return Page(found, _found(whole, parts, size, 1))
 
 
 def _found(digit: Digit, parts: Parts, size: tuple[int, int], row: int) -> Found:

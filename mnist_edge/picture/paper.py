@@ -6,6 +6,7 @@ Every function is one step of the contract and gives its reason.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,6 +22,9 @@ Grey: TypeAlias = NDArray[np.uint8]
 
 Mask: TypeAlias = NDArray[np.bool_]
 """(H, W)."""
+
+Place: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right and bottom, as Pillow has them."""
 
 INK = 127
 """More is ink, in the `values` of `Ink`."""
@@ -41,6 +45,8 @@ _SOME = 0.03  # of the ink
 _SPECK_SHARE = 0.03  # of the largest part; the bar of a 5 has a tenth or more
 _DIGIT_SHARE = 0.2  # of the page
 _EDGE_SHARE = 0.25  # of the border; a digit touches it in points
+_STRIP_PIXELS = 1 << 18
+_MOST_PIXELS = 2_000_000  # after reduction: twelve times those of a page that is no thin line
 _WIDE_MODES = ("F", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -86,21 +92,31 @@ def reduction(size: tuple[int, int], side: int = WORK_SIDE) -> int:
     return max(1, min(factor, min(size) // MIN_SIDE))
 
 
-def grey_of(image: Image.Image, factor: int, steps: list[str]) -> Grey:
-    """One brightness per pixel, whatever the mode, of a picture reduced so many times."""
-    if min(image.size) < MIN_SIDE:
+def grey_of(image: Image.Image, factor: int, steps: list[str], place: Place | None = None) -> Grey:
+    """One brightness per pixel, whatever the mode, of a picture reduced so many times.
+
+    Args:
+        image: of any mode.
+        factor: see `reduction`.
+        steps: told what was done.
+        place: the part to look at; the whole by default.
+    """
+    place = place or (0, 0, *image.size)
+    width, height = size_of(place)
+    if min(width, height) < MIN_SIDE:
         raise BadInput(
-            f"{image.width}x{image.height} pixels are too few for a digit",
+            f"{width}x{height} pixels are too few for a digit",
             fix=f"give a picture of at least {MIN_SIDE}x{MIN_SIDE} pixels",
         )
+    if width * height > factor**2 * _MOST_PIXELS:
+        raise BadInput(
+            f"{width}x{height} pixels are a line and no page", fix="cut the digits out of it"
+        )
     if image.mode in _WIDE_MODES:
-        image = _scale_depth(image, steps)
+        image, place = _scale_depth(image, place, steps), (0, 0, width, height)
     if image.has_transparency_data:
-        image = _reduce(image.convert("RGBA"), factor, steps)
-        return _composite(image, steps)
-    if image.mode != "L":
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    image = _reduce(image, factor, steps)
+        return _composite(_reduce(image, place, "RGBA", factor, steps), steps)
+    image = _reduce(image, place, "L" if image.mode in ("1", "L") else "RGB", factor, steps)
     return np.asarray(image) if image.mode == "L" else _weigh_colours(image, steps)
 
 
@@ -155,6 +171,11 @@ def find_ink(grey: Grey, steps: list[str]) -> Ink | None:
     return Ink(values=_clear_paper(ink, level, top), shares=ink, faint=faint, top=top)
 
 
+def size_of(place: Place) -> tuple[int, int]:
+    """Its width and height."""
+    return place[2] - place[0], place[3] - place[1]
+
+
 def grown(mask: Mask) -> Mask:
     """The mask and every pixel that touches it."""
     rows = mask.copy()
@@ -172,22 +193,59 @@ def _image(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _scale_depth(image: Image.Image, steps: list[str]) -> Image.Image:
+def _scale_depth(image: Image.Image, place: Place, steps: list[str]) -> Image.Image:
     """Bring 16 and 32 bits to 8 by the picture's own range: Pillow would clip them at 255."""
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise BadInput("the picture holds NaN or infinity", fix="save it as an 8-bit PNG")
-    low, span = values.min(), np.ptp(values)
-    steps.append(f"range {low:g} to {low + span:g} scaled to 8 bits")
-    return Image.fromarray(((values - low) * (255 / span if span else 0)).astype(np.uint8))
+    low, high = math.inf, -math.inf
+    for _, values in _wide_strips(image, place):
+        if not np.isfinite(values).all():
+            raise BadInput("the picture holds NaN or infinity", fix="save it as an 8-bit PNG")
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    span = high - low
+    steps.append(f"range {low:g} to {high:g} scaled to 8 bits")
+    scaled = Image.new("L", size_of(place))
+    for top, values in _wide_strips(image, place):
+        grey = ((values - low) * (255 / span if span else 0)).astype(np.uint8)
+        scaled.paste(Image.fromarray(grey), (0, top))
+    return scaled
 
 
-def _reduce(image: Image.Image, factor: int, steps: list[str]) -> Image.Image:
+def _wide_strips(image: Image.Image, place: Place) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    for top, strip in _strips(image, place, 1):
+        yield top, np.asarray(strip).astype(np.float64)
+
+
+def _strips(image: Image.Image, place: Place, factor: int) -> Iterator[tuple[int, Image.Image]]:
+    """A picture from top to bottom in parts, whose copies take little memory.
+
+    Args:
+        image: which may be large.
+        place: the part of it that is wanted.
+        factor: of which the height of each part is a multiple, but for the last.
+
+    Yields:
+        The first row of each part, counted from that of the place, and the part.
+    """
+    left, top, right, bottom = place
+    rows = factor * max(1, _STRIP_PIXELS // ((right - left) * factor))
+    for row in range(top, bottom, rows):
+        yield row - top, image.crop((left, row, right, min(bottom, row + rows)))
+
+
+def _reduce(
+    image: Image.Image, place: Place, mode: str, factor: int, steps: list[str]
+) -> Image.Image:
     """Average large pictures down: a digit is as readable, and all that follows is faster."""
     if factor == 1:
-        return image
+        image = image if size_of(place) == image.size else image.crop(place)
+        return image if image.mode == mode else image.convert(mode)
     steps.append(f"reduced {factor} times")
-    return image.reduce(factor)
+    if image.mode == mode != "RGBA":  # of which Pillow would make a copy, multiplied by opacity
+        return image.reduce(factor, place)
+    width, height = size_of(place)
+    reduced = Image.new(mode, (-(-width // factor), -(-height // factor)))
+    for top, strip in _strips(image, place, factor):
+        reduced.paste(strip.convert(mode).reduce(factor), (0, top // factor))
+    return reduced
 
 
 def _weigh_colours(image: Image.Image, steps: list[str]) -> Grey:
