@@ -1,19 +1,23 @@
-"""Whole-process time of `mnist-edge --help` and `mnist-edge predict PICTURE`, beside torch.
+"""Whole-process time of `mnist-edge --help` and `mnist-edge predict PICTURE`, beside others.
 
-    python benchmarks/startup.py [PICTURE] [--bundle exports/model] [--rounds 24]
+    python benchmarks/startup.py [PICTURE] [--bundle exports/model] [--rounds 24] [--before FOLDER]
 
 Every round runs each command once, in a random order that every second round repeats backwards;
-the figures are medians over the rounds. A ratio is the median over the rounds of torch's time over
-ours in the same round, so that what slows the machine for a while weighs on both. Intervals are
-distribution-free, at 99 %. The first round warms the file cache and is kept apart.
+the figures are medians over the rounds. A ratio is the median over the rounds of one command's time
+over another's in the same round, so that what slows the machine for a while weighs on both.
+Intervals are distribution-free, at 99 %. The first round warms the file cache, compiles as an
+installation does, and is kept apart.
 
-torch does the job twice: through this package (`predict --artifact torchscript-float32`), and in
-the shortest script that reads a picture and runs the TorchScript file.
+Beside them stand the imports that each cannot do without, and with --before, the checkout of an
+earlier version, that one's predict. torch does the job twice: through this package
+(`predict --artifact torchscript-float32`), and in the shortest script that reads a picture and runs
+the TorchScript file.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -37,6 +41,17 @@ PREDICT = "mnist-edge predict, ONNX Runtime"
 TORCH = "mnist-edge predict, TorchScript"
 SCRIPT = "bare script, TorchScript"
 EMPTY = "python -c pass"
+BEFORE = "mnist-edge predict, the version before"
+IMPORT_TYPER = "import typer"
+IMPORT_RUNTIME = "import numpy, PIL.Image, onnxruntime"
+RATIOS = (
+    (TORCH, PREDICT),
+    (SCRIPT, PREDICT),
+    (BEFORE, PREDICT),
+    (PREDICT, IMPORT_RUNTIME),
+    (HELP, IMPORT_TYPER),
+)
+"""What is divided by what."""
 
 BARE_SCRIPT = """
 import sys, numpy, torch
@@ -97,6 +112,8 @@ def main() -> None:
         predict = [*product, "predict", "--bundle", str(bundle.path)]
         commands = {
             EMPTY: [sys.executable, "-c", "pass"],
+            IMPORT_TYPER: [sys.executable, "-c", IMPORT_TYPER],
+            IMPORT_RUNTIME: [sys.executable, "-c", IMPORT_RUNTIME],
             HELP: [*product, "--help"],
             PREDICT: [*predict, str(picture)],
             TORCH: [*predict, "--artifact", "torchscript-float32", str(picture)],
@@ -105,6 +122,11 @@ def main() -> None:
                 *(str(model), str(picture)),
             ],
         }
+        if options.before:
+            old = f"sys.path.insert(0, {str(options.before)!r})"
+            start = f"import sys; {old}; from mnist_edge.cli import main; sys.exit(main())"
+            words = ["predict", "--bundle", str(options.before / "exports/default")]
+            commands[BEFORE] = [sys.executable, "-c", start, *words, str(picture)]
         report = measure(commands, rounds=options.rounds, seed=options.seed)
     stem = report.machine.processor.lower().replace(" ", "-").replace("/", "-")
     path = options.out or RESULTS / f"startup-{stem}.json"
@@ -134,12 +156,17 @@ def measure(commands: dict[str, list[str]], *, rounds: int, seed: int) -> Startu
         )
         for name, samples in samples_s.items()
     )
-    ratios = tuple(_ratio(name, PREDICT, samples_s) for name in (TORCH, SCRIPT))
+    ratios = tuple(
+        _ratio(name, against, samples_s) for name, against in RATIOS if name in samples_s
+    )
     figures = {row.command: row.median_s.value for row in rows}
+    times = {ratio.command: ratio.times.value for ratio in ratios}
     return StartupReport(
         claim=(
-            f"`--help` takes {figures[HELP]:.2f} s and `predict` {figures[PREDICT]:.2f} s, whole "
-            f"process; the same through torch takes {ratios[0].times.value:.1f} times as long"
+            f"`--help` takes {figures[HELP]:.2f} s, {times[HELP]:.1f} times the import of typer, "
+            f"and `predict` {figures[PREDICT]:.2f} s, {times[PREDICT]:.1f} times the imports that "
+            f"it cannot do without, whole process; through torch it is {times[TORCH]:.1f} times as "
+            f"long, in a bare script {times[SCRIPT]:.1f}"
         ),
         machine=describe_machine(),
         versions=library_versions(),
@@ -158,7 +185,6 @@ def markdown(report: StartupReport) -> str:
     names = ("torch", "onnxruntime", "numpy", "pillow", "typer")
     versions = [f"{name} {report.versions[name]}" for name in names if name in report.versions]
     load = f"{report.load_before[0]:.1f}" if report.load_before else "unknown"
-    times = {ratio.command: ratio.times for ratio in report.ratios}
     page = f"""# Start-up: whole processes, from start to end
 
 {report.claim}.
@@ -168,13 +194,15 @@ def markdown(report: StartupReport) -> str:
 * Versions: {", ".join(versions)}
 * n = {report.rounds} interleaved rounds, seed {report.seed}; medians with 99 % intervals
 
-| command | median, ms | interval, ms | times "{PREDICT}" | interval |
-|---|---:|---:|---:|---:|
+| command | median, ms | interval, ms |
+|---|---:|---:|
 """
     for row in report.rows:
-        cells = [row.command, *_cells(row.median_s, scale=1e3, digits=0)]
-        cells += _cells(times[row.command], scale=1, digits=1) if row.command in times else ["", ""]
-        page += f"| {' | '.join(cells)} |\n"
+        page += f"| {row.command} | {' | '.join(_cells(row.median_s, scale=1e3, digits=0))} |\n"
+    page += "\n| command | times | interval | of |\n|---|---:|---:|---|\n"
+    for ratio in report.ratios:
+        cells = _cells(ratio.times, scale=1, digits=2)
+        page += f"| {ratio.command} | {' | '.join(cells)} | {ratio.against} |\n"
     return page
 
 
@@ -190,6 +218,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("picture", nargs="?", type=Path, help="by default a drawn seven")
     parser.add_argument("--bundle", type=Path, help="with a TorchScript and an ONNX artifact")
     parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--before", type=Path, help="a checkout of an earlier version")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="of the JSON; the Markdown stands beside it")
     return parser.parse_args()
@@ -204,8 +233,10 @@ def _draw_seven(path: Path) -> Path:
 
 def _timed(command: list[str]) -> tuple[float, str]:
     """Seconds from start to end, and what was printed."""
+    # What is installed is compiled; a checkout is as it is first run.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     duration = time.perf_counter() - start
     if done.returncode:
         sys.exit(f"{' '.join(command[1:4])} failed: {done.stderr.strip()}")
