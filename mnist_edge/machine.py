@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 UNKNOWN = "unknown"
@@ -93,6 +92,8 @@ def describe_machine() -> Machine:
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that are installed, read without importing them."""
+    from importlib import metadata  # as slow as reading a picture, which needs this module, too
+
     versions = {}
     for name in _LIBRARIES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -105,6 +106,8 @@ def installed_bytes(packages: Sequence[str]) -> dict[str, int]:
 
     A package counts without what it needs in turn.
     """
+    from importlib import metadata
+
     found = {}
     for name in packages:
         with contextlib.suppress(metadata.PackageNotFoundError, OSError):

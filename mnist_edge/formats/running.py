@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 from mnist_edge.bundle.folder import Reference
 from mnist_edge.bundle.manifest import Artifact, Parity, Score, record
 from mnist_edge.contract import Images, Labels, Logits, to_images
-from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import FORMATS, Backend, Written, load_backend
 from mnist_edge.formats.parity import compare
 from mnist_edge.metrics import accuracy
 from mnist_edge.recipes.terms import Device, Format, Precision
 from mnist_edge.recipes.train import TrainRecipe
+
+if TYPE_CHECKING:
+    from mnist_edge.data.mnist import DataSet
 
 BATCH_SIZE = 500
 """Memory stays small, and progress is told some twenty times a test set."""
