@@ -103,8 +103,10 @@ def main() -> None:
 def find_subjects(folder: Path, scratch: Path) -> Iterator[Subject]:
     """The C artifacts of the bundles in a folder, in the order of the catalogue."""
     bundles = one_a_recipe(kept_bundles(folder, "c")).values()
-    for bundle in sorted(bundles, key=lambda bundle: [*RECIPES].index(bundle.manifest.recipe.name)):
-        recipe, files = bundle.manifest.recipe.name, bundle.manifest.records
+    for bundle in sorted(
+        bundles, key=lambda bundle: [*RECIPES].index(bundle.manifest.own_recipe.name)
+    ):
+        recipe, files = bundle.manifest.own_recipe.name, bundle.manifest.records
         images = to_images(bundle.reference().images)
         for artifact in bundle.manifest.artifacts:
             if artifact.format == "c":

@@ -62,8 +62,8 @@ def main() -> None:
 def one_a_recipe(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
     """The bundle with the least seed of each recipe, by the digest of the recipe."""
     chosen: dict[str, Bundle] = {}
-    for bundle in sorted(bundles, key=lambda bundle: bundle.manifest.recipe.seed):
-        chosen.setdefault(recipe_digest(bundle.manifest.recipe), bundle)
+    for bundle in sorted(bundles, key=lambda bundle: bundle.manifest.own_recipe.seed):
+        chosen.setdefault(recipe_digest(bundle.manifest.own_recipe), bundle)
     return chosen
 
 
@@ -94,7 +94,7 @@ def measure(
     for label, (digest, subject) in subjects.items():
         artifact = bundles[digest].artifact(subject.artifact)
         row = row_of(artifact, subject, outcomes[label])
-        _tell(bundles[digest].manifest.recipe.name, row)
+        _tell(bundles[digest].manifest.own_recipe.name, row)
         if row.usable:
             rows[digest][row.artifact] = row
     return rows

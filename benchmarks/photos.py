@@ -250,7 +250,7 @@ def blank_sheets(seed: int = _BLANK_SEED) -> list[NDArray[np.uint8]]:
 
 def measure(bundle: Bundle, data: DataSet, halves: Mapping[str, Pictures]) -> PhotosReport:
     """All rows of one bundle, float32 first."""
-    recipe = bundle.manifest.recipe
+    recipe = bundle.manifest.own_recipe
     rows: list[Row] = []
     answered: list[Answered] = []
     curve: list[Answered] = []

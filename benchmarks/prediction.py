@@ -231,7 +231,7 @@ def _write_torchscript(bundle: Bundle, path: Path) -> None:
     from mnist_edge.models import deployable, load_weights
 
     weights = bundle.read(bundle.artifact(CHECKPOINT))
-    model = deployable(load_weights(bundle.manifest.recipe, weights))
+    model = deployable(load_weights(bundle.manifest.own_recipe, weights))
     path.write_bytes(export_torchscript(model, {}))
 
 

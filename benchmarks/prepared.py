@@ -32,7 +32,7 @@ def prepare(source: Path, folder: Path, artifacts: Sequence[str]) -> tuple[Bundl
     """
     original = open_bundle(source)
     digest = hashlib.sha256(original.artifact(CHECKPOINT).sha256.encode() + _exporters())
-    target = folder / f"{original.manifest.recipe.name}-{digest.hexdigest()[:12]}"
+    target = folder / f"{original.manifest.own_recipe.name}-{digest.hexdigest()[:12]}"
     if not target.exists():
         shutil.rmtree(target.with_suffix(".part"), ignore_errors=True)
         shutil.copytree(source, target.with_suffix(".part"))

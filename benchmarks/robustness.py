@@ -170,7 +170,7 @@ def measure(bundle: Bundle, images: RawImages, labels: Labels, seed: int) -> Rob
     )
     return RobustnessReport(
         bundle=bundle.path.name,
-        recipe=bundle.manifest.recipe.name,
+        recipe=bundle.manifest.own_recipe.name,
         digits=len(labels),
         seed=seed,
         machine=describe_machine(),

@@ -168,7 +168,7 @@ def _installed(peer: str, cache: Path) -> str:
 
 
 def _recipe(bundle: Bundle) -> str:
-    return bundle.manifest.recipe.name
+    return bundle.manifest.own_recipe.name
 
 
 def _peak(ceiling: Ceiling) -> float:

@@ -202,9 +202,9 @@ def _one_line(text: str) -> str:
 
 
 @contextmanager
-def needed_to(purpose: str) -> Iterator[None]:
+def needed_to(purpose: str, *, extra: str = _TRAIN) -> Iterator[None]:
     """Imports in here become a MissingDependency that names the purpose where one is absent."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise missing_package(error, purpose) from error
+        raise missing_package(error, purpose, extra=extra) from error

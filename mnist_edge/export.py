@@ -17,7 +17,7 @@ from mnist_edge.bundle.folder import (
     refuse_shipped,
     save_bundle,
 )
-from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST, Artifact
+from mnist_edge.bundle.manifest import MANIFEST, Artifact
 from mnist_edge.bundle.own import remember
 from mnist_edge.bundle.storage import LOCK, lock
 from mnist_edge.data.mnist import DataSet, if_named
@@ -76,7 +76,7 @@ def export_verified(
         target.check(but=_replaced(target, pairs))
         if out is None:
             bundle = target  # as it is now that nobody else writes it
-        checkpoint = bundle.artifact(CHECKPOINT)
+        checkpoint = bundle.manifest.origin
         reference = bundle.reference()
         source = export_source(bundle, recipe.opset)
         kept: list[Artifact] = []
@@ -111,7 +111,7 @@ def export_verified(
         progress(len(pairs), len(pairs), "")
     if failed and not recipe.allow_mismatch:
         raise NotEquivalent(
-            f"not equivalent to the checkpoint, and not kept: {'; '.join(failed)}",
+            f"not equivalent to the {checkpoint.format}, and not kept: {'; '.join(failed)}",
             fix="train another recipe, or keep the file, marked so, with --allow-mismatch",
         )
     return target, tuple(kept)
@@ -132,8 +132,10 @@ def prove_rebuildable(
         MissingDependency: torch or onnx is not installed.
     """
     names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
-    chosen = [find_artifact(bundle, name) for name in names if name != CHECKPOINT]
-    if not has_torch():  # an ONNX artifact, made of itself, is the same and proves nothing
+    chosen = [find_artifact(bundle, name) for name in names if name != bundle.manifest.origin.name]
+    if (
+        bundle.manifest.recipe and not has_torch()
+    ):  # an ONNX artifact, made of itself, is the same and proves nothing
         raise missing_package(ModuleNotFoundError(name="torch"), "make artifacts again")
     with needed_to("export"):
         from mnist_edge.formats.source import open_source
@@ -174,13 +176,13 @@ def _target(bundle: Bundle, folder: Path) -> tuple[Bundle, dict[str, bytes]]:
     """The bundle to write to, and where it is a new one, what it begins with."""
     if (folder / MANIFEST).exists():
         target = open_bundle(folder)
-        known = target.artifact(CHECKPOINT).sha256
-        if folder != bundle.path and known != bundle.artifact(CHECKPOINT).sha256:
+        known = target.manifest.origin.sha256
+        if folder != bundle.path and known != bundle.manifest.origin.sha256:
             raise UsageError(f"{folder} is a bundle of other weights", fix="name another --out")
         return target, {}
     if any(path.name != LOCK for path in folder.iterdir()):
         raise UsageError(f"{folder} holds no bundle, and is not empty", fix="name another --out")
-    checkpoint = bundle.artifact(CHECKPOINT)
+    checkpoint = bundle.manifest.origin
     first = (bundle.manifest.reference, checkpoint)
     contents = {record.file: bundle.read(record) for record in first if bundle.holds(record)}
     manifest = replace(bundle.manifest, artifacts=(checkpoint,), extras=())

@@ -185,8 +185,8 @@ class Predictor:
             return cls(
                 backend,
                 batch_invariant=chosen.batch_invariant,
-                reject_below=bundle.manifest.recipe.reject_below,
-                reject_temperature=bundle.manifest.recipe.reject_temperature,
+                reject_below=bundle.manifest.reject_below,
+                reject_temperature=bundle.manifest.reject_temperature,
             )
 
         return read_settled(place, load)

@@ -298,7 +298,7 @@ def test_the_manifest_says_whether_batches_may_be_used(bundle: Bundle, backend: 
 
 
 def test_the_recipe_says_what_is_rejected(bundle: Bundle) -> None:
-    recipe = replace(bundle.manifest.recipe, reject_below=1.0)
+    recipe = replace(bundle.manifest.own_recipe, reject_below=1.0)
     save_bundle(replace(bundle, manifest=replace(bundle.manifest, recipe=recipe)), {})
     assert Predictor.load(bundle.path)(draw(5)).status == "no digit"
 

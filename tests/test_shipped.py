@@ -93,7 +93,7 @@ def test_it_carries_no_digits_but_its_reference(shipped: Bundle) -> None:
 
 def test_it_is_a_recipe_of_today(shipped: Bundle) -> None:
     """Its weights are what the README's figures are of."""
-    recipe = shipped.manifest.recipe
+    recipe = shipped.manifest.own_recipe
     assert recipe == RECIPES[recipe.name]
 
 
@@ -101,7 +101,7 @@ def test_the_shipped_teacher_is_the_one_that_the_recipes_name() -> None:
     if not (SHIPPED_TEACHERS[1] / MANIFEST).is_file():
         pytest.skip("no exports/large: make it with make teacher BUNDLE=exports/model")
     teacher = read_all(SHIPPED_TEACHERS[1]).manifest
-    assert teacher.recipe.name == TEACHER
+    assert teacher.name == TEACHER
     taught = {recipe.teacher for recipe in RECIPES.values() if recipe.taught}
     assert taught == {teacher.artifact(CHECKPOINT).sha256}
 

@@ -85,7 +85,7 @@ def test_the_same_weights_give_the_same_bytes(
 
 def logits(bundle: Bundle, artifact: str, data: DataSet) -> Logits:
     chosen = bundle.artifact(artifact)
-    backend = load_backend(bundle.read(chosen), chosen.format, bundle.manifest.recipe)
+    backend = load_backend(bundle.read(chosen), chosen.format, bundle.manifest.own_recipe)
     try:
         return backend.run(to_images(data.test_images))
     finally:

@@ -79,7 +79,7 @@ def _write_bare(source: Bundle, folder: Path) -> None:
     reference = _drawn_reference(source, weights)
     checkpoint = judged_artifact(
         Written(weights),
-        manifest.recipe,
+        manifest.own_recipe,
         reference,
         file="checkpoint.safetensors",
         format_=old.format,
@@ -104,7 +104,7 @@ def _write_bare(source: Bundle, folder: Path) -> None:
 
 def _drawn_reference(source: Bundle, weights: bytes) -> Reference:
     images, labels = stroke_digits(REFERENCE_SIZE, seed=_SEED)
-    model = load_weights(source.manifest.recipe, weights)
+    model = load_weights(source.manifest.own_recipe, weights)
     logits = float64_logits(model, to_images(images))
     return Reference(images=images, labels=labels, logits=logits)
 

@@ -24,7 +24,7 @@ def convert(bundle: Path, folder: Path) -> None:
 
     opened = open_bundle(bundle)
     weights = opened.read(opened.artifact(CHECKPOINT))
-    network = deployable(load_weights(opened.manifest.recipe, weights))
+    network = deployable(load_weights(opened.manifest.own_recipe, weights))
     program = torch.export.export(network, (torch.zeros(1, *IMAGE_SHAPE),))
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     (folder / "model.pte").write_bytes(lowered.to_executorch().buffer)

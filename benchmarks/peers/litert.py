@@ -24,7 +24,7 @@ def convert(bundle: Path, folder: Path) -> None:
 
     opened = open_bundle(bundle)
     weights = opened.read(opened.artifact(CHECKPOINT))
-    network = deployable(load_weights(opened.manifest.recipe, weights))
+    network = deployable(load_weights(opened.manifest.own_recipe, weights))
     converted = litert_torch.convert(network, (torch.zeros(1, *IMAGE_SHAPE),))
     converted.export(str(folder / "model.tflite"))
 

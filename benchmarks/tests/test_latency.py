@@ -27,7 +27,7 @@ SECONDS = {"onnx-float32": 20e-6, "onnx-int8": 30e-6, "c-float32": 10e-6}
 
 def make_one(folder: Path, *, seed: int = 0, epochs: int = 1) -> Bundle:
     bundle = make_bundle(folder, artifacts={name: name.encode() for name in SECONDS})
-    recipe = replace(bundle.manifest.recipe, seed=seed, epochs=epochs)
+    recipe = replace(bundle.manifest.own_recipe, seed=seed, epochs=epochs)
     return replace(bundle, manifest=replace(bundle.manifest, recipe=recipe))
 
 
@@ -36,7 +36,7 @@ def test_of_each_recipe_the_bundle_with_the_least_seed_is_measured(tmp_path: Pat
     other = make_one(tmp_path / "other", epochs=2, seed=5)
     chosen = one_a_recipe([*bundles, other])
     assert list(chosen.values()) == [bundles[1], other]
-    assert list(chosen) == [recipe_digest(b.manifest.recipe) for b in chosen.values()]
+    assert list(chosen) == [recipe_digest(b.manifest.own_recipe) for b in chosen.values()]
 
 
 def test_all_artifacts_of_all_recipes_share_one_interleaved_run(tmp_path: Path) -> None:

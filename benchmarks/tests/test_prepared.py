@@ -43,7 +43,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[ExportRecipe]:
 def make_named(folder: Path) -> Bundle:
     """A bundle of a recipe that is named as its folder."""
     bundle = make_bundle(folder, {"onnx-float32": b"graph"})
-    recipe = replace(bundle.manifest.recipe, name=folder.name)
+    recipe = replace(bundle.manifest.own_recipe, name=folder.name)
     return replace(bundle, manifest=replace(bundle.manifest, recipe=recipe))
 
 
@@ -53,7 +53,7 @@ def test_what_a_bundle_lacks_is_exported_into_a_copy(
     source = make_bundle(tmp_path / "source", {"onnx-float32": b"graph"})
     bundle, reasons = prepare(source.path, tmp_path / "kept", ("onnx-float32", "onnx-int8"))
     assert bundle.path.parent == tmp_path / "kept"
-    assert bundle.path.name.startswith(f"{source.manifest.recipe.name}-")
+    assert bundle.path.name.startswith(f"{source.manifest.own_recipe.name}-")
     assert read_all(bundle.path).manifest == source.manifest
     assert [(known.formats, known.precisions) for known in asked] == [(("onnx",), ("int8",))]
     assert list(reasons) == ["onnx-int8"]

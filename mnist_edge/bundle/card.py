@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 
 from mnist_edge.bundle.folder import Bundle
-from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, Manifest, Score, told_accuracy
+from mnist_edge.bundle.manifest import Artifact, Manifest, Score, told_accuracy
 from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
 from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, DataName
@@ -54,7 +54,11 @@ def _front_matter(manifest: Manifest) -> Iterator[str]:
     yield "metrics:\n  - accuracy"
     # An imported net has a recipe's architecture, and nothing else of it.
     imported = manifest.training.imported
-    name = f"{manifest.recipe.architecture}-imported" if imported else manifest.recipe.name
+    name = (
+        f"{manifest.recipe.architecture}-imported"
+        if imported and manifest.recipe
+        else manifest.name
+    )
     # JSON strings are YAML strings, whatever they hold.
     yield f"""model-index:
   - name: {json.dumps(f"mnist-edge-{name}")}
@@ -72,15 +76,19 @@ def _front_matter(manifest: Manifest) -> Iterator[str]:
 
 def _text(manifest: Manifest) -> Iterator[str]:
     recipe, training, data = manifest.recipe, manifest.training, manifest.data
+    architecture = f"architecture `{manifest.architecture}`"
     yield f"# A digit classifier of {training.parameters:,} parameters\n"
-    if not training.imported:
+    if manifest.imported:
+        yield f"Trained elsewhere and imported into mnist-edge from {manifest.imported.said},"
+        architecture = f"which reads {manifest.imported.contract}"
+    elif recipe and not training.imported:
         epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
         yield f"Trained by mnist-edge for {epochs}, seed {recipe.seed},"
     else:
         yield "Trained elsewhere and imported into mnist-edge,"
-    yield f"""architecture `{recipe.architecture}`. Accuracy {training.test_accuracy:.2%} and loss
+    yield f"""{architecture}. Accuracy {training.test_accuracy:.2%} and loss
 {training.test_loss:.4f} over {data.test_size:,} test digits: {_DATA[data.name]}, SHA-256
-`{data.sha256}`.{_teacher(recipe)}
+`{data.sha256}`.{_teacher(recipe) if recipe else ""}
 
 ## Use
 
@@ -108,7 +116,7 @@ With ONNX Runtime alone:
 It knows digits, each alone, as MNIST has them: tight, centred by mass, 20 pixels in 28. Give it a
 picture as it comes from a camera and it will be wrong; `mnist-edge predict` brings it into that
 form first."""
-    if recipe.reject_below:
+    if recipe and recipe.reject_below:
         divided = recipe.reject_temperature
         of = "" if divided == 1 else f", of the logits divided by {divided:g},"
         yield f"""Take an answer whose largest probability{of} is under {recipe.reject_below:.0%}
@@ -128,11 +136,11 @@ Besides the labels it learnt another net's answers, that of the weights with the
 
 
 def _artifacts(manifest: Manifest) -> Iterator[str]:
-    images = manifest.artifact(CHECKPOINT).parity.images
+    images = manifest.origin.parity.images
     yield f"""
 ## Files
 
-Each was compared with the checkpoint in double precision over the {images} digits in
+Each was compared with the {manifest.origin.format} in double precision over the {images} digits in
 `{manifest.reference.file}`; `mnist-edge verify` does it again. Accuracy is that on the test digits,
 or the count of those {images} where the test digits were not at hand.
 
@@ -141,7 +149,7 @@ or the count of those {images} where the test digits were not at hand.
     for artifact in manifest.artifacts:
         yield _row(artifact, manifest.test_score(artifact))
     yield f"""
-The checkpoint's SHA-256 is `{manifest.artifact(CHECKPOINT).sha256}`."""
+The {manifest.origin.format}'s SHA-256 is `{manifest.origin.sha256}`."""
 
 
 def _row(artifact: Artifact, score: Score | None) -> str:

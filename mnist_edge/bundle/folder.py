@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.manifest import (
-    CHECKPOINT,
     MANIFEST,
     SIGNATURE,
     Artifact,
@@ -177,7 +176,7 @@ class Bundle:
 
     def _mend(self, record: FileRecord, *, lost: bool = False) -> str:
         """What brings a file back; one that a device may do without is no reason to train."""
-        weights = self.artifact(CHECKPOINT)
+        weights = self.manifest.origin
         exported = any(record.file in a.files for a in self.manifest.artifacts if a is not weights)
         if is_shipped(self.path) or (self.holds(weights) if exported else not lost):
             return remedy(self.path, "export" if exported else "train")
@@ -294,7 +293,7 @@ def parse_manifest(folder: Path, data: bytes) -> Bundle:
         return Bundle(folder, codec.loads(Manifest, unseal(data.decode("utf-8"))))
     except (ValueError, UsageError) as error:  # UnicodeDecodeError is a ValueError
         raise BundleError(
-            f"{folder / MANIFEST} is not a manifest of schema 1: {error}",
+            f"{folder / MANIFEST} is not a manifest of schema 1 or 2: {error}",
             fix=remedy(folder, "train"),
         ) from None
 
@@ -367,7 +366,7 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
         if known.file in contents and known.sha256 != sha256(contents[known.file])
     }
     if old and replaced:
-        for lasting in (old.reference, old.artifact(CHECKPOINT)):
+        for lasting in (old.reference, old.origin):
             if lasting.file in replaced:
                 raise ValueError(f"{lasting.file} is in use: write it under a free_name")
         interim = replace(
@@ -391,7 +390,7 @@ def save_bundle(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
 
 def weights_digest(folder: Path) -> str:
     """What a recipe calls the net in a bundle. Raises BundleError."""
-    return open_bundle(folder).artifact(CHECKPOINT).sha256
+    return open_bundle(folder).manifest.origin.sha256
 
 
 def _first_bundle(folder: Path) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from mnist_edge.bundle.codec import LATER
+from mnist_edge.bundle.imported import ImportRecord
+from mnist_edge.errors import UsageError
 from mnist_edge.recipes.classes import DIGITS, check_classes
 from mnist_edge.recipes.terms import DataName, Format, Precision, Preprocessing
 from mnist_edge.recipes.train import TrainRecipe
@@ -16,6 +18,9 @@ from mnist_edge.recipes.train import TrainRecipe
 MANIFEST = "manifest.json"
 SIGNATURE = f"{MANIFEST}.sig"
 CHECKPOINT = "checkpoint-float32"
+SOURCE = "source-float32"
+"""In place of the checkpoint where a net came from others: their graph, in our contract."""
+
 REJECT_BELOW = "reject_below"
 """The key under which an ONNX file states the recipe's threshold, for use without its bundle."""
 
@@ -174,18 +179,29 @@ class TrainingRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything that a bundle says of itself. `schema` counts incompatible changes."""
+    """Everything that a bundle says of itself.
 
-    schema: Literal[1]
-    recipe: TrainRecipe
+    Attributes:
+        schema: counts incompatible changes; 1 where nothing in it needs a later one.
+        recipe: that the net was trained by, or has the architecture of; None for a net of others.
+        imported: where such a one came from; None for all else.
+    """
+
+    schema: Literal[1, 2]
+    recipe: TrainRecipe | None = field(default=None, metadata=LATER)
     data: DataRecord
     training: TrainingRecord
     versions: dict[str, str]
     reference: FileRecord
     artifacts: tuple[Artifact, ...]
     extras: tuple[FileRecord, ...] = ()
+    imported: ImportRecord | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
+        if (self.recipe is None) == (self.imported is None):
+            raise ValueError("it names neither a recipe nor an import, or both")
+        if self.imported and self.schema == 1:
+            raise ValueError("schema 1 knows no nets of others")
         names = [artifact.name for artifact in self.artifacts]
         # Two names that differ in case alone are one file on Windows and macOS.
         files = [record.file.casefold() for record in self.records]
@@ -193,17 +209,17 @@ class Manifest:
             for name, count in counts.items():
                 if count > 1:
                     raise ValueError(f"the {kind} {name!r:.60} stands twice")
-        if CHECKPOINT not in names:
-            raise ValueError(f"the artifact {CHECKPOINT} is missing")
-        if self.recipe.outputs != len(self.data.classes):
+        first = SOURCE if self.imported else CHECKPOINT
+        if first not in names:
+            raise ValueError(f"the artifact {first} is missing")
+        if self.recipe and self.recipe.outputs != len(self.data.classes):
             raise ValueError(
                 f"a net of {self.recipe.outputs} outputs for {len(self.data.classes)} classes"
             )
-        checkpoint = self.artifact(CHECKPOINT)
         for artifact in self.artifacts:
             if artifact.name != f"{artifact.format}-{artifact.precision}":
                 raise ValueError(f"{artifact.name!r:.60} is not its format and precision")
-            if artifact.checkpoint_sha256 != checkpoint.sha256:
+            if artifact.checkpoint_sha256 != self.origin.sha256:
                 raise ValueError(f"{artifact.name} was made from other weights")
 
     @property
@@ -213,9 +229,50 @@ class Manifest:
         return (self.reference, *self.artifacts, *companions, *self.extras)
 
     @property
+    def origin(self) -> Artifact:
+        """What all other artifacts were made from, and are judged by."""
+        return self.artifact(SOURCE if self.imported else CHECKPOINT)
+
+    @property
+    def name(self) -> str:
+        """The recipe's; for people, and as the stem of names."""
+        return self.recipe.name if self.recipe else "imported"
+
+    @property
+    def architecture(self) -> str:
+        """Of the net: the name of one of ours, or what the file of others is."""
+        if self.recipe:
+            return self.recipe.architecture
+        return self.imported.said if self.imported else ""
+
+    @property
+    def reject_below(self) -> float:
+        """The confidence threshold; 0 where there is none."""
+        return self.recipe.reject_below if self.recipe else 0.0
+
+    @property
+    def reject_temperature(self) -> float:
+        """Divides the logits before that threshold."""
+        return self.recipe.reject_temperature if self.recipe else 1.0
+
+    @property
+    def own_recipe(self) -> TrainRecipe:
+        """The recipe of a net that torch can build.
+
+        Raises:
+            UsageError: it is a net of others.
+        """
+        if self.recipe is None:
+            raise UsageError(
+                f"the net is {self.architecture}, and none of our recipes",
+                fix="take a bundle that mnist-edge train made",
+            )
+        return self.recipe
+
+    @property
     def float32_error(self) -> float:
-        """The largest error of the checkpoint's own float32 against its float64."""
-        return self.artifact(CHECKPOINT).parity.max_abs_error
+        """The largest error of the origin's own float32 against its float64."""
+        return self.origin.parity.max_abs_error
 
     def artifact(self, name: str) -> Artifact:
         """The artifact of that name. Raises KeyError."""
@@ -226,7 +283,7 @@ class Manifest:
 
     def test_score(self, artifact: Artifact) -> Score | None:
         """What an artifact is said to reach on the test set of `data`; None where nothing is."""
-        if artifact.name == CHECKPOINT:
+        if artifact.name == self.origin.name:
             return Score(self.training.test_accuracy, self.data.test_size)
         return artifact.test_score
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,50 +14,125 @@ from mnist_edge.cli.options import (
     NewBundleOption,
     QuietOption,
     given_bundle,
+    option,
 )
 from mnist_edge.cli.steps import bundle_files, get_data
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.recipes.catalogue import RECIPES, train_recipe
+from mnist_edge.recipes.fields import Setting
+
+if TYPE_CHECKING:
+    from mnist_edge.bundle.folder import Bundle
+    from mnist_edge.foreign.net import Forced
+    from mnist_edge.recipes.terms import DataChoice
 
 EPILOG = """[bold]Examples[/bold]
-mnist-edge import model.pth --recipe lenet        # saved by torch.save
+mnist-edge import model.onnx                      # what it wants of a picture is found
+mnist-edge import model.onnx --mean 0.5 --std 0.5 # or is said: pixels from -1 to 1
+mnist-edge import model.pth --recipe lenet        # weights saved by torch.save
 mnist-edge import net.safetensors --recipe wide   # or as safetensors"""
+
+_CONTRACT_PANEL = "How the net reads a picture, where digits shall not tell"
 
 
 def command(
     weights: Annotated[
-        Path, typer.Argument(metavar="WEIGHTS", help="A .pth, .pt or .safetensors file.")
+        Path,
+        typer.Argument(metavar="FILE", help="An .onnx file, or weights: .pth, .pt, .safetensors."),
     ],
     recipe: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help=f"Whose architecture it is: {', '.join(RECIPES)}.",
+            help=f"Whose architecture weights are of: {', '.join(RECIPES)}.",
             autocompletion=lambda: list(RECIPES),
         ),
-    ],
+    ] = None,
+    mean: Annotated[
+        float | None,
+        option(
+            "mean", float, Setting("Subtracted from pixels 0 to 1.", -1e6, 1e6, _CONTRACT_PANEL)
+        ),
+    ] = None,
+    std: Annotated[
+        float | None,
+        option("std", float, Setting("What they are then divided by.", 1e-6, 1e6, _CONTRACT_PANEL)),
+    ] = None,
+    invert: Annotated[
+        bool | None,
+        typer.Option(
+            "--invert/--no-invert",
+            help="It reads black ink on white.",
+            show_default=False,
+            rich_help_panel=_CONTRACT_PANEL,
+        ),
+    ] = None,
+    transpose: Annotated[
+        bool | None,
+        typer.Option(
+            "--transpose/--no-transpose",
+            help="Its rows are our columns.",
+            show_default=False,
+            rich_help_panel=_CONTRACT_PANEL,
+        ),
+    ] = None,
     bundle: NewBundleOption = None,
     data: DataOption = "auto",
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make a bundle of weights that you already have; their accuracy is measured."""
+    """Make a bundle of a net that you already have; its accuracy is measured."""
     from mnist_edge.bundle.folder import LOCAL_BUNDLE
+    from mnist_edge.foreign.net import Forced
     from mnist_edge.render import text
-    from mnist_edge.train.session import check_start, import_bundle
 
     talk = Talk(quiet=quiet)
-    named = train_recipe(recipe)
     folder = bundle or LOCAL_BUNDLE
-    check_start(folder)
-    digits = get_data(talk, data, data_dir)
-    with talk.signature_kept(folder):
-        imported = import_bundle(weights, named, digits, folder, notice=talk.warn)
+    if recipe is None:
+        forced = Forced.of(mean, std, inverted=invert, transposed=transpose)
+        imported = _take_in(talk, weights, folder, data, data_dir, forced)
+    else:
+        imported = _by_recipe(talk, weights, recipe, folder, data, data_dir)
     if as_json:
         emit_json(text.bundle_json(imported))
     else:
         emit_table(text.files_table(bundle_files(imported)))
         emit(text.training_line(imported.manifest))
     talk.suggest(f"mnist-edge export{given_bundle(bundle)}", to="write its artifacts")
+
+
+def _by_recipe(
+    talk: Talk, weights: Path, recipe: str, folder: Path, data: DataChoice, data_dir: Path | None
+) -> Bundle:
+    from mnist_edge.train.session import check_start, import_bundle
+
+    named = train_recipe(recipe)
+    check_start(folder)
+    digits = get_data(talk, data, data_dir)
+    with talk.signature_kept(folder):
+        return import_bundle(weights, named, digits, folder, notice=talk.warn)
+
+
+def _take_in(
+    talk: Talk,
+    file: Path,
+    folder: Path,
+    data: DataChoice,
+    data_dir: Path | None,
+    forced: Forced,
+) -> Bundle:
+    from mnist_edge.bundle.folder import refuse_shipped
+    from mnist_edge.errors import needed_to
+    from mnist_edge.foreign.read import read_file_of_others
+
+    refuse_shipped(folder)
+    with needed_to("import a net", extra="onnx"):
+        from mnist_edge.foreign.take_in import take_in
+    nets, digest = read_file_of_others(file)
+    digits = get_data(talk, data, data_dir)
+    with talk.signature_kept(folder), talk.progress("import") as progress:
+        return take_in(
+            nets, file, digest, digits, folder, forced=forced, notice=talk.say, progress=progress
+        )

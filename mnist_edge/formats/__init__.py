@@ -25,6 +25,7 @@ from mnist_edge.formats.format import (
 from mnist_edge.formats.litert import LiteRt
 from mnist_edge.formats.ncnn import Ncnn
 from mnist_edge.formats.onnx import Onnx
+from mnist_edge.formats.original import Original
 from mnist_edge.formats.ort import Ort
 from mnist_edge.formats.pt2 import Program
 from mnist_edge.formats.torchscript import TorchScript
@@ -73,6 +74,7 @@ FORMATS: dict[Format, FileFormat] = {
     format_.name: format_
     for format_ in (
         Checkpoint(),
+        Original(),
         TorchScript(),
         Program(),
         Onnx(),
@@ -301,22 +303,27 @@ def reference_logits(
     threads: int = 1,
     on_batch: Callable[[int], None] = lambda _: None,
 ) -> NDArray[np.float64]:
-    """The checkpoint's (N, classes) logits in double precision: what all artifacts are judged by.
+    """The origin's (N, classes) logits in double precision: what all artifacts are judged by.
 
     Args:
-        bundle: whose checkpoint is run.
+        bundle: whose checkpoint, or net of others, is run.
         images: (N, 1, 28, 28) float32 in [0, 1].
         threads: of torch.
         on_batch: told how many more images are done.
 
     Raises:
-        MissingDependency: torch is not installed.
+        MissingDependency: torch, or for a net of others the package `onnx`, is not installed.
     """
-    data = bundle.read(bundle.artifact("checkpoint-float32"))
+    origin = bundle.manifest.origin
+    data, recipe = bundle.read(origin), bundle.manifest.recipe
     try:
+        if recipe is None:
+            from mnist_edge.formats.original.exact import exact_logits
+
+            return exact_logits(data, images, on_batch=on_batch)
         from mnist_edge.formats.checkpoint.run import checkpoint_logits
     except ModuleNotFoundError as error:
-        raise missing_package(error, "run the checkpoint") from error
-    return checkpoint_logits(
-        data, bundle.manifest.recipe, images, threads=threads, on_batch=on_batch
-    )
+        raise missing_package(
+            error, f"run the {origin.format}", extra=FORMATS[origin.format].extra
+        ) from error
+    return checkpoint_logits(data, recipe, images, threads=threads, on_batch=on_batch)

@@ -127,7 +127,7 @@ def run_in_batches(
 
 def judged_artifact(
     written: Written,
-    recipe: TrainRecipe,
+    recipe: TrainRecipe | None,
     reference: Reference,
     *,
     file: str = "",

@@ -18,13 +18,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle import golden
 from mnist_edge.bundle.folder import Bundle, remedy
-from mnist_edge.bundle.manifest import (
-    CHECKPOINT,
-    REJECT_BELOW,
-    REJECT_TEMPERATURE,
-    Artifact,
-    DataRecord,
-)
+from mnist_edge.bundle.manifest import REJECT_BELOW, REJECT_TEMPERATURE, Artifact, DataRecord
 from mnist_edge.bundle.storage import unpack_arrays
 from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images, RawImages, to_images
 from mnist_edge.data.mnist import balanced_sample
@@ -221,6 +215,46 @@ class OnnxSource(Source):
         return self._files["float32"]
 
 
+class ForeignSource(Source):
+    """A net that others made.
+
+    Args:
+        graph: the file of it that `import` wrote.
+        said: what it came from, for people.
+    """
+
+    def __init__(
+        self,
+        graph: bytes,
+        said: str,
+        *,
+        opset: int,
+        origin: Mapping[str, str],
+        calibration: Callable[[], Images],
+    ) -> None:
+        super().__init__(opset=opset, origin=origin, calibration=calibration)
+        self._graph, self._said = graph, said
+
+    def torch(self, precision: Precision) -> nn.Module:
+        """There is none."""
+        del precision
+        raise UsageError(
+            f"the net came from {self._said}, of which there is no torch module",
+            fix="choose a format that is made from ONNX",
+        )
+
+    def _float32(self) -> bytes:
+        import onnx
+        from onnx.version_converter import convert_version
+
+        from mnist_edge.formats.onnx.write import serialize_onnx
+
+        graph = onnx.load_model_from_string(self._graph)
+        if self.opset != DEFAULT_OPSET:
+            graph = convert_version(graph, self.opset)
+        return serialize_onnx(graph, self.metadata("onnx", "float32"))
+
+
 def export_source(bundle: Bundle, opset: int) -> Source:
     """The net of a bundle, also of one that has let go of its training digits.
 
@@ -235,18 +269,19 @@ def export_source(bundle: Bundle, opset: int) -> Source:
 
 
 def open_source(bundle: Bundle, opset: int = DEFAULT_OPSET) -> Source:
-    """The net of a bundle: its weights, or where torch is absent its own ONNX artifacts.
+    """The net of a bundle: its weights or the graph of others, or its own ONNX artifacts.
 
     Raises:
         BundleError, DigestMismatch: a file of the bundle is missing or damaged.
         MissingDependency: torch is not installed, and there is no ONNX artifact.
         UsageError: the artifact has another opset.
     """
-    if find_spec("torch") is not None:
+    recipe = bundle.manifest.recipe
+    if recipe is not None and find_spec("torch") is not None:
         from mnist_edge.models import load_weights
 
         origin, calibration = artifact_metadata(bundle), partial(calibration_images, bundle)
-        model = load_weights(bundle.manifest.recipe, bundle.read(bundle.artifact(CHECKPOINT)))
+        model = load_weights(recipe, bundle.read(bundle.manifest.origin))
         return TorchSource(model, opset=opset, origin=origin, calibration=calibration)
     return onnx_source(bundle, opset)
 
@@ -254,6 +289,12 @@ def open_source(bundle: Bundle, opset: int = DEFAULT_OPSET) -> Source:
 def onnx_source(bundle: Bundle, opset: int) -> Source:
     """The net of a bundle as its own ONNX artifacts hold it. Raises as `open_source` does."""
     origin, calibration = artifact_metadata(bundle), partial(calibration_images, bundle)
+    imported = bundle.manifest.imported
+    if imported is not None:
+        data = bundle.read(bundle.manifest.origin)
+        return ForeignSource(
+            data, imported.said, opset=opset, origin=origin, calibration=calibration
+        )
     graph = _own(bundle, "float32")
     if graph is None:
         raise _no_torch()
@@ -324,18 +365,18 @@ def artifact_metadata(bundle: Bundle) -> dict[str, str]:
     manifest = bundle.manifest
     reference = bundle.reference()
     sample = balanced_sample(reference.labels, GOLDEN_SIZE)
-    softened = manifest.recipe.reject_temperature
+    softened = manifest.reject_temperature
     return {
         golden.KEY: golden.pack_golden(reference.images[sample], reference.logits[sample]),
-        "recipe": manifest.recipe.name,
-        "architecture": manifest.recipe.architecture,
-        "seed": str(manifest.recipe.seed),
-        REJECT_BELOW: str(manifest.recipe.reject_below),
+        "recipe": manifest.name,
+        "architecture": manifest.architecture,
+        **({"seed": str(manifest.recipe.seed)} if manifest.recipe else {}),
+        REJECT_BELOW: str(manifest.reject_below),
         # Left out at its default, so that artifacts of before are rebuilt byte for byte.
         **({REJECT_TEMPERATURE: str(softened)} if softened != 1 else {}),
         "data": manifest.data.name,
         "data_sha256": manifest.data.sha256,
-        "checkpoint_sha256": manifest.artifact(CHECKPOINT).sha256,
+        "checkpoint_sha256": manifest.origin.sha256,
         "checkpoint_test_accuracy": f"{manifest.training.test_accuracy:.4f}",
         **_other_contract(manifest.data),
     }

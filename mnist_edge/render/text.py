@@ -103,13 +103,12 @@ def training_line(manifest: Manifest) -> str:
     reached = f"test accuracy {training.test_accuracy:.2%}, loss {training.test_loss:.4f}"
     size = f"{training.parameters:,} parameters"
     if training.imported:
-        architecture = manifest.recipe.architecture
-        return (
-            f"{reached} on {manifest.data.name}: architecture {architecture}, {size}, "
-            "trained elsewhere"
-        )
+        net = f"architecture {manifest.architecture}"
+        if manifest.imported:
+            net = f"{manifest.imported.said} that reads {manifest.imported.contract}"
+        return f"{reached} on {manifest.data.name}: {net}, {size}, trained elsewhere"
     return (
-        f"{reached}: recipe {manifest.recipe.name}, {size}, {manifest.data.name}, "
+        f"{reached}: recipe {manifest.name}, {size}, {manifest.data.name}, "
         f"{training.duration_s:.1f} s on {training.device}"
     )
 

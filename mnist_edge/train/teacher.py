@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from mnist_edge.bundle.folder import SHIPPED_TEACHERS, open_bundle
-from mnist_edge.bundle.manifest import CHECKPOINT, MANIFEST
+from mnist_edge.bundle.manifest import MANIFEST
 from mnist_edge.errors import TrainingError
 from mnist_edge.models import deployable, load_weights
 from mnist_edge.recipes.train import TrainRecipe
@@ -30,9 +30,9 @@ def find_teacher(recipe: TrainRecipe, folder: Path | None = None) -> nn.Sequenti
     path = folder or next(there, SHIPPED_TEACHERS[0])
     if folder or (path / MANIFEST).is_file():
         bundle = open_bundle(path)
-        checkpoint = bundle.artifact(CHECKPOINT)
+        checkpoint = bundle.manifest.origin
         if checkpoint.sha256 == recipe.teacher:
-            return deployable(load_weights(bundle.manifest.recipe, bundle.read(checkpoint)))
+            return deployable(load_weights(bundle.manifest.own_recipe, bundle.read(checkpoint)))
     raise TrainingError(
         f"the net that {recipe.name} learns from is not in {path}: "
         f"its weights have the SHA-256 {recipe.teacher[:12]}…",

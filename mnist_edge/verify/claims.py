@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mnist_edge.bundle.folder import Reference
-from mnist_edge.bundle.manifest import CHECKPOINT, Artifact, Manifest, Score
+from mnist_edge.bundle.manifest import Artifact, Manifest, Score
 from mnist_edge.contract import Labels, RawImages
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import FORMATS
@@ -24,7 +24,9 @@ def score_fault(manifest: Manifest, artifact: Artifact, found: Score) -> str:
     trained = manifest.training.test_accuracy
     drop = FORMATS[artifact.format].gate(artifact.precision).accuracy_drop
     if trained - found.accuracy > _spare(found) + drop / 100:
-        return f"{trained:.2%} of the test set is claimed for {CHECKPOINT}, {_told(found)}"
+        return (
+            f"{trained:.2%} of the test set is claimed for {manifest.origin.name}, {_told(found)}"
+        )
     return ""
 
 

@@ -209,7 +209,7 @@ def test_an_ordinary_file_name_is_taken(file: str) -> None:
         (lambda d: d["artifacts"].clear(), "the artifact checkpoint-float32 is missing"),
         (lambda d: d["artifacts"][0].update(sha256="1" * 64), "was made from other weights"),
         (lambda d: d.clear(), "field 'schema' is missing"),
-        (set_field("schema", value=2), "schema: 2 is none of 1"),
+        (set_field("schema", value=3), "schema: 3 is none of 1, 2"),
         (set_field("schema", value=True), "schema: True is none of 1"),
         (set_field("schema", value="1"), "schema: '1' is none of 1"),
         (set_field("artifacts", value={}), "artifacts: expected list, found dict"),

@@ -73,14 +73,14 @@ def test_the_card_of_an_imported_net_claims_no_training_of_ours(bundle: Bundle) 
 
 
 def test_a_name_that_is_yaml_stays_a_name(bundle: Bundle) -> None:
-    recipe = replace(bundle.manifest.recipe, name='x"\n---\nlicense: other # {')
+    recipe = replace(bundle.manifest.own_recipe, name='x"\n---\nlicense: other # {')
     matter = front_matter(of(bundle.manifest, recipe=recipe))
     assert '\n  - name: "mnist-edge-x\\"\\n---\\nlicense: other # {"\n' in matter
 
 
 def test_a_taught_nets_card_names_its_teachers_weights(bundle: Bundle) -> None:
     assert "another net" not in model_card(bundle.manifest)
-    recipe = replace(bundle.manifest.recipe, teacher="ab" * 32)
+    recipe = replace(bundle.manifest.own_recipe, teacher="ab" * 32)
     assert f"SHA-256\n`{'ab' * 32}`." in of(bundle.manifest, recipe=recipe)
 
 
@@ -137,6 +137,6 @@ def test_a_readme_of_somebody_else_is_left_alone(bundle: Bundle) -> None:
 def test_a_net_that_learned_to_be_unsure_says_from_where_on(bundle: Bundle) -> None:
     manifest = bundle.manifest
     assert "confident answer all the same" in model_card(manifest)
-    unsure = of(manifest, recipe=replace(manifest.recipe, reject_below=0.8))
+    unsure = of(manifest, recipe=replace(manifest.own_recipe, reject_below=0.8))
     assert "under 80%" in unsure
     assert "confident answer all the same" not in unsure

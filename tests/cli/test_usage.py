@@ -96,7 +96,7 @@ def checked_options() -> Iterator[tuple[str, str]]:
         (("verify", "-x"), "unknown option '-x'; see mnist-edge verify --help"),
         (("train", "--epochs"), "option '--epochs' requires an argument; see mnist-edge train"),
         (("predict",), "missing argument 'PICTURE...'; see mnist-edge predict --help"),
-        (("import", "a.pth"), "missing option '--recipe'; see mnist-edge import --help"),
+        (("import",), "missing argument 'FILE'; see mnist-edge import --help"),
         (("doctor", "a", "b"), "unexpected argument b; see mnist-edge doctor --help"),
         (("trian",), "unknown command 'trian'; did you mean train? choose from run, train, "),
         (("help", "trian"), "unknown command 'trian'; did you mean train? "),

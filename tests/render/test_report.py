@@ -150,7 +150,7 @@ def test_every_picture_is_described_and_has_its_size(bundle: Bundle) -> None:
 
 def test_no_text_becomes_markup(bundle: Bundle) -> None:
     trap = '<b onclick="x">&amp;'
-    recipe = replace(bundle.manifest.recipe, name=trap, claim=Claim(project=trap))
+    recipe = replace(bundle.manifest.own_recipe, name=trap, claim=Claim(project=trap))
     manifest = replace(bundle.manifest, recipe=recipe, versions={trap: trap})
     grid = Grid(title=trap, headers=(trap, trap), rows=((trap, trap),), notes=(trap,))
     page = Outline(report(replace(bundle, manifest=manifest), grids=[grid]).html)
@@ -229,7 +229,7 @@ def test_an_artifact_that_differs_is_shown_but_not_examined(
 
 def test_a_claim_stands_beside_what_was_measured(bundle: Bundle) -> None:
     claim = Claim(project="a project", test_accuracy=99.31)
-    recipe = replace(bundle.manifest.recipe, claim=claim)
+    recipe = replace(bundle.manifest.own_recipe, claim=claim)
     changed = replace(bundle, manifest=replace(bundle.manifest, recipe=recipe))
     html = report(changed).html
     assert "99.31%" in html
@@ -239,7 +239,7 @@ def test_a_claim_stands_beside_what_was_measured(bundle: Bundle) -> None:
 def test_an_imported_net_claims_no_training_of_ours(bundle: Bundle) -> None:
     training = replace(bundle.manifest.training, duration_s=0.0)
     claim = Claim(project="a project", test_accuracy=99.31)
-    recipe = replace(bundle.manifest.recipe, claim=claim)
+    recipe = replace(bundle.manifest.own_recipe, claim=claim)
     manifest = replace(bundle.manifest, training=training, recipe=recipe)
     html = report(replace(bundle, manifest=manifest), data=WRONG).html
     assert "Imported compact net, trained elsewhere" in html

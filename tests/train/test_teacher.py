@@ -156,7 +156,7 @@ def test_the_taught_bundle_says_who_taught_it(
     pupil: TrainRecipe, master: Bundle, digits: DataSet, tmp_path: Path
 ) -> None:
     bundle = train_bundle(pupil, digits, tmp_path / "pupil", teacher=master.path, device="cpu")
-    assert open_bundle(bundle.path).manifest.recipe.teacher == weights_digest(master.path)
+    assert open_bundle(bundle.path).manifest.own_recipe.teacher == weights_digest(master.path)
 
 
 def words(*more: object) -> list[str]:

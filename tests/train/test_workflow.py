@@ -83,7 +83,7 @@ def bundle(trained: Bundle, tmp_path: Path) -> Bundle:
 
 def test_a_trained_bundle_is_whole_and_says_what_it_is(bundle: Bundle, digits: DataSet) -> None:
     manifest = check_whole(bundle.path).manifest
-    assert manifest.recipe == TINY
+    assert manifest.own_recipe == TINY
     assert (manifest.data.name, manifest.data.sha256) == ("rendered", digits.sha256)
     assert manifest.training.parameters == 4 * 8 * 9 + 8 + 8 * 16 * 9 + 16 + 144 * 10 + 10
     assert {"torch", "numpy"} <= set(manifest.versions)
@@ -179,7 +179,7 @@ def test_training_again_drops_the_artifacts_of_the_old_weights(
     fresh = workflow.train_bundle(dataclasses.replace(TINY, seed=1), digits, bundle.path, threads=1)
     assert [a.name for a in check_whole(bundle.path).manifest.artifacts] == [CHECKPOINT]
     assert not list(bundle.path.glob("*.onnx"))
-    assert fresh.manifest.recipe.seed == 1
+    assert fresh.manifest.own_recipe.seed == 1
 
 
 def test_an_artifact_that_is_not_equivalent_is_not_kept(
@@ -441,13 +441,16 @@ def test_importing_our_own_checkpoint_keeps_its_temperature_and_threshold(
     own = bundle.path / "checkpoint.safetensors"
     told: list[str] = []
     kept = workflow.import_bundle(own, TINY, digits, tmp_path / "kept", notice=told.append)
-    assert (kept.manifest.recipe.temperature, kept.manifest.recipe.reject_below) == (0.8, 0.7)
+    assert (kept.manifest.own_recipe.temperature, kept.manifest.own_recipe.reject_below) == (
+        0.8,
+        0.7,
+    )
     assert told == []
     elsewhere = shutil.copy(own, tmp_path / "weights.safetensors")
     dropped = workflow.import_bundle(
         Path(elsewhere), fitted, digits, tmp_path / "dropped", notice=told.append
     )
-    assert dropped.manifest.recipe.reject_below == 0.0
+    assert dropped.manifest.own_recipe.reject_below == 0.0
     assert dropped.manifest.training.imported
     assert "confidence threshold" in told[0]
 

@@ -212,7 +212,7 @@ def exchanged_shipped_bundle(folder: Path, mnist: DataSet) -> Bundle:
 
     shipped = open_bundle(SHIPPED)
     model = load_weights(
-        shipped.manifest.recipe, shipped.read(shipped.artifact("checkpoint-float32"))
+        shipped.manifest.own_recipe, shipped.read(shipped.artifact("checkpoint-float32"))
     )
     last = model[-1]
     assert isinstance(last, nn.Linear)
@@ -226,7 +226,7 @@ def exchanged_shipped_bundle(folder: Path, mnist: DataSet) -> Bundle:
         train_labels=EXCHANGED[mnist.train_labels[few]],
         test_labels=labels,
     )
-    written = write_bundle(folder, shipped.manifest.recipe, lying, model)
+    written = write_bundle(folder, shipped.manifest.own_recipe, lying, model)
     assert written.manifest.training.test_accuracy == shipped.manifest.training.test_accuracy
     exported, _ = export_verified(written, ExportRecipe(formats=("onnx",)))
     forged = replace(exported, manifest=replace(exported.manifest, data=shipped.manifest.data))

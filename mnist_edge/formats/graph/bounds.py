@@ -48,6 +48,12 @@ def count_numbers(outline: Outline, batch: int) -> int:
         ValueError: an operator that is not let through, shapes that do not fit, or are known only
             as it runs, or more of anything than a picture may take.
     """
+    numbers, _ = infer(outline, batch)
+    return numbers
+
+
+def infer(outline: Outline, batch: int) -> tuple[int, dict[str, Tensor]]:
+    """What `count_numbers` counts, and every tensor by its name. Raises as it does."""
     known = dict(outline.constants)
     for name, shape in outline.inputs.items():
         known.setdefault(name, Tensor(tuple(batch if size is None else size for size in shape)))
@@ -63,7 +69,7 @@ def count_numbers(outline: Outline, batch: int) -> int:
         numbers += result.scratch
         if numbers > MOST_NUMBERS * batch or products > MOST_PRODUCTS * batch:
             raise ValueError(f"at its {operator.kind} it takes more than a picture may")
-    return numbers
+    return numbers, known
 
 
 def _in_order(outline: Outline) -> Iterator[Operator]:
@@ -253,6 +259,14 @@ def _concat(operator: Operator, given: Sequence[Tensor]) -> Result:
     return Result((Tensor(tuple(shape), sum(parts, ()) if whole else None),))
 
 
+def _resize(_: Operator, given: Sequence[Tensor]) -> Result:
+    sizes = given[3].integers if len(given) > 3 else None
+    shape = given[0].shape
+    if not sizes or len(sizes) > len(shape):
+        raise ValueError("sizes that are known only as it runs")
+    return _shaped(*shape[: len(shape) - len(sizes)], *sizes)
+
+
 def _pad(operator: Operator, given: Sequence[Tensor]) -> Result:
     shape = given[0].shape
     pads = given[1].integers if len(given) > 1 else operator.integers("pads", ())
@@ -332,6 +346,7 @@ RULES: dict[str, Rule] = {
     "Pad": _pad,
     "QLinearConv": _convolution(weight=3),
     "Reshape": _reshape,
+    "Resize": _resize,
     "Shape": _shape,
     "SpaceToDepth": _space_to_depth,
     "Squeeze": _squeeze,

@@ -40,10 +40,12 @@ def write_page(
     grids: Sequence[Grid],
 ) -> str:
     """The page. What there is no history, error or picture for is left out or said so."""
-    recipe, data = manifest.recipe, manifest.data
-    title = f"{recipe.name}, trained on {data.name}"
-    if manifest.training.imported:
-        title = f"Imported {recipe.architecture} net, trained elsewhere"
+    data = manifest.data
+    title = f"{manifest.name}, trained on {data.name}"
+    if manifest.imported:
+        title = f"Imported from {manifest.imported.said}, trained elsewhere"
+    elif manifest.training.imported:
+        title = f"Imported {manifest.architecture} net, trained elsewhere"
     parts = [
         heading(title),
         paragraph(
@@ -52,7 +54,7 @@ def write_page(
         ),
         note(f"Data set {data.name}, SHA-256 {data.sha256}."),
         key_figures(_key_figures(manifest, findings)),
-        *_claim(None if manifest.training.imported else recipe.claim, manifest),
+        *_claim(manifest),
     ]
     if history:
         parts.append(_training(history, pictures["training"]))
@@ -89,8 +91,9 @@ def _key_figures(manifest: Manifest, findings: Findings) -> list[tuple[str, str]
     return figures
 
 
-def _claim(claim: Claim | None, manifest: Manifest) -> list[Html]:
-    if claim is None:
+def _claim(manifest: Manifest) -> list[Html]:
+    claim = manifest.recipe.claim if manifest.recipe else None
+    if claim is None or manifest.training.imported:
         return []
     measured = manifest.training.test_accuracy
     reached = f"This training has {measured:.2%} on the test set of {manifest.data.name}."
@@ -191,9 +194,9 @@ def _artifacts(manifest: Manifest) -> Html:
     return section(
         "Artifacts",
         note(
-            f"Each was compared with the checkpoint in double precision over {images:,} reference "
-            "digits as it was written; accuracy is that on the test set, or the count of these "
-            "where the test set was not at hand."
+            f"Each was compared with the {manifest.origin.format} in double precision over "
+            f"{images:,} reference digits as it was written; accuracy is that on the "
+            "test set, or the count of these where the test set was not at hand."
         ),
         table(headers, rows),
     )
@@ -235,7 +238,15 @@ _OF_THE_NET = ("architecture", "widths", "mean", "std", "temperature", "reject b
 
 
 def _recipe(manifest: Manifest) -> list[tuple[str, str]]:
-    told = list(_fields(manifest.recipe))
+    if manifest.imported:
+        known = manifest.imported
+        return [
+            ("file", known.file),
+            ("what it is", known.said),
+            ("its SHA-256", known.sha256),
+            ("reads", f"{known.contract}{' (as was said)' if known.forced else ''}"),
+        ]
+    told = list(_fields(manifest.own_recipe))
     if not manifest.training.imported:
         return told
     return [(name, value) for name, value in told if name in _OF_THE_NET]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import Bundle
-from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
+from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import Labels, RawImages, to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.formats import open_backend
@@ -115,7 +115,7 @@ def _chosen_artifact(bundle: Bundle) -> Artifact:
     for artifact in bundle.manifest.artifacts:
         if artifact.name == DEFAULT_ARTIFACT and artifact.parity.passed:
             return artifact
-    return bundle.artifact(CHECKPOINT)
+    return bundle.manifest.origin
 
 
 def _sample(labels: Labels) -> NDArray[np.intp]:

@@ -1,0 +1,56 @@
+"""Any file of others to the nets that it may hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mnist_edge.bundle.storage import read_file
+from mnist_edge.errors import BadInput, needed_to
+from mnist_edge.foreign.kinds import kind_of
+from mnist_edge.foreign.net import ForeignNet
+
+MOST_BYTES = 1 << 30
+
+
+def read_file_of_others(path: Path) -> tuple[tuple[ForeignNet, ...], str]:
+    """The nets that a file may hold, and the SHA-256 of its bytes.
+
+    Raises:
+        BadInput: it cannot be read, or holds no net that can be taken in.
+        MissingDependency: what reads it is not installed.
+    """
+    try:
+        data = read_file(path, most=MOST_BYTES)
+    except OSError as error:
+        raise BadInput(
+            f"cannot read {path}: {error.strerror}", fix="give the path of a model file"
+        ) from None
+    with about(path):
+        return _nets(data, path.parent), hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """What is wrong with a file is said with its name."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{path}: {error.what}", fix=error.fix) from None
+
+
+def _nets(data: bytes, folder: Path) -> tuple[ForeignNet, ...]:
+    kind = kind_of(data)
+    match kind.reader:
+        case "onnx":
+            with needed_to("import an ONNX model", extra="onnx"):
+                from mnist_edge.foreign.onnx import read_onnx
+            return read_onnx(data, folder)
+        case "torch":
+            raise BadInput(
+                f"it is {kind.said}",
+                fix="name the architecture of its weights with --recipe, or export the net to ONNX",
+            )
+    raise BadInput(f"it is {kind.said}", fix=kind.advice or "export the net to ONNX")

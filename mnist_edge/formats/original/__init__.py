@@ -1,0 +1,24 @@
+"""A net of others as it came: an ONNX graph around theirs that keeps our contract."""
+
+from __future__ import annotations
+
+from mnist_edge.formats.format import Backend, FileFormat, Loading, Written
+from mnist_edge.formats.tolerances import Tolerance
+
+
+class Original(FileFormat):
+    """The graph of a net that others made; `import` writes it, and all else is made from it."""
+
+    name = "source"
+    suffix = ".onnx"
+    tolerance = Tolerance(max_abs_error=1e-4)
+    extra = "onnx"
+    from_onnx = False
+
+    def load(self, written: Written, how: Loading) -> Backend:
+        """See `FileFormat.load`."""
+        from mnist_edge.formats.original.run import OriginalBackend
+
+        return OriginalBackend(
+            written.data, device=how.device, threads=how.threads, classes=how.classes
+        )

@@ -1,0 +1,126 @@
+"""Convolution and pooling for the reference evaluator, a hundred times faster than its own.
+
+Its own take each place of a picture in turn. These take each place of a kernel, over all pictures
+at once; what they do not know they leave to it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx.reference.ops import op_average_pool, op_conv, op_max_pool
+
+_Pixels: TypeAlias = NDArray[np.floating[Any]]
+_Outputs: TypeAlias = tuple[_Pixels, ...]
+_Places: TypeAlias = Iterator[tuple[tuple[int, ...], _Pixels]]
+# Untyped classes, whose methods take what each operator has.
+_Conv: Any = op_conv.Conv
+_MaxPool: Any = op_max_pool.MaxPool
+_AveragePool: Any = op_average_pool.AveragePool_19
+_PLAIN = ("NOTSET", "VALID", None)
+
+
+class Conv(_Conv):  # type: ignore[misc]
+    """Of two-dimensional pictures."""
+
+    op_domain = ""
+
+    def _run(
+        self,
+        pixels: _Pixels,
+        weight: _Pixels,
+        bias: _Pixels | None = None,
+        *rest: Any,
+        **options: Any,
+    ) -> _Outputs:
+        groups = options.get("group") or 1
+        if pixels.ndim != 4 or options.get("auto_pad") not in _PLAIN:
+            return super()._run(pixels, weight, bias, *rest, **options)  # type: ignore[no-any-return]
+        out, depth, *kernel = weight.shape
+        windows = list(_places(_bordered(pixels, options, 0.0), kernel, options))
+        count, _, height, width = windows[0][1].shape
+        result = np.zeros((count, out, height * width), pixels.dtype)
+        each = out // groups
+        for group in range(groups):
+            rows = slice(group * each, (group + 1) * each)
+            for place, seen in windows:
+                part = seen[:, group * depth : (group + 1) * depth].reshape(count, depth, -1)
+                row, column = place
+                result[:, rows] += weight[rows, :, row, column] @ part
+        result = result.reshape(count, out, height, width)
+        return (result if bias is None else result + bias.reshape(1, -1, 1, 1),)
+
+
+class MaxPool(_MaxPool):  # type: ignore[misc]
+    """Of two-dimensional pictures."""
+
+    op_domain = ""
+
+    def _run(self, pixels: _Pixels, *rest: Any, **options: Any) -> _Outputs:
+        if not _is_plain(pixels, options) or len(self.output) > 1:
+            return super()._run(pixels, *rest, **options)  # type: ignore[no-any-return]
+        windows = _places(_bordered(pixels, options, -np.inf), options["kernel_shape"], options)
+        _, largest = next(windows)
+        for _, seen in windows:
+            largest = np.maximum(largest, seen)
+        return (largest,)
+
+
+class AveragePool(_AveragePool):  # type: ignore[misc]
+    """Of two-dimensional pictures."""
+
+    op_domain = ""
+
+    def _run(self, pixels: _Pixels, *rest: Any, **options: Any) -> _Outputs:
+        if not _is_plain(pixels, options):
+            return super()._run(pixels, *rest, **options)  # type: ignore[no-any-return]
+        kernel = options["kernel_shape"]
+        counted = np.ones((1, 1, *pixels.shape[2:]), pixels.dtype)
+        counted = _bordered(counted, options, 1.0 if options.get("count_include_pad") else 0.0)
+        total, count = (
+            _sum(_places(board, kernel, options))
+            for board in (_bordered(pixels, options, 0.0), counted)
+        )
+        return (total / count,)
+
+
+def _is_plain(pixels: _Pixels, options: dict[str, Any]) -> bool:
+    return (
+        pixels.ndim == 4
+        and options.get("auto_pad") in _PLAIN
+        and not options.get("ceil_mode")
+        and not options.get("storage_order")
+    )
+
+
+def _sum(places: _Places) -> _Pixels:
+    _, total = next(places)
+    for _, seen in places:
+        total = total + seen
+    return total
+
+
+def _bordered(pixels: _Pixels, options: dict[str, Any], value: float) -> _Pixels:
+    top, left, bottom, right = options.get("pads") or (0, 0, 0, 0)
+    edges = ((0, 0), (0, 0), (top, bottom), (left, right))
+    return np.pad(pixels, edges, constant_values=value)
+
+
+def _places(pixels: _Pixels, kernel: Sequence[int], options: dict[str, Any]) -> _Places:
+    """Each place of a kernel with the pixels that it meets, (N, C, height, width)."""
+    strides = options.get("strides") or (1, 1)
+    gaps = options.get("dilations") or (1, 1)
+    ends = [
+        size - (side - 1) * gap
+        for size, side, gap in zip(pixels.shape[2:], kernel, gaps, strict=True)
+    ]
+    for place in itertools.product(*map(range, kernel)):
+        rows, columns = (
+            slice(at * gap, at * gap + end, step)
+            for at, gap, end, step in zip(place, gaps, ends, strides, strict=True)
+        )
+        yield place, pixels[:, :, rows, columns]
