@@ -179,8 +179,8 @@ SHAPED: dict[str, tuple[list[bytes], list[bytes]]] = {
     "Concat": ([node("Concat", "images images", "x", axis=-1)], []),
     "Pad": ([node("Pad", "images pads", "x")], [ints("pads", 0, 0, 1, 2, 0, 0, 3, 4)]),
     "Resize": (
-        [node("Resize", "images    sizes", "x", mode="linear", axes=[2, 3])],
-        [ints("sizes", 32, 14)],
+        [node("Resize", "images none none sizes", "x", mode="linear", axes=[2, 3])],
+        [tensor("none", np.zeros(0, np.float32)), ints("sizes", 32, 14)],
     ),
     "Softmax": ([node("Softmax", "images", "x", axis=-1)], []),
     "Cast": ([node("Cast", "images", "x", to=FLOAT)], []),
