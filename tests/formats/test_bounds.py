@@ -14,8 +14,9 @@ from tiny_onnx import FLOAT, field, number, text, tiny_onnx
 
 from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput
-from mnist_edge.formats.graph.bounds import RULES, count_numbers
+from mnist_edge.formats.graph.bounds import count_numbers
 from mnist_edge.formats.graph.outline import Operator, Outline, Tensor
+from mnist_edge.formats.graph.rules import RULES
 from mnist_edge.formats.onnx import run as running
 from mnist_edge.formats.onnx.outline import read_outline
 from mnist_edge.formats.onnx.run import OrtBackend

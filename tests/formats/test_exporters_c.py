@@ -25,7 +25,7 @@ from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.formats.c.run import CBackend
 from mnist_edge.formats.c.write import Golden, export_c, header_of
 from mnist_edge.formats.graph import operators, quantized
-from mnist_edge.formats.graph.bounds import RULES
+from mnist_edge.formats.graph.rules import RULES
 from mnist_edge.formats.onnx.run import OrtBackend
 
 CC = shutil.which("cc")
