@@ -8,20 +8,25 @@ Reshape whose first size is left open. Whether the rest of a graph minds is trie
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from mnist_edge.contract import BATCH_NAME
 from mnist_edge.errors import BadInput
+from mnist_edge.foreign.constants import replace_nodes
 from mnist_edge.foreign.ends import FIX, Entry
-from mnist_edge.foreign.graph import prune, replace_nodes
-from mnist_edge.formats.graph.bounds import infer
+from mnist_edge.foreign.graph import prune
+from mnist_edge.formats.graph.bounds import apply, infer
 from mnist_edge.formats.graph.outline import Tensor
 from mnist_edge.formats.onnx.outline import read_outline
 
 _IN_ORDER = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 _ANY = -1
+_SEVERAL = 3
+"""Pictures, of which the sizes of all results are computed to see where their number goes."""
 
 
 def free_batch(model: onnx.ModelProto, entry: Entry, scores: str) -> tuple[onnx.ModelProto, int]:
@@ -33,35 +38,60 @@ def free_batch(model: onnx.ModelProto, entry: Entry, scores: str) -> tuple[onnx.
         scores: the result that is wanted.
 
     Returns:
-        The graph, its one output of that name, and how many classes there are.
+        The graph, its one output, and how many classes there are.
+
+    Raises:
+        BadInput: an operator takes one picture alone.
     """
     freed = onnx.ModelProto()
     freed.CopyFrom(model)
     graph = freed.graph
-    # With one picture; what its own first size was, if it had one.
-    one = (1, *entry.shape) if entry.rank > len(entry.shape) else entry.shape
-    _set_input(graph, entry, one)
-    shapes = _shapes(freed)
-    given = shapes[scores]
-    classes = math.prod(given.shape)
-    constant = {name for name, tensor in shapes.items() if tensor.integers is not None}
-    nodes = []
-    for node in graph.node:
-        if node.op_type in _IN_ORDER and node.output[0] not in constant:
-            node = _laid_out(graph, node, shapes[node.output[0]])
-        nodes.append(node)
+    graph.ClearField("output")
+    graph.output.append(onnx.ValueInfoProto(name=scores))
+    prune(graph)
+    _set_input(graph, entry, (1, *entry.shape) if entry.batched else entry.shape)
+    one = _sizes_of_one(freed)
+    nodes = _freed_nodes(freed, entry, one)
+    classes = math.prod(one[scores].shape)
     last = scores
-    if given.shape != (1, classes):
+    if one[scores].shape != (1, classes):
         last = f"{scores}_row"
         nodes.append(_reshape(graph, scores, last, (_ANY, classes)))
     replace_nodes(graph, nodes)
-    _set_input(graph, entry, ("batch", *entry.shape))
-    del graph.output[:]
-    graph.output.append(
-        helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, ["batch", classes])
-    )
+    _set_input(graph, entry, (BATCH_NAME, *entry.shape))
+    row = helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, [BATCH_NAME, classes])
+    graph.output[0].CopyFrom(row)
     prune(graph)
     return freed, classes
+
+
+def _freed_nodes(
+    model: onnx.ModelProto, entry: Entry, one: dict[str, Tensor]
+) -> list[onnx.NodeProto]:
+    """The operators, with those in the place of others that say how many pictures there are."""
+    outline = read_outline(model.SerializeToString())
+    several = dict(outline.constants) | {entry.name: Tensor((_SEVERAL, *entry.shape))}
+    nodes = []
+    for node, operator in zip(model.graph.node, outline.operators, strict=True):
+        if operator.kind in _IN_ORDER and _leads(one, several, operator.inputs[0]):
+            after = one[operator.outputs[0]].shape
+            shape = (_ANY, *(after[1:] if after[:1] == (1,) else after))
+            node = _reshape(model.graph, node.input[0], node.output[0], shape)
+            several[node.input[1]] = Tensor((len(shape),), shape)
+            operator = replace(operator, kind="Reshape", inputs=tuple(node.input), attributes={})
+        try:
+            results = apply(operator, several).tensors
+        except ValueError as error:
+            raise BadInput(f"it takes one picture alone: {error}", fix=FIX) from None
+        several |= dict(zip(operator.outputs, results, strict=False))
+        nodes.append(node)
+    return nodes
+
+
+def _leads(one: dict[str, Tensor], several: dict[str, Tensor], name: str) -> bool:
+    """Whether the first size of a result is the number of pictures."""
+    alone, together = one[name].shape, several[name].shape
+    return together in ((_SEVERAL, *alone), (_SEVERAL, *alone[1:])) and together != alone
 
 
 def _set_input(graph: onnx.GraphProto, entry: Entry, shape: tuple[int | str, ...]) -> None:
@@ -70,16 +100,11 @@ def _set_input(graph: onnx.GraphProto, entry: Entry, shape: tuple[int | str, ...
     value.CopyFrom(helper.make_tensor_value_info(entry.name, kind, shape))
 
 
-def _shapes(model: onnx.ModelProto) -> dict[str, Tensor]:
+def _sizes_of_one(model: onnx.ModelProto) -> dict[str, Tensor]:
     try:
         return infer(read_outline(model.SerializeToString()), 1)[1]
     except ValueError as error:
         raise BadInput(f"it cannot be run: {error}", fix=FIX) from None
-
-
-def _laid_out(graph: onnx.GraphProto, node: onnx.NodeProto, after: Tensor) -> onnx.NodeProto:
-    rest = after.shape[1:] if after.shape[:1] == (1,) else after.shape
-    return _reshape(graph, node.input[0], node.output[0], (_ANY, *rest))
 
 
 def _reshape(

@@ -5,7 +5,9 @@ that a net was trained on it is right more often under its own contract than und
 the contracts that differ in scale alone often tie; there the likelihood of the labels, which it was
 trained for, tells them apart. So: of the contracts under which it is not significantly less often
 right than under the best, the one with the least loss. (McNemar's test, on the digits where two
-contracts disagree.)
+contracts disagree.) Sigmoids at the end are no likelihood of one class among others: sharpened by a
+larger scale they often have less loss. There so many digits more decide that the share of right
+answers tells all contracts apart.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle.imported import Contract, Fit, Norm
-from mnist_edge.contract import SIDE, Images, Labels
+from mnist_edge.contract import SIDE, Images, Labels, RawImages, to_images
+from mnist_edge.data.mnist import balanced_sample
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.ends import End
 from mnist_edge.foreign.net import NOTHING, Forced, ForeignNet
@@ -38,6 +42,9 @@ NORMS = (
 
 DIGITS = 2000
 """That decide."""
+
+MORE_DIGITS = 20_000
+"""That decide where right answers alone do."""
 
 _FIRST_DIGITS = 250
 _WORSE = 0.1
@@ -64,6 +71,11 @@ class Trial:
     loss: float
 
     @property
+    def digits(self) -> int:
+        """How many were tried."""
+        return len(self.right)
+
+    @property
     def accuracy(self) -> float:
         """The share of the digits that are classified correctly, 0 to 1."""
         return float(self.right.mean())
@@ -76,18 +88,15 @@ class Found:
     Attributes:
         best: the trial that is believed.
         runner_up: the best one with another contract; None where only one was tried.
-        digits: how many decided.
     """
 
     best: Trial
     runner_up: Trial | None
-    digits: int
-    others: tuple[Trial, ...] = field(default=(), repr=False)
 
 
 def find_contract(
     nets: Sequence[ForeignNet],
-    images: Images,
+    images: RawImages,
     labels: Labels,
     *,
     classes: int = 10,
@@ -98,7 +107,7 @@ def find_contract(
 
     Args:
         nets: alternatives, the likeliest first: of the same file.
-        images: (N, 1, 28, 28) float32 of our contract; that the nets were trained on them helps.
+        images: (N, 28, 28) uint8; that the nets were trained on them helps. Some are chosen.
         labels: (N,), 0 to `classes` - 1.
         classes: that a net must have.
         forced: what is known of the contract.
@@ -109,25 +118,48 @@ def find_contract(
     """
     prepared = _prepare_all(nets, classes)
     ways = [(net, contract) for net in prepared for contract in contracts(net, forced)]
-    first = slice(0, _FIRST_DIGITS)
+    few = _Digits.of(images, labels, _FIRST_DIGITS)
     trials = []
     for done, (net, contract) in enumerate(ways):
         progress(done, len(ways), str(contract.norm))
-        trials += _tried(net, contract, images[first], labels[first])
+        trials += _tried(net, contract, few)
     if not trials:
         raise BadInput("its answers are no numbers, whatever is tried", fix="give a net that works")
-    enough = max(trial.accuracy for trial in trials) - _WORSE
-    trials = [trial for trial in trials if trial.accuracy >= enough]
-    if len(labels) > _FIRST_DIGITS:
-        trials = [
-            again
-            for trial in trials
-            for again in _tried(trial.prepared, trial.contract, images, labels)
-        ]
+    trials = ranked(_tried_again(_likely(trials), _Digits.of(images, labels, DIGITS)))
+    if trials[0].prepared.end == "sigmoid" and len(trials) > 1:
+        close = [trial for trial in trials if not _is_worse(trial, trials[0])]
+        close = _tried_again(close, _Digits.of(images, labels, MORE_DIGITS))
+        close.sort(key=lambda trial: (-trial.accuracy, trial.loss))
+        known = {id(trial.contract) for trial in close}
+        trials = [*close, *(trial for trial in trials if id(trial.contract) not in known)]
     progress(len(ways), len(ways))
-    best, *others = ranked(trials)
+    best, *others = trials
     runner_up = next((t for t in others if t.contract != best.contract), None)
-    return Found(best=best, runner_up=runner_up, digits=len(labels), others=tuple(others))
+    return Found(best=best, runner_up=runner_up)
+
+
+class _Digits(NamedTuple):
+    """As many digits of each class."""
+
+    images: Images
+    labels: Labels
+
+    @classmethod
+    def of(cls, images: RawImages, labels: Labels, count: int) -> _Digits:
+        chosen = balanced_sample(labels, count)
+        return cls(to_images(images[chosen]), labels[chosen])
+
+
+def _likely(trials: Sequence[Trial]) -> list[Trial]:
+    """Those that are not far behind, and one more contract to tell beside the best."""
+    trials = sorted(trials, key=lambda trial: (-trial.accuracy, trial.loss))
+    enough = trials[0].accuracy - _WORSE
+    second = next((t for t in trials if t.contract != trials[0].contract), None)
+    return [trial for trial in trials if trial.accuracy >= enough or trial is second]
+
+
+def _tried_again(trials: Sequence[Trial], digits: _Digits) -> list[Trial]:
+    return [again for trial in trials for again in _tried(trial.prepared, trial.contract, digits)]
 
 
 def contracts(net: Prepared, forced: Forced = NOTHING) -> Iterable[Contract]:
@@ -190,8 +222,9 @@ def wrong_classes(there: int, wanted: int) -> BadInput:
     )
 
 
-def _tried(net: Prepared, contract: Contract, images: Images, labels: Labels) -> list[Trial]:
+def _tried(net: Prepared, contract: Contract, digits: _Digits) -> list[Trial]:
     """One trial, or none where the net gives no numbers."""
+    images, labels = digits
     scores = net.scores(feed(images, contract))
     if not np.isfinite(scores).all():
         return []

@@ -50,6 +50,11 @@ class Entry:
     channels: int
     channels_last: bool
 
+    @property
+    def batched(self) -> bool:
+        """Whether the input has a size for the number of pictures."""
+        return self.rank > len(self.shape)
+
 
 def find_entries(graph: onnx.GraphProto) -> tuple[Entry, ...]:
     """The ways in which the one input of a graph may take a picture; the likeliest first.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
-import numpy as np
 import onnx
 import onnx.inliner
 import onnx.version_converter
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from mnist_edge.errors import BadInput
+from mnist_edge.foreign.constants import fold_constants, lift_constants, replace_nodes
 from mnist_edge.formats.graph.bounds import MOST_OPERATORS, count_numbers
 from mnist_edge.formats.onnx.outline import read_outline
 from mnist_edge.formats.original.exact import retype
@@ -22,7 +22,6 @@ _FIX = "export the net again, with operators of ONNX alone"
 _OLDEST = 7
 _IR_VERSION = 8  # the one of `DEFAULT_OPSET`
 _ALIASES = ("", "ai.onnx")
-_TRAINING = "ai.onnx.training"
 
 
 def parse(data: bytes) -> onnx.ModelProto:
@@ -47,14 +46,18 @@ def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
-    del graph.input[:], graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
+    del graph.input[:], model.metadata_props[:]
     graph.input.extend(inputs)
-    _lift_constants(graph)
+    lift_constants(graph)
     _sort(graph)
     model = _raised(model)
+    # What an exporter inferred for one picture does not hold for several.
+    del model.graph.value_info[:]
+    lift_constants(model.graph)
     retype(model.graph, TensorProto.FLOAT)
-    _lift_constants(model.graph)
+    fold_constants(model, "Cast")
     check(model)
+    fold_constants(model)
     return model
 
 
@@ -95,12 +98,6 @@ def prune(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(tensors)
 
 
-def replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
-    """Put other operators in the place of all that there are."""
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph with the operators of functions in place of their calls."""
     _check_size(model)
@@ -136,39 +133,6 @@ def _check_size(model: onnx.ModelProto) -> None:
         raise BadInput(f"it has more than {MOST_OPERATORS:,} operators", fix=_FIX)
 
 
-def _lift_constants(graph: onnx.GraphProto) -> None:
-    """Constants as initializers, each once."""
-    kept = []
-    for node in graph.node:
-        value = None if node.op_type != "Constant" else _constant(node)
-        if value is None:
-            kept.append(node)
-        else:
-            value.name = node.output[0]
-            graph.initializer.append(value)
-    replace_nodes(graph, kept)
-    first = {tensor.name: tensor for tensor in reversed(graph.initializer)}
-    if len(first) < len(graph.initializer):
-        tensors = [first[name] for name in dict.fromkeys(t.name for t in graph.initializer)]
-        del graph.initializer[:]
-        graph.initializer.extend(tensors)
-
-
-def _constant(node: onnx.NodeProto) -> TensorProto | None:
-    for attribute in node.attribute:
-        value = helper.get_attribute_value(attribute)
-        match attribute.name:
-            case "value":
-                tensor = TensorProto()
-                tensor.CopyFrom(value)
-                return tensor
-            case "value_float" | "value_floats":
-                return numpy_helper.from_array(np.asarray(value, np.float32))
-            case "value_int" | "value_ints":
-                return numpy_helper.from_array(np.asarray(value, np.int64))
-    return None
-
-
 def _sort(graph: onnx.GraphProto) -> None:
     replace_nodes(graph, list(nodes_in_order(graph)))
 
@@ -195,9 +159,32 @@ def _raised(model: onnx.ModelProto) -> onnx.ModelProto:
                 f"it cannot be raised from opset {version} to {DEFAULT_OPSET}: {error!s:.200}",
                 fix=_FIX,
             ) from None
+    if version > DEFAULT_OPSET:
+        model = _without_later(model)
     for entry in list(model.opset_import):
         if entry.domain in _ALIASES or entry.domain not in used:
             model.opset_import.remove(entry)
     model.opset_import.append(helper.make_opsetid("", DEFAULT_OPSET))
     model.ir_version = _IR_VERSION
     return model
+
+
+def _without_later(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with what operators of later opsets stand for, where they came after ours."""
+    later = {("", n.op_type) for n in model.graph.node if not n.domain and _is_later(n.op_type)}
+    if not later:
+        return model
+    try:
+        return onnx.inliner.inline_selected_functions(
+            model, sorted(later), inline_schema_functions=True
+        )
+    except Exception as error:  # of the C++ library, without a common parent
+        raise BadInput(f"its operators cannot be read: {error!s:.200}", fix=_FIX) from None
+
+
+def _is_later(kind: str) -> bool:
+    try:
+        onnx.defs.get_schema(kind, DEFAULT_OPSET)
+    except onnx.defs.SchemaError:
+        return True
+    return False

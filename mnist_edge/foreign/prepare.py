@@ -16,13 +16,14 @@ from onnx import TensorProto, helper, numpy_helper
 from mnist_edge.bundle.imported import Contract
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.batch import free_batch
+from mnist_edge.foreign.constants import replace_nodes
 from mnist_edge.foreign.ends import FIX, End, Entry, find_entries, find_scores
-from mnist_edge.foreign.graph import check, cleaned, parse, replace_nodes
+from mnist_edge.foreign.graph import check, cleaned, parse
 from mnist_edge.foreign.net import ForeignNet
 from mnist_edge.formats.original.feed import Pixels, feed
 
 _BATCH = 250
-_LEAST_PROBABILITY = 1e-12
+LEAST_PROBABILITY = 1e-12
 _ALONE = 1e-3
 """By how much of the largest score a picture's scores may change with those beside it: rounding."""
 
@@ -35,15 +36,19 @@ class Prepared:
         net: as it was read.
         model: its graph, from (N, *entry.shape) to the scores (N, classes), in float32.
         entry: how it takes a picture.
+        output: which of the results that may be scores, by its place among them.
         end: what the net itself makes of the scores.
         classes: how many there are.
+        logarithm: whether the scores are the logarithm of probabilities, which the net gives.
     """
 
     net: ForeignNet
     model: onnx.ModelProto
     entry: Entry
+    output: int
     end: End
     classes: int
+    logarithm: bool = False
 
     @cached_property
     def _session(self) -> ort.InferenceSession:
@@ -93,9 +98,13 @@ def prepare(net: ForeignNet) -> tuple[Prepared, ...]:
     found: list[Prepared] = []
     scores = find_scores(model.graph)
     for entry in find_entries(model.graph):
-        for name, end in scores:
+        for output, (name, end) in enumerate(scores):
             try:
-                found.append(_prepared(net, model, entry, name, end))
+                freed, classes = free_batch(model, entry, name)
+                prepared = Prepared(
+                    net=net, model=freed, entry=entry, output=output, end=end, classes=classes
+                )
+                found.append(_checked(prepared))
             except BadInput as error:
                 refusal = refusal or error
         if found:
@@ -105,12 +114,10 @@ def prepare(net: ForeignNet) -> tuple[Prepared, ...]:
     return tuple(found)
 
 
-def _prepared(
-    net: ForeignNet, model: onnx.ModelProto, entry: Entry, scores: str, end: End
-) -> Prepared:
-    freed, classes = free_batch(model, entry, scores)
-    check(freed)
-    prepared = Prepared(net=net, model=freed, entry=entry, end=end, classes=classes)
+def _checked(prepared: Prepared) -> Prepared:
+    """The net, if it takes each picture for itself; with a logarithm, where it needs one."""
+    check(prepared.model)
+    entry = prepared.entry
     # Ramps and noise, for scores that tell pictures apart.
     contract = Contract(
         side=entry.side, fit="" if entry.side == 28 else "resize", channels=entry.channels
@@ -120,8 +127,9 @@ def _prepared(
     alone = np.concatenate([prepared.scores(pixels[i : i + 1]) for i in range(len(pixels))])
     if together.shape != alone.shape or not _alike(together, alone):
         raise BadInput("its answer to a picture depends on those beside it", fix=FIX)
-    if end == "logits" and _are_probabilities(together):
-        return replace(prepared, model=_with_logarithm(freed), end="softmax")
+    if prepared.end == "logits" and _are_probabilities(together):
+        model = _with_logarithm(prepared.model)
+        return replace(prepared, model=model, end="softmax", logarithm=True)
     return prepared
 
 
@@ -140,7 +148,7 @@ def _with_logarithm(model: onnx.ModelProto) -> onnx.ModelProto:
     logarithm.CopyFrom(model)
     graph = logarithm.graph
     given = graph.output[0].name
-    least = numpy_helper.from_array(np.array(_LEAST_PROBABILITY, np.float32), f"{given}_least")
+    least = numpy_helper.from_array(np.array(LEAST_PROBABILITY, np.float32), f"{given}_least")
     graph.initializer.append(least)
     nodes = [
         *graph.node,

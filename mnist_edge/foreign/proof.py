@@ -12,7 +12,7 @@ from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.ends import find_scores
 from mnist_edge.foreign.graph import inlined, parse
-from mnist_edge.foreign.prepare import Prepared, as_type
+from mnist_edge.foreign.prepare import LEAST_PROBABILITY, Prepared, as_type
 from mnist_edge.formats.original.exact import evaluator, exact_logits
 from mnist_edge.formats.original.feed import feed
 
@@ -49,8 +49,7 @@ def reference_logits(
 
 def _as_it_came(net: Prepared, contract: Contract, images: Images) -> NDArray[np.float64]:
     model = inlined(parse(net.net.graph))
-    wanted = [end for _, end in find_scores(model.graph)].index(net.end)
-    scores = find_scores(model.graph)[wanted][0]
+    scores, _ = find_scores(model.graph)[net.output]
     del model.graph.output[:]
     model.graph.output.append(onnx.ValueInfoProto(name=scores))
     run = evaluator(model)
@@ -60,14 +59,15 @@ def _as_it_came(net: Prepared, contract: Contract, images: Images) -> NDArray[np
     if kind.kind in "iu":
         pixels = as_type(pixels, kind)
     at_once = entry.batch or len(pixels)
-    if entry.rank == len(entry.shape):
+    if not entry.batched:
         pixels, at_once = pixels.reshape(len(images), -1), 1
     results = []
     for start in range(0, len(pixels), at_once):
         part = pixels[start : start + at_once]
         short = at_once - len(part)
         full = np.concatenate([part, np.repeat(part[-1:], short, axis=0)]) if short else part
-        shape = entry.shape if entry.rank == len(entry.shape) else full.shape
+        shape = full.shape if entry.batched else entry.shape
         result = run({entry.name: full.reshape(shape)}, scores)
         results.append(result.reshape(at_once, -1)[: len(part)])
-    return np.concatenate(results)
+    found = np.concatenate(results)
+    return np.log(np.maximum(found, LEAST_PROBABILITY)) if net.logarithm else found

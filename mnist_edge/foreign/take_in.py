@@ -20,7 +20,7 @@ from mnist_edge.bundle.storage import lock, pack_arrays
 from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import DataSet, balanced_sample
 from mnist_edge.errors import BadInput
-from mnist_edge.foreign.contract import DIGITS, Found, find_contract
+from mnist_edge.foreign.contract import Found, find_contract
 from mnist_edge.foreign.net import NOTHING, Forced, ForeignNet
 from mnist_edge.foreign.prepare import count_parameters
 from mnist_edge.foreign.proof import reference_logits
@@ -91,13 +91,8 @@ def _made(
     progress: Progress,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest of a bundle, and its files."""
-    sample = balanced_sample(data.train_labels, DIGITS)
     found = find_contract(
-        nets,
-        to_images(data.train_images[sample]),
-        data.train_labels[sample],
-        forced=forced,
-        progress=progress,
+        nets, data.train_images, data.train_labels, forced=forced, progress=progress
     )
     _judge(found, data, notice)
     best = found.best
@@ -127,7 +122,7 @@ def _judge(found: Found, data: DataSet, notice: Callable[[str], None]) -> None:
     best, other = found.best, found.runner_up
     against = f"; next best, {other.contract}: {other.accuracy:.2%}" if other else ""
     told = (
-        f"reads {best.contract}: {best.accuracy:.2%} of {found.digits:,} training digits "
+        f"reads {best.contract}: {best.accuracy:.2%} of {best.digits:,} training digits "
         f"of {data.name}{against}"
     )
     if best.accuracy < HOPELESS:

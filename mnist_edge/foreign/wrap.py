@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mnist_edge.bundle.imported import Contract
 from mnist_edge.contract import BATCH_NAME, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
-from mnist_edge.foreign.graph import prune, replace_nodes
+from mnist_edge.foreign.constants import replace_nodes
+from mnist_edge.foreign.graph import prune
 from mnist_edge.foreign.prepare import Prepared
 from mnist_edge.formats.original.feed import border
 

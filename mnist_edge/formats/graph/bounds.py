@@ -7,11 +7,11 @@ only operators are let through whose results can be told from the shapes that go
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
 
 from mnist_edge.formats.graph.outline import Operator, Outline, Tensor
-from mnist_edge.formats.graph.rules import RULES, Result
+from mnist_edge.formats.graph.rules import ABSENT, RULES, Result
 
 MOST_OPERATORS = 1_000
 MOST_NUMBERS = 1 << 24
@@ -19,9 +19,6 @@ MOST_NUMBERS = 1 << 24
 
 MOST_PRODUCTS = 1 << 33
 """That they may take for one picture: seconds. The largest net of ours takes six million."""
-
-
-_ABSENT = Tensor((0,))
 
 
 def count_numbers(outline: Outline, batch: int) -> int:
@@ -47,7 +44,7 @@ def infer(outline: Outline, batch: int) -> tuple[int, dict[str, Tensor]]:
     numbers = sum(known[name].count for name in outline.inputs)
     products = 0
     for operator in _in_order(outline):
-        result = _apply(operator, known)
+        result = apply(operator, known)
         for name, tensor in zip(operator.outputs, result.tensors, strict=False):
             if known.setdefault(name, tensor) is not tensor or min(tensor.shape, default=0) < 0:
                 raise ValueError(f"{name!r:.40} is given twice, or has a size below nothing")
@@ -72,14 +69,15 @@ def _in_order(outline: Outline) -> Iterator[Operator]:
         yield outline.operators[number]
 
 
-def _apply(operator: Operator, known: dict[str, Tensor]) -> Result:
+def apply(operator: Operator, known: Mapping[str, Tensor]) -> Result:
+    """What an operator gives. Raises ValueError where it is none, or does not fit."""
     rule = RULES.get(operator.kind)
     if rule is None:
         raise ValueError(f"the operator {operator.kind!r:.60} is none that is let through")
     missing = [name for name in operator.inputs if name and name not in known]
     if missing:
         raise ValueError(f"it reads {missing[0]!r:.60}, which nothing gives")
-    given = [known[name] if name else _ABSENT for name in operator.inputs]
+    given = [known[name] if name else ABSENT for name in operator.inputs]
     try:
         return rule(operator, given)
     except (ValueError, LookupError, ZeroDivisionError) as error:

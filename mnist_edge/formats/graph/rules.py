@@ -22,6 +22,9 @@ class Result(NamedTuple):
     scratch: int = 0
 
 
+ABSENT = Tensor((0,))
+"""In the place of an input that is left out."""
+
 Rule: TypeAlias = Callable[[Operator, Sequence[Tensor]], Result]
 
 
@@ -38,8 +41,57 @@ def _passed_on(_: Operator, given: Sequence[Tensor]) -> Result:
     return Result((given[0],))
 
 
-def _broadcast(_: Operator, given: Sequence[Tensor]) -> Result:
-    return _shaped(*np.broadcast_shapes(*(tensor.shape for tensor in given)))
+def _broadcast(operator: Operator, given: Sequence[Tensor]) -> Result:
+    shape = np.broadcast_shapes(*(tensor.shape for tensor in given))
+    compute = _ARITHMETIC.get(operator.kind)
+    known = [tensor for tensor in given if tensor.integers is not None]
+    if compute is None or len(known) < len(given) or math.prod(shape) > MOST_INTEGERS:
+        return _shaped(*shape)
+    # Shapes are computed with, too.
+    sides = (np.array(tensor.integers, object).reshape(tensor.shape) for tensor in known)
+    rows = zip(*(np.broadcast_to(side, shape).reshape(-1).tolist() for side in sides), strict=True)
+    return Result((Tensor(shape, tuple(_within(compute(*row)) for row in rows)),))
+
+
+def _within(number: int) -> int:
+    """A number that no runtime computes otherwise: 32 bits hold it, and it divides as it should."""
+    if not _fits(number):
+        raise ValueError(f"the size {number}")
+    return int(number)
+
+
+def _fits(number: int) -> bool:
+    return -(1 << 31) <= number < 1 << 31
+
+
+def _divided(number: int, divisor: int) -> int:
+    if min(number, divisor) < 0:
+        raise ValueError("a size below nothing")
+    return number // divisor
+
+
+_ARITHMETIC: dict[str, Callable[..., int]] = {
+    "Add": lambda left, right: _within(left) + _within(right),
+    "Sub": lambda left, right: _within(left) - _within(right),
+    "Mul": lambda left, right: _within(left) * _within(right),
+    "Div": _divided,
+    "Equal": lambda left, right: left == right,
+    "Where": lambda chosen, left, right: left if chosen else right,
+}
+
+
+def _unknown_numbers(_: Operator, given: Sequence[Tensor]) -> Result:
+    return _shaped(*given[0].shape)
+
+
+_WHOLE = (6, 7)  # int32 and int64
+
+
+def _cast(operator: Operator, given: Sequence[Tensor]) -> Result:
+    """Numbers of another type; whole ones are known after it where that may hold them."""
+    integers = given[0].integers or ()
+    kept = operator.integer("to", 0) in _WHOLE and all(_fits(number) for number in integers)
+    return Result((given[0] if kept else Tensor(given[0].shape),))
 
 
 def _convolution(weight: int) -> Rule:
@@ -207,9 +259,129 @@ def _space_to_depth(operator: Operator, given: Sequence[Tensor]) -> Result:
     return _shaped(batch, depth * block * block, height // block, width // block)
 
 
-def _shape(_: Operator, given: Sequence[Tensor]) -> Result:
-    shape = given[0].shape
+def _shape(operator: Operator, given: Sequence[Tensor]) -> Result:
+    whole = given[0].shape
+    shape = whole[operator.integer("start", 0) : operator.integer("end", len(whole))]
     return Result((Tensor((len(shape),), shape),))
+
+
+def _slice(operator: Operator, given: Sequence[Tensor]) -> Result:
+    data = given[0]
+    rank = len(data.shape)
+    old = len(given) == 1  # attributes in old sets of operators, inputs in new ones
+    starts, ends, axes, steps = (
+        operator.integers(name, ()) if old else _known(given, place, name)
+        for place, name in enumerate(("starts", "ends", "axes", "steps"), 1)
+    )
+    axes = axes or tuple(range(len(starts)))
+    steps = steps or (1,) * len(starts)
+    parts = [slice(None)] * rank
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        # An end below the first place, where a step goes back, is not Python's -1.
+        stop = None if step < 0 and end < -data.shape[axis] else end
+        parts[axis % rank] = slice(start, stop, step)
+    sizes = tuple(len(range(size)[part]) for size, part in zip(data.shape, parts, strict=True))
+    integers = data.integers[parts[0]] if data.integers is not None and rank == 1 else None
+    return Result((Tensor(sizes, integers),))
+
+
+def _known(given: Sequence[Tensor], place: int, name: str) -> Shape:
+    """The whole numbers of an input; none where it is left out."""
+    if place >= len(given) or given[place] == ABSENT:
+        return ()
+    integers = given[place].integers
+    if integers is None:
+        raise ValueError(f"{name} that are known only as it runs")
+    return integers
+
+
+def _split(operator: Operator, given: Sequence[Tensor]) -> Result:
+    shape = given[0].shape
+    axis = operator.integer("axis", 0) % len(shape)
+    parts = _known(given, 1, "parts") or operator.integers("split", ())
+    if not parts:
+        count = len(operator.outputs)
+        each = -(-shape[axis] // count)
+        parts = (each,) * (count - 1) + (shape[axis] - each * (count - 1),)
+    if sum(parts) != shape[axis] or min(parts) < 0:
+        raise ValueError(f"{shape[axis]} in parts of {parts}")
+    return Result(tuple(Tensor((*shape[:axis], n, *shape[axis + 1 :])) for n in parts))
+
+
+def _expand(_: Operator, given: Sequence[Tensor]) -> Result:
+    return _shaped(*np.broadcast_shapes(given[0].shape, _known(given, 1, "sizes")))
+
+
+def _filled(operator: Operator, given: Sequence[Tensor]) -> Result:
+    sizes = _known(given, 0, "sizes")
+    value = operator.attributes.get("value")
+    count = math.prod(sizes)
+    if isinstance(value, Tensor) and value.integers and 0 <= count <= MOST_INTEGERS:
+        return Result((Tensor(sizes, value.integers * count),))
+    return _shaped(*sizes)
+
+
+def _tile(_: Operator, given: Sequence[Tensor]) -> Result:
+    counts = _known(given, 1, "counts")
+    return _shaped(*(size * n for size, n in zip(given[0].shape, counts, strict=True)))
+
+
+def _range(_: Operator, given: Sequence[Tensor]) -> Result:
+    (start,), (end,), (step,) = (_known(given, place, "ends") for place in range(3))
+    numbers = range(_within(start), _within(end), _within(step))
+    few = tuple(numbers) if len(numbers) <= MOST_INTEGERS else None
+    return Result((Tensor((len(numbers),), few),))
+
+
+def _reduce(operator: Operator, given: Sequence[Tensor]) -> Result:
+    shape = given[0].shape
+    axes = _known(given, 1, "axes") or operator.integers("axes", ())
+    if not axes and operator.integer("noop_with_empty_axes", 0):
+        return _shaped(*shape)
+    gone = {axis % len(shape) for axis in axes or range(len(shape))}
+    return _without(shape, gone, operator.integer("keepdims", 1))
+
+
+def _choice(operator: Operator, given: Sequence[Tensor]) -> Result:
+    shape = given[0].shape
+    axis = operator.integer("axis", 0) % len(shape)
+    return _without(shape, {axis}, operator.integer("keepdims", 1))
+
+
+def _without(shape: Shape, gone: set[int], kept: int) -> Result:
+    sizes = [1 if axis in gone else size for axis, size in enumerate(shape)]
+    return _shaped(*(size for axis, size in enumerate(sizes) if kept or axis not in gone))
+
+
+def _largest(operator: Operator, given: Sequence[Tensor]) -> Result:
+    shape = list(given[0].shape)
+    (count,) = _known(given, 1, "a count") or (operator.integer("k", 0),)
+    shape[operator.integer("axis", -1) % len(shape)] = count
+    return Result((Tensor(tuple(shape)),) * 2)
+
+
+def _recurrent(gates: int) -> Rule:
+    """RNN and its like: over (steps, batch, depth) with weights (ways, gates * hidden, depth)."""
+
+    def rule(operator: Operator, given: Sequence[Tensor]) -> Result:
+        if operator.integer("layout", 0):
+            raise ValueError("the batch comes first")
+        steps, batch, depth = given[0].shape
+        ways, rows, _ = given[1].shape
+        hidden = given[2].shape[-1]
+        if rows != gates * hidden:
+            raise ValueError(f"{rows} rows for {hidden} numbers")
+        last = Tensor((ways, batch, hidden))
+        every = Tensor((steps, ways, batch, hidden))
+        return Result((every, last, last), every.count * gates * (depth + hidden), every.count)
+
+    return rule
+
+
+def _depth_to_space(operator: Operator, given: Sequence[Tensor]) -> Result:
+    batch, depth, height, width = given[0].shape
+    block = operator.integer("blocksize", 1)
+    return _shaped(batch, depth // (block * block), height * block, width * block)
 
 
 def _gather(operator: Operator, given: Sequence[Tensor]) -> Result:
@@ -237,45 +409,63 @@ def _constant(operator: Operator, _: Sequence[Tensor]) -> Result:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(
         (
-            "BatchNormalization",
-            "Clip",
-            "DequantizeLinear",
-            "Dropout",
-            "Elu",
-            "HardSigmoid",
-            "HardSwish",
-            "LeakyRelu",
-            "LogSoftmax",
-            "QuantizeLinear",
-            "Relu",
-            "Sigmoid",
-            "Softmax",
-            "Tanh",
+            *("Abs", "BatchNormalization", "Ceil", "Celu", "Clip", "DequantizeLinear", "Dropout"),
+            *("Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Hardmax"),
+            *("InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "Log"),
+            *("LogSoftmax", "Mish", "Neg", "Not", "PRelu", "QuantizeLinear", "Reciprocal", "Relu"),
+            *("Round", "Selu", "Sigmoid", "Sign", "Softmax", "Softplus", "Softsign", "Sqrt"),
+            *("Tanh", "ThresholdedRelu"),
         ),
         _same,
     ),
-    **dict.fromkeys(("Add", "Div", "Mul", "Sub"), _broadcast),
-    **dict.fromkeys(("Cast", "Identity"), _passed_on),
+    **dict.fromkeys(
+        (
+            *("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"),
+            *("Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where"),
+        ),
+        _broadcast,
+    ),
+    **dict.fromkeys(
+        ("ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum"), _reduce
+    ),
+    "ArgMax": _choice,
+    "ArgMin": _choice,
+    "Cast": _cast,
+    "CastLike": _unknown_numbers,
+    "Identity": _passed_on,
     "AveragePool": _pool,
     "Concat": _concat,
     "Constant": _constant,
+    "ConstantOfShape": _filled,
     "Conv": _convolution(weight=1),
+    "ConvInteger": _convolution(weight=1),
+    "DepthToSpace": _depth_to_space,
     "DynamicQuantizeLinear": _dynamic_quantization,
+    "Expand": _expand,
     "Flatten": _flatten,
+    "GRU": _recurrent(gates=3),
     "Gather": _gather,
     "Gemm": _general_product(right=1),
     "GlobalAveragePool": _global_pool,
     "GlobalMaxPool": _global_pool,
+    "LSTM": _recurrent(gates=4),
     "MatMul": _matrix_product(right=1),
     "MatMulInteger": _matrix_product(right=1),
     "MaxPool": _pool,
     "Pad": _pad,
     "QLinearConv": _convolution(weight=3),
+    "QLinearMatMul": _matrix_product(right=3),
+    "RNN": _recurrent(gates=1),
+    "Range": _range,
     "Reshape": _reshape,
     "Resize": _resize,
     "Shape": _shape,
+    "Slice": _slice,
     "SpaceToDepth": _space_to_depth,
+    "Split": _split,
     "Squeeze": _squeeze,
+    "Tile": _tile,
+    "TopK": _largest,
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
     # What ONNX Runtime makes of these in its own format.
