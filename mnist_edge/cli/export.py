@@ -61,7 +61,7 @@ def command(
             "--precision",
             metavar="NAME",
             help=f"In which precision: {', '.join(get_args(Precision))}; may be repeated.",
-            show_default="float32",
+            show_default="float32, of web int8",
             autocompletion=lambda: list(get_args(Precision)),
         ),
     ] = None,
@@ -163,5 +163,5 @@ def _precisions(asked: list[str], *, quantize: bool) -> tuple[Precision, ...]:
     for name in asked:
         if name not in get_args(Precision):
             raise unknown_name("precision", name, get_args(Precision))
-    wanted = {*asked, "float32", "int8-dynamic"} if quantize else set(asked) or {"float32"}
+    wanted = {*asked, "float32", "int8-dynamic"} if quantize else set(asked)
     return tuple(precision for precision in get_args(Precision) if precision in wanted)

@@ -29,6 +29,7 @@ from mnist_edge.formats.original import Original
 from mnist_edge.formats.ort import Ort
 from mnist_edge.formats.pt2 import Program
 from mnist_edge.formats.torchscript import TorchScript
+from mnist_edge.formats.web import Web
 from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Device, Format, Mode, Precision
 
@@ -82,6 +83,7 @@ FORMATS: dict[Format, FileFormat] = {
         C(),
         LiteRt(),
         Ncnn(),
+        Web(),
     )
 }
 
@@ -98,6 +100,7 @@ def export_pairs(recipe: ExportRecipe) -> tuple[tuple[Format, Precision], ...]:
         UsageError: not one of its formats can hold a precision.
     """
     formats = tuple(dict.fromkeys(recipe.formats))
+    wanted = {name: recipe.precisions or (FORMATS[name].usual,) for name in formats}
     for precision in recipe.precisions:
         if not any(precision in FORMATS[format_].precisions for format_ in formats):
             raise UsageError(
@@ -107,9 +110,8 @@ def export_pairs(recipe: ExportRecipe) -> tuple[tuple[Format, Precision], ...]:
     return tuple(
         (format_, precision)
         for precision in get_args(Precision)
-        if precision in recipe.precisions
         for format_ in formats
-        if precision in FORMATS[format_].precisions
+        if precision in wanted[format_] and precision in FORMATS[format_].precisions
     )
 
 

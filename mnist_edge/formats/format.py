@@ -158,6 +158,7 @@ class FileFormat(ABC):
         aliases: other names by which `export` knows it.
         suffix: of the main file.
         precisions: that it can hold; none where `export` does not write it.
+        usual: that it is written in where none is asked for.
         tolerance: the gate of float32 on the CPU.
         extra: of pyproject.toml, that installs what runs it; empty for the base dependencies.
         package: that is imported to run it, where it is not one of the base dependencies or torch.
@@ -173,6 +174,7 @@ class FileFormat(ABC):
     aliases: ClassVar[tuple[str, ...]] = ()
     suffix: ClassVar[str]
     precisions: ClassVar[tuple[Precision, ...]] = ()
+    usual: ClassVar[Precision] = "float32"
     tolerance: ClassVar[Tolerance]
     extra: ClassVar[str] = ""
     package: ClassVar[str] = ""

@@ -19,13 +19,14 @@ class ExportRecipe:
     Attributes:
         formats: in the order they are written.
         precisions: every pair with `formats` that there can be is written; each must be possible
-            with one of them, which the formats know (`formats.export_pairs`).
+            with one of them, which the formats know (`formats.export_pairs`). None stand for the
+            one in which each format is mostly wanted: int8 of a page, float32 of all others.
         opset: the ONNX operator set; what is asked for is what the file says.
         allow_mismatch: keep an artifact that failed parity, marked so in the manifest.
     """
 
     formats: tuple[Format, ...] = ("torchscript", "onnx")
-    precisions: tuple[Precision, ...] = ("float32",)
+    precisions: tuple[Precision, ...] = ()
     opset: int = DEFAULT_OPSET
     allow_mismatch: bool = False
 
@@ -36,8 +37,8 @@ class ExportRecipe:
         for precision in self.precisions:
             if precision not in get_args(Precision):
                 raise unknown_name("precision", precision, get_args(Precision))
-        if not self.formats or not self.precisions:
-            raise UsageError("nothing to export", fix="give at least one format and precision")
+        if not self.formats:
+            raise UsageError("nothing to export", fix="give at least one format")
         if self.opset not in OPSETS:
             raise UsageError(
                 f"opset {self.opset} is not supported",

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from mnist_edge.errors import UsageError
 
 Format: TypeAlias = Literal[
-    "checkpoint", "source", "torchscript", "pt2", "onnx", "ort", "c", "litert", "ncnn"
+    "checkpoint", "source", "torchscript", "pt2", "onnx", "ort", "c", "litert", "ncnn", "web"
 ]
 Precision: TypeAlias = Literal["float32", "float16", "int8-dynamic", "int8", "int8-io"]
 Device: TypeAlias = Literal["cpu", "cuda", "mps"]

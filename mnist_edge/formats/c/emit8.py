@@ -55,25 +55,27 @@ def write_quantized(quantized: QuantizedNet) -> Program:
             "about": _ABOUT,
             "number": "uint8_t",
             "cast": "(uint8_t *)",
-            "borders": "\n".join(_borders(plan, quantized)),
+            "borders": "\n".join(_fill_borders(plan, quantized)),
             "answers": _ANSWERS.format(zero=last.zero, scale=number(float(last.scale))),
             "narrow": int(_are_narrow(quantized.net)),
         },
     )
 
 
-def _borders(plan: Plan, quantized: QuantizedNet) -> Iterator[str]:
-    """The statements that write what is read beside results."""
+def _fill_borders(plan: Plan, quantized: QuantizedNet) -> Iterator[str]:
     yield "    /* Borders, and what is read behind a result but multiplied by zero. */"
+    for start, byte, size in borders(plan, quantized):
+        yield f"    FILL((uint8_t *)workspace + {start}, {byte}, {size});"
+
+
+def borders(plan: Plan, quantized: QuantizedNet) -> Iterator[tuple[int, int, int]]:
+    """What is read beside results: from where on, which byte, and how many of it."""
     for index, place in plan.places.items():
-        size = place.end - place.start
         if place.bordered:
-            zero = quantized.grids[index].zero
-            yield f"    FILL((uint8_t *)workspace + {place.start}, {zero}, {size});"
+            yield place.start, quantized.grids[index].zero, place.end - place.start
         elif place.shape.channels % _TOGETHER and index != len(plan.net.steps) - 1:
             for start in range(place.start, place.end, place.stride):
-                behind = start + place.shape.size
-                yield f"    FILL((uint8_t *)workspace + {behind}, 0, {_TOGETHER});"
+                yield start + place.shape.size, 0, _TOGETHER
 
 
 def _are_narrow(net: Net) -> bool:
@@ -101,9 +103,7 @@ def _write(
 def _bytes(name: str, comment: str, step: Scale, plan: Plan, grid: Grid) -> Code:
     """The picture, `x · factor + offset`, in bytes, as one difference and one quotient."""
     place = plan.places[0]
-    assert step.source == PICTURE
-    factor, offset = float(step.factor[0]), float(step.offset[0])
-    shift, unit = np.float32((0.0 - offset) / factor), np.float32(float(grid.scale) / factor)
+    shift, unit = picture_units(step, grid)
     _, height, width = step.shape
     lines = (1, height * width) if not place.bordered else (height, width)
     return Code(
@@ -115,6 +115,13 @@ def _bytes(name: str, comment: str, step: Scale, plan: Plan, grid: Grid) -> Code
         ),
         writes="uint8_t",
     )
+
+
+def picture_units(step: Scale, grid: Grid) -> tuple[np.float32, np.float32]:
+    """What is taken from a number of the picture, and what it is then divided by, for its byte."""
+    assert step.source == PICTURE
+    factor, offset = float(step.factor[0]), float(step.offset[0])
+    return np.float32((0.0 - offset) / factor), np.float32(float(grid.scale) / factor)
 
 
 def _pool(name: str, comment: str, step: Pool, plan: Plan, place: Place) -> Code:
@@ -141,30 +148,25 @@ def _product(
     index: int,
 ) -> Code:
     """A convolution or a matrix product."""
-    source, grid = quantized.grids[step.source], quantized.grids[index]
-    # In the order of ONNX Runtime's own float32 operations, so that they round alike.
-    factor = source.scale * quantized.scales[index] / grid.scale
+    grid = quantized.grids[index]
     ending = f"(ending){{{name}_factor, {grid.zero}, {int(step.relu)}}}"
     if isinstance(step, Convolution):
-        rows = dense(step).transpose(2, 3, 1, 0)
         body, macs = slide(name, step, plan, plan.places[index], ending), multiply_adds(step)
     else:
-        rows = innermost(step, plan)
-        if in_one_piece(step, plan):
-            rows = rows.reshape(1, -1, 1, len(step.weight))
         by_dots = step.shape.channels <= MOST_DOTS or step.weight.size < LARGE_BYTES
         body = product(name, step, plan, index, ending, by_dots=by_dots)
         macs = step.weight.size
-    weights = packed(rows.astype(np.int8))
-    wide = weights.shape[2]
+    weights = packed(step, plan)
     return Code(
         name=name,
         comment=comment,
         data="\n".join(
             (
                 define(f"{name}_weight", weights, weights.shape, "rows, fours, outputs"),
-                _offsets(f"{name}_bias", step, source.zero),
-                define(f"{name}_factor", padded_rows(factor, wide)),
+                either(
+                    "SIGNED", *(define(f"{name}_bias", bias) for bias in offsets(quantized, step))
+                ),
+                define(f"{name}_factor", factors(quantized, step, index)),
             )
         ),
         body=body,
@@ -175,22 +177,42 @@ def _product(
     )
 
 
-def packed(rows: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Weights (rows, columns, in, out) as kernels read them: (rows, fours of inputs, out, 4)."""
+def packed(step: Convolution | Linear, plan: Plan) -> NDArray[np.int8]:
+    """Weights as kernels read them: (rows, fours of inputs, out, 4)."""
+    if isinstance(step, Convolution):
+        rows = dense(step).transpose(2, 3, 1, 0)
+    else:
+        rows = innermost(step, plan)
+        if in_one_piece(step, plan):
+            rows = rows.reshape(1, -1, 1, len(step.weight))
     height, width, depth, outputs = rows.shape
-    runs = rows.reshape(height, width * depth, outputs)
+    runs = rows.astype(np.int8).reshape(height, width * depth, outputs)
     missing = -runs.shape[1] % _TOGETHER
     runs = np.pad(runs, [(0, 0), (0, missing), (0, padded(outputs) - outputs)])
     fours = runs.reshape(height, -1, _TOGETHER, padded(outputs))
     return np.ascontiguousarray(fours.transpose(0, 1, 3, 2))
 
 
-def _offsets(name: str, step: Convolution | Linear, zero: int) -> str:
-    """Where sums begin: the bias, less what the byte that stands for zero adds to a sum."""
+def factors(quantized: QuantizedNet, step: Convolution | Linear, index: int) -> NDArray[np.float32]:
+    """What makes of a sum a number in units of the result, for each output."""
+    # In the order of ONNX Runtime's own float32 operations, so that they round alike.
+    source, grid = quantized.grids[step.source], quantized.grids[index]
+    factor = source.scale * quantized.scales[index] / grid.scale
+    return padded_rows(factor, padded(len(factor)))
+
+
+def offsets(
+    quantized: QuantizedNet, step: Convolution | Linear
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Where sums begin: the bias, less what the byte that stands for zero adds to a sum.
+
+    First for a target that takes bytes less 128, then for all others.
+    """
+    zero = quantized.grids[step.source].zero
     weight = step.weight.reshape(len(step.weight), -1).astype(np.int64).sum(axis=1)
     bias = step.bias.astype(np.int64) - zero * weight
-    arrays = (
+    signed, plain = (
         padded_rows(offset.astype(np.int32), padded(len(bias)))
         for offset in (bias + 128 * weight, bias)
     )
-    return either("SIGNED", *(define(name, array) for array in arrays))
+    return signed, plain

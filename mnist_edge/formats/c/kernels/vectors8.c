@@ -9,6 +9,8 @@ typedef int32_t offset;
 #include <immintrin.h>
 #elif LANES == 4 && defined(__ARM_NEON)
 #include <arm_neon.h>
+#elif LANES == 4
+#include <wasm_simd128.h>
 #elif TWO_AT_ONCE
 #include <arm_acle.h>
 #endif
@@ -55,9 +57,9 @@ INLINE void store(uint8_t *to, vec x)
     const int16x4_t words = vmovn_s32((int32x4_t)x);
     const int8x8_t narrow = vmovn_s16(vcombine_s16(words, words));
     COPY(to, &narrow, LANES);
-#elif LANES > 1
-    for (int i = 0; i < LANES; i++)
-        to[i] = (uint8_t)x[i];
+#elif LANES == 4
+    const v128_t words = wasm_i16x8_narrow_i32x4((v128_t)x, (v128_t)x);
+    wasm_v128_store32_lane(to, wasm_u8x16_narrow_i16x8(words, words), 0);
 #else
     *to = (uint8_t)x;
 #endif
@@ -139,7 +141,7 @@ INLINE vec step(vec sum, inputs x, weights w)
 {
     return (vec)vusdotq_s32((int32x4_t)sum, (uint8x16_t)x, (int8x16_t)w);
 }
-#elif LANES >= 8 || (LANES == 4 && defined(__SSE2__))
+#elif LANES >= 8 || (LANES == 4 && (defined(__SSE2__) || defined(__wasm_simd128__)))
 /* In 16 bits: products of neighbours, added in pairs. */
 typedef int16_t halves __attribute__((vector_size(LANES * 4)));
 typedef uint16_t wholes __attribute__((vector_size(LANES * 4)));
@@ -149,6 +151,8 @@ INLINE vec pairs(halves a, halves b)
     return (vec)_mm512_madd_epi16((__m512i)a, (__m512i)b);
 #elif LANES == 8
     return (vec)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif defined(__wasm_simd128__)
+    return (vec)wasm_i32x4_dot_i16x8((v128_t)a, (v128_t)b);
 #else
     return (vec)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #endif

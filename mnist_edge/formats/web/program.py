@@ -1,0 +1,332 @@
+"""A net as the data that the engine runs: a head, its steps, then their constants.
+
+The steps are those of the C file, with the same places and the same order of weights; what is a
+call there is a record here. `engine/steps.c` has the same records.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.formats.c.convolve import dense
+from mnist_edge.formats.c.emit import in_one_piece, innermost
+from mnist_edge.formats.c.emit8 import borders, factors, offsets, packed, picture_units
+from mnist_edge.formats.c.plan import Plan, lay_out, padded
+from mnist_edge.formats.c.text import padded_rows
+from mnist_edge.formats.graph.layers import (
+    PICTURE,
+    Add,
+    Concat,
+    Convolution,
+    Linear,
+    Net,
+    Pool,
+    Scale,
+    SpaceToDepth,
+    Step,
+)
+from mnist_edge.formats.graph.quantized import QuantizedNet
+
+_ALIGNED = 64  # bytes: constants are read as vectors
+
+
+class Kind(IntEnum):
+    """What a step does."""
+
+    FILL = 0
+    LINE = 1
+    POOLED_LINE = 2
+    DOT = 3
+    POOL = 4
+    SCALE = 5
+    COPY = 6
+    ADD = 7
+    DEPTHWISE = 8
+    SPACE = 9
+    TO_BYTES = 10
+
+
+class Record(NamedTuple):
+    """One step: the fields of `step_of_net`, in its order."""
+
+    kind: Kind
+    relu: int = 0
+    channels: int = 0
+    height: int = 0
+    width: int = 0
+    in_: int = 0
+    in_row: int = 0
+    in_next: int = 0
+    in_apart: int = 0
+    row: int = 0
+    rows: int = 0
+    run: int = 0
+    columns: int = 0
+    stride_y: int = 0
+    stride_x: int = 0
+    top: int = 0
+    left: int = 0
+    in_height: int = 0
+    in_width: int = 0
+    choice: int = 0
+    other: int = 0
+    other_row: int = 0
+    weight: int = 0
+    wide: int = 0
+    bias: int = 0
+    factor: int = 0
+    zero: int = 0
+    out: int = 0
+    out_row: int = 0
+    out_next: int = 0
+
+
+class Head(NamedTuple):
+    """What precedes the records: the fields of `head_of_net`."""
+
+    steps: int
+    workspace: int
+    result: int
+    classes: int
+    scale: int = 0
+    zero: int = 0
+
+
+HEAD = struct.Struct(f"<{len(Head._fields)}i")
+RECORD = struct.Struct(f"<{len(Record._fields)}i")
+
+
+class _Writer:
+    """Records and constants so far; places of constants count from the first of them."""
+
+    def __init__(self, net: Net, shift: int) -> None:
+        # Weights that are read once a picture: there are no groups of pictures here.
+        self.plan = lay_out(net, weight_bytes=0)
+        self.shift = shift
+        self.records: list[Record] = []
+        self.constants = bytearray()
+
+    def keep(self, array: NDArray[np.generic]) -> int:
+        """Where a constant lies."""
+        self.constants += bytes(-len(self.constants) % _ALIGNED)
+        place = len(self.constants)
+        self.constants += array.astype(array.dtype.newbyteorder("<")).tobytes()
+        return place
+
+    def place(self, index: int) -> int:
+        """The first number of a result, or of the picture."""
+        places = self.plan.places
+        return places[index].inside + self.shift if index in places else 0
+
+    def source(self, step: Convolution | Linear | Pool | Scale | SpaceToDepth | Add) -> Record:
+        """Where a step reads."""
+        view = self.plan.view(step.source)
+        place = self.place(step.source)
+        return Record(Kind.FILL, in_=place, in_row=view.row, in_next=view.next, in_apart=view.apart)
+
+    def add(self, kind: Kind, record: Record, index: int, **fields: int) -> None:
+        """A record of a step: `record` says where it reads."""
+        place, step = self.plan.places[index], self.plan.net.steps[index]
+        fields = {"relu": 0 if isinstance(step, (Concat, SpaceToDepth)) else step.relu} | fields
+        fields = {
+            "out": self.place(index),
+            "out_row": place.row,
+            "out_next": place.shape.channels,
+        } | fields
+        channels, height, width = step.shape
+        shape = {"channels": channels, "height": height, "width": width}
+        self.records.append(record._replace(kind=kind, **(shape | fields)))
+
+    def product(self, index: int, step: Convolution | Linear, **fields: int) -> None:
+        """A convolution or a matrix product: `fields` say where its constants are."""
+        read, shape = self.source(step), self.plan.shape(step.source)
+        wide = padded(step.shape.channels)
+        if isinstance(step, Convolution):
+            window = step.window
+            down, right = window.stride_y * read.in_row, window.stride_x * read.in_next
+            self.add(
+                Kind.POOLED_LINE if step.pooled else Kind.LINE,
+                read._replace(
+                    in_=read.in_ - window.top * read.in_row - window.left * read.in_next,
+                    in_row=2 * down if step.pooled else down,
+                    in_next=right,
+                    in_apart=down,
+                ),
+                index,
+                row=read.in_row,
+                rows=window.height,
+                run=window.width * shape.channels,
+                wide=wide,
+                **fields,
+            )
+        elif in_one_piece(step, self.plan):
+            self.add(Kind.DOT, read, index, run=shape.size, wide=wide, **fields)
+        else:
+            taps = {"row": read.in_row, "rows": shape.height, "run": shape.width * shape.channels}
+            self.add(Kind.LINE, read, index, wide=wide, **taps, **fields)
+
+    def finish(self, **head: int) -> bytes:
+        """The whole net; `head` has what is known of the result."""
+        last = len(self.plan.net.steps) - 1
+        start = HEAD.size + len(self.records) * RECORD.size
+        start += -start % _ALIGNED
+        if "scale" in head:
+            head["scale"] += start
+        first = Head(
+            steps=len(self.records),
+            workspace=self.plan.size + self.shift + padded(1),
+            result=self.place(last),
+            classes=self.plan.net.steps[last].shape.size,
+            **head,
+        )
+        moved = (
+            record._replace(
+                weight=record.weight + start, bias=record.bias + start, factor=record.factor + start
+            )
+            for record in self.records
+        )
+        data = HEAD.pack(*first) + b"".join(RECORD.pack(*record) for record in moved)
+        return data + bytes(-len(data) % _ALIGNED) + bytes(self.constants)
+
+
+def write_net(net: Net) -> bytes:
+    """A float32 net as data."""
+    writer = _Writer(net, shift=net.picture.size)
+    for place in writer.plan.places.values():
+        if place.bordered:
+            size = place.end - place.start
+            writer.records.append(Record(Kind.FILL, out=place.start + writer.shift, run=size))
+    if PICTURE in writer.plan.places:
+        _copy_picture(writer)
+    for index, step in enumerate(net.steps):
+        _write(writer, index, step)
+    return writer.finish()
+
+
+def _copy_picture(writer: _Writer) -> None:
+    channels, height, width = writer.plan.net.picture
+    place = writer.plan.places[PICTURE]
+    writer.records.append(
+        Record(
+            Kind.COPY,
+            channels=channels,
+            height=height,
+            width=width,
+            in_row=width,
+            in_next=1,
+            in_apart=height * width,
+            out=writer.place(PICTURE),
+            out_row=place.row,
+            out_next=channels,
+        )
+    )
+
+
+def _write(writer: _Writer, index: int, step: Step) -> None:
+    plan = writer.plan
+    match step:
+        case Convolution() if step.groups == step.weight.shape[0] == plan.shape(step.source)[0] > 1:
+            taps = step.weight.transpose(2, 3, 1, 0)[:, :, 0]
+            read = writer.source(step)
+            start = read.in_ - step.window.top * read.in_row - step.window.left * read.in_next
+            writer.add(
+                Kind.DEPTHWISE,
+                read._replace(in_=start),
+                index,
+                weight=writer.keep(taps),
+                bias=writer.keep(step.bias),
+                **_window(step),
+            )
+        case Convolution() | Linear():
+            if isinstance(step, Convolution):
+                rows = dense(step).transpose(2, 3, 1, 0)
+            else:
+                rows = innermost(step, plan)
+            wide = padded(step.shape.channels)
+            weight = writer.keep(padded_rows(rows, wide))
+            bias = writer.keep(padded_rows(step.bias, wide))
+            writer.product(index, step, weight=weight, bias=bias)
+        case Scale():
+            weight, bias = writer.keep(step.factor), writer.keep(step.offset)
+            writer.add(Kind.SCALE, writer.source(step), index, weight=weight, bias=bias)
+        case Pool():
+            writer.add(Kind.POOL, writer.source(step), index, **_pooling(step, plan))
+        case Add():
+            other = {
+                "other": writer.place(step.other),
+                "other_row": plan.view(step.other).row,
+            }
+            writer.add(Kind.ADD, writer.source(step), index, **other)
+        case Concat():
+            _concatenate(writer, index, step)
+        case SpaceToDepth():
+            channels = plan.shape(step.source).channels
+            writer.add(Kind.SPACE, writer.source(step), index, choice=step.block, channels=channels)
+
+
+def _concatenate(writer: _Writer, index: int, step: Concat) -> None:
+    out = writer.place(index)
+    for source in step.sources:
+        channels, height, width = writer.plan.shape(source)
+        view = writer.plan.view(source)
+        read = Record(Kind.COPY, in_=writer.place(source))
+        read = read._replace(in_row=view.row, in_next=view.next, in_apart=view.apart)
+        shape = {"channels": channels, "height": height, "width": width}
+        writer.add(Kind.COPY, read, index, out=out, **shape)
+        out += channels
+
+
+def _window(step: Convolution | Pool) -> dict[str, int]:
+    window = step.window
+    return {
+        "rows": window.height,
+        "columns": window.width,
+        "stride_y": window.stride_y,
+        "stride_x": window.stride_x,
+        "top": window.top,
+        "left": window.left,
+    }
+
+
+def _pooling(step: Pool, plan: Plan) -> dict[str, int]:
+    _, height, width = plan.shape(step.source)
+    return _window(step) | {
+        "in_height": height,
+        "in_width": width,
+        "choice": int(step.kind == "max"),
+        "zero": int(step.counts_border),
+    }
+
+
+def write_quantized_net(quantized: QuantizedNet) -> bytes:
+    """A quantized net as data."""
+    net = quantized.net
+    writer = _Writer(net, shift=0)
+    for start, byte, size in borders(writer.plan, quantized):
+        writer.records.append(Record(Kind.FILL, out=start, zero=byte, run=size))
+    for index, step in enumerate(net.steps):
+        zero = quantized.grids[index].zero
+        match step:
+            case Scale():
+                units = writer.keep(np.array(picture_units(step, quantized.grids[index])))
+                writer.add(Kind.TO_BYTES, writer.source(step), index, factor=units, zero=zero)
+            case Pool():
+                writer.add(Kind.POOL, writer.source(step), index, **_pooling(step, writer.plan))
+            case Convolution() | Linear():
+                writer.product(
+                    index,
+                    step,
+                    weight=writer.keep(packed(step, writer.plan)),
+                    bias=writer.keep(offsets(quantized, step)[1]),
+                    factor=writer.keep(factors(quantized, step, index)),
+                    zero=zero,
+                )
+            case _:
+                raise AssertionError(f"no quantized net has a {type(step).__name__}")
+    last = quantized.grids[len(net.steps) - 1]
+    return writer.finish(scale=writer.keep(np.array([last.scale])), zero=last.zero)
