@@ -4,7 +4,8 @@
 #   make test    lint, all tests, then the tests of the edge side without torch
 #   make lint    ruff, mypy and the import contracts
 #   make edge    the tests that pass with the base dependencies alone
-#   make extras  the tests of LiteRT and ncnn files, with their runtimes and that of microcontrollers
+#   make extras  the tests of LiteRT and ncnn files and of web pages, with their runtimes, the one
+#                of microcontrollers, the compiler of pages, and Chromium where it is installed
 #   make default BUNDLE=exports/model    make of that bundle the one that is shipped
 #   make teacher BUNDLE=exports/model    make of it the one that recipes learn from
 #   make clean   remove the environments and caches; bundles stay
@@ -41,6 +42,7 @@ edge: $(EDGE)/test.stamp
 
 extras: $(VENV)/extras.stamp
 	$(VENV)/bin/python -m pytest tests/formats/test_litert.py tests/formats/test_ncnn.py \
+		tests/formats/test_web.py tests/formats/test_page.py \
 		tests/formats/test_bad_runtimes.py tests/formats/test_backends.py
 
 default: SHIPPED := default
@@ -65,7 +67,7 @@ $(VENV)/dev.stamp: pyproject.toml $(VENV)/train.stamp
 	touch $@
 
 $(VENV)/extras.stamp: pyproject.toml $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pip install --quiet --editable '.[litert,ncnn]' tflite-micro
+	$(VENV)/bin/python -m pip install --quiet --editable '.[litert,ncnn,web]' --group extras
 	touch $@
 
 $(EDGE)/test.stamp: pyproject.toml $(EDGE)/bin/python

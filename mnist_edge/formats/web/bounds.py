@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 from mnist_edge.errors import BadInput
-from mnist_edge.formats.c.plan import padded
 from mnist_edge.formats.web.program import HEAD, RECORD, Head, Kind, Record
 from mnist_edge.recipes.classes import MOST_CLASSES
 
 _FIX = "give a page as mnist-edge export wrote it"
+_LANES = 4  # of a vector of WebAssembly
 _MOST_STEPS = 1000
 _MOST_WORK = 1 << 34  # rounds of the innermost loops for one picture
 _MOST_NUMBERS = 1 << 26
@@ -67,20 +67,25 @@ def _check_place(place: int, size: int) -> None:
 
 def _extent(record: Record) -> int:
     """How far a step writes, from the place of its result."""
-    channels = padded(record.channels)
-    across = (record.width - 1) * max(record.out_next, channels) + channels
     match Kind(record.kind):
         case Kind.FILL:
             return record.run
-        case Kind.DOT:
-            return channels
+        case Kind.LINE | Kind.POOLED_LINE | Kind.DOT:
+            across = (record.width - 1) * record.out_next + _in_vectors(record.channels)
+        case Kind.SCALE | Kind.COPY:
+            across = (record.width - 1) * record.out_next + record.channels
         case Kind.SPACE:
             across = record.width * record.channels * record.choice**2
         case Kind.TO_BYTES:
-            across = padded(record.width)
+            across = _in_vectors(record.width)
         case Kind.POOL | Kind.ADD | Kind.DEPTHWISE:
             across = record.width * record.channels
     return (record.height - 1) * record.out_row + across
+
+
+def _in_vectors(count: int) -> int:
+    """Numbers that are written where so many are meant."""
+    return -(-count // _LANES) * _LANES
 
 
 def _work(record: Record) -> int:

@@ -122,9 +122,10 @@ function attempt(work) {
 const readPad = () => attempt(() => read(pen.getImageData(0, 0, SIDE, SIDE)));
 
 // ---- Drawing ----------------------------------------------------------------------------------
-let from = null, asked = false;
+let from = null, asked = false, covered = false;
 
 function clear() {
+  covered = false;
   pen.fillStyle = "#fff";
   pen.fillRect(0, 0, SIDE, SIDE);
   readPad();
@@ -152,6 +153,7 @@ function spot(event) {
 pad.addEventListener("pointerdown", event => {
   if (event.button > 0 || !event.isPrimary) return;
   pad.setPointerCapture(event.pointerId);
+  if (covered) clear(); // by a picture: what is drawn is something else
   stroke(from = spot(event));
 });
 pad.addEventListener("pointermove", event => {
@@ -172,7 +174,11 @@ pad.addEventListener("keydown", event => {
     if (lowered) { from = before; stroke(cursor); from = null; }
   } else if (event.key === " ") {
     lowered = !lowered;
-    if (lowered) { stroke(from = cursor); from = null; }
+    if (lowered) {
+      if (covered) clear();
+      stroke(from = cursor);
+      from = null;
+    }
   } else if (event.key === "Delete" || event.key === "Backspace") {
     lowered = false;
     clear();
@@ -190,6 +196,7 @@ function take(source, width, height) {
   const tool = sheet.getContext("2d");
   tool.drawImage(source, 0, 0, sheet.width, sheet.height);
   const scale = Math.min(SIDE / width, SIDE / height);
+  covered = true;
   pen.fillStyle = "#fff";
   pen.fillRect(0, 0, SIDE, SIDE);
   pen.drawImage(source, (SIDE - scale * width) / 2, (SIDE - scale * height) / 2,
