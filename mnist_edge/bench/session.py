@@ -38,7 +38,10 @@ def discard(_: BenchReport) -> None:
     """An `on_row` that keeps nothing."""
 
 
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "torch", "ai-edge-litert", "ncnn", "wasmtime", "numpy")
+_RUNTIMES = (
+    *("onnxruntime", "onnxruntime-gpu", "torch", "ai-edge-litert", "ncnn", "wasmtime"),
+    "numpy",
+)
 _NO_GPU = "no NVIDIA GPU is here (nvidia-smi names none)"
 
 

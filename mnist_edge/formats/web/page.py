@@ -102,7 +102,7 @@ def take_apart(data: bytes) -> Page:
 
 def _json(value: object) -> str:
     """JSON that cannot end the block that it stands in."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
 
 
 def _check_parts(names: list[str]) -> None:
