@@ -9,6 +9,9 @@ from typing import Literal, TypeAlias
 Kind: TypeAlias = Literal["onnx", "keras", "torch"]
 Fit: TypeAlias = Literal["", "resize", "pad"]
 
+FOREIGN = "source_sha256"
+"""The key under which an artifact states the file of others that it came from."""
+
 MOST_PIXELS = 256
 """A side, of a net that takes a digit."""
 

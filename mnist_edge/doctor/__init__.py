@@ -183,6 +183,7 @@ def _check(bundle: Bundle, artifact: Artifact, reference: Reference, threads: in
                 format_=artifact.format,
                 precision=artifact.precision,
                 float32_error=bundle.manifest.float32_error,
+                foreign=bundle.manifest.imported is not None,
                 batch_invariant=artifact.batch_invariant,
             )
     except (MissingDependency, LeftBehind) as error:

@@ -48,6 +48,7 @@ def run_golden(
     format_: Format,
     precision: Precision,
     float32_error: float = 0.0,
+    foreign: bool = False,
     batch_invariant: bool,
 ) -> Check:
     """Run golden vectors on a backend.
@@ -60,6 +61,7 @@ def run_golden(
         format_: with `precision` names how far the artifact may be from that.
         precision: of the artifact.
         float32_error: of the checkpoint itself.
+        foreign: whether others made the net.
         batch_invariant: whether several pictures may be run at once.
 
     Raises:
@@ -75,6 +77,7 @@ def run_golden(
         format_=format_,
         precision=precision,
         float32_error=float32_error,
+        foreign=foreign,
     )
     return Check(
         artifact=name,

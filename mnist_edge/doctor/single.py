@@ -13,6 +13,7 @@ import numpy as np
 
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.golden import KEY, unpack_golden
+from mnist_edge.bundle.imported import FOREIGN
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.bundle.signing import ANYONE, Trust, vouching_bundle
 from mnist_edge.bundle.storage import read_file
@@ -149,7 +150,14 @@ def _report(
     if isinstance(backend, str):
         check = Check(artifact=path.name, backend="", status="not checked", reason=backend)
     else:
-        check = _check(path.name, backend, packed, format_.name, cast("Precision", precision))
+        check = _check(
+            path.name,
+            backend,
+            packed,
+            format_.name,
+            cast("Precision", precision),
+            foreign=FOREIGN in metadata,
+        )
     return FileReport(
         schema=1,
         file=path.name,
@@ -165,7 +173,13 @@ def _report(
 
 
 def _check(
-    name: str, backend: Backend, packed: str, format_: Format, precision: Precision
+    name: str,
+    backend: Backend,
+    packed: str,
+    format_: Format,
+    precision: Precision,
+    *,
+    foreign: bool,
 ) -> Check:
     if not packed:
         backend.run(np.zeros((1, *IMAGE_SHAPE), np.float32))  # that it runs is all there is to say
@@ -178,7 +192,14 @@ def _check(
     images, logits = unpack_golden(packed)
     # One by one, whatever the file: only its manifest knows whether a batch changes answers.
     return run_golden(
-        name, backend, images, logits, format_=format_, precision=precision, batch_invariant=False
+        name,
+        backend,
+        images,
+        logits,
+        format_=format_,
+        precision=precision,
+        foreign=foreign,
+        batch_invariant=False,
     )
 
 

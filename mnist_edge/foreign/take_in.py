@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mnist_edge.bundle.card import with_model_card
 from mnist_edge.bundle.folder import Bundle, Reference, free_name, refuse_shipped, save_bundle
-from mnist_edge.bundle.imported import ImportRecord
+from mnist_edge.bundle.imported import FOREIGN, ImportRecord
 from mnist_edge.bundle.manifest import (
     DataRecord,
     Manifest,
@@ -144,7 +144,7 @@ def _metadata(imported: ImportRecord) -> dict[str, str]:
         "format": "source",
         "precision": "float32",
         "source": imported.said,
-        "source_sha256": imported.sha256,
+        FOREIGN: imported.sha256,
         "contract": str(imported.contract),
     }
 

@@ -48,8 +48,17 @@ def wrap(net: Prepared, contract: Contract) -> onnx.ModelProto:
         (graph.output, OUTPUT_NAME, (net.classes,)),
     ):
         place.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH_NAME, *shape]))
+    _join_reshapes(graph)
     prune(graph)
     return wrapped
+
+
+def _join_reshapes(graph: onnx.GraphProto) -> None:
+    """Of several Reshapes one behind the other, leave the last."""
+    sources: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type == "Reshape":
+            node.input[0] = sources[node.output[0]] = sources.get(node.input[0], node.input[0])
 
 
 def _rename(graph: onnx.GraphProto) -> None:

@@ -26,6 +26,9 @@ from typing import (
 from mnist_edge.errors import BadInput, UsageError, missing_package
 from mnist_edge.formats.tolerances import (
     FLOAT16_TOLERANCE,
+    FOREIGN_ERRORS,
+    FOREIGN_FLOAT16_TOLERANCE,
+    FOREIGN_INT8_TOLERANCE,
     GPU_TOLERANCE,
     INT8_TOLERANCE,
     Tolerance,
@@ -216,7 +219,12 @@ class FileFormat(ABC):
         return Header(metadata={})
 
     def gate(
-        self, precision: Precision, device: Device = "cpu", *, float32_error: float = 0.0
+        self,
+        precision: Precision,
+        device: Device = "cpu",
+        *,
+        float32_error: float = 0.0,
+        foreign: bool = False,
     ) -> Tolerance:
         """When an artifact counts as equivalent to the checkpoint.
 
@@ -225,13 +233,14 @@ class FileFormat(ABC):
             device: that runs it.
             float32_error: of the checkpoint's own float32 against the float64 reference. It is
                 added to the constant: an export of the very same results cannot be nearer.
+            foreign: whether others made the net.
         """
         if precision == "float16":
-            return FLOAT16_TOLERANCE
+            return FOREIGN_FLOAT16_TOLERANCE if foreign else FLOAT16_TOLERANCE
         if precision in ("int8", "int8-dynamic", "int8-io"):
-            return INT8_TOLERANCE
+            return FOREIGN_INT8_TOLERANCE if foreign else INT8_TOLERANCE
         gate = self.tolerance if device == "cpu" else GPU_TOLERANCE
-        return gate.widened(float32_error)
+        return gate.widened(float32_error * FOREIGN_ERRORS if foreign else float32_error)
 
     def refuse(self, precision: Precision) -> UsageError:
         """The error for a precision that it cannot hold."""

@@ -13,6 +13,9 @@ from mnist_edge.contract import Labels, Logits, check_logits
 from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.metrics import accuracy, sqnr_db, top1_margin
 
+_SMALL = 1000
+"""Digits: a loss on fewer may be chance."""
+
 
 def compare(
     candidate: Logits, reference: NDArray[np.float64], labels: Labels, gate: Tolerance
@@ -54,7 +57,8 @@ def _faults(parity: Parity, margins: NDArray[np.float64], gate: Tolerance) -> li
     if gate.flips_allowed:
         lost = round((parity.reference_accuracy - parity.accuracy) * parity.images)
         # One digit of 500 is 0.2 points already: a small sample cannot show a smaller loss.
-        if lost > max(1, int(gate.accuracy_drop * parity.images / 100)):
+        chance = gate.chance * math.sqrt(len(parity.flips)) if parity.images < _SMALL else 0.0
+        if lost > max(1, gate.accuracy_drop * parity.images // 100, chance):
             points = 100 * lost / parity.images
             faults.append(f"accuracy fell by {points:.2f} points, over {gate.accuracy_drop:g}")
     else:

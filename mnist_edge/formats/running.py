@@ -83,6 +83,7 @@ def judge(
     precision: Precision,
     device: Device = "cpu",
     float32_error: float = 0.0,
+    foreign: bool = False,
 ) -> Parity:
     """Hold an artifact's logits against the checkpoint's.
 
@@ -94,8 +95,9 @@ def judge(
         precision: of the artifact.
         device: that ran it.
         float32_error: of the checkpoint itself; see `FileFormat.gate`.
+        foreign: whether others made the net.
     """
-    gate = FORMATS[format_].gate(precision, device, float32_error=float32_error)
+    gate = FORMATS[format_].gate(precision, device, float32_error=float32_error, foreign=foreign)
     return compare(candidate, reference, labels, gate)
 
 
@@ -142,7 +144,7 @@ def judged_artifact(
 
     Args:
         written: its files.
-        recipe: names the architecture.
+        recipe: names the architecture; None for a net of others.
         reference: the digits to run, and the answers of the checkpoint.
         file: the name that it will have in the bundle; by default that of the artifact.
         format_: of the file.
@@ -170,6 +172,7 @@ def judged_artifact(
             format_=format_,
             precision=precision,
             float32_error=float32_error,
+            foreign=recipe is None,
         )
         score = None if data is None else score_on(backend, data, batch_invariant=invariant)
     finally:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle import golden
 from mnist_edge.bundle.folder import Bundle, remedy
+from mnist_edge.bundle.imported import FOREIGN
 from mnist_edge.bundle.manifest import REJECT_BELOW, REJECT_TEMPERATURE, Artifact, DataRecord
 from mnist_edge.bundle.storage import unpack_arrays
 from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images, RawImages, to_images
@@ -376,6 +377,7 @@ def artifact_metadata(bundle: Bundle) -> dict[str, str]:
         "recipe": manifest.name,
         "architecture": manifest.architecture,
         **({"seed": str(manifest.recipe.seed)} if manifest.recipe else {}),
+        **({FOREIGN: manifest.imported.sha256} if manifest.imported else {}),
         REJECT_BELOW: str(manifest.reject_below),
         # Left out at its default, so that artifacts of before are rebuilt byte for byte.
         **({REJECT_TEMPERATURE: str(softened)} if softened != 1 else {}),

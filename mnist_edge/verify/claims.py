@@ -22,7 +22,8 @@ def score_fault(manifest: Manifest, artifact: Artifact, found: Score) -> str:
     if own and abs(own.accuracy - found.accuracy) > _spare(found):
         return f"{own.accuracy:.2%} of the test set is claimed, {_told(found)}"
     trained = manifest.training.test_accuracy
-    drop = FORMATS[artifact.format].gate(artifact.precision).accuracy_drop
+    foreign = manifest.imported is not None
+    drop = FORMATS[artifact.format].gate(artifact.precision, foreign=foreign).accuracy_drop
     if trained - found.accuracy > _spare(found) + drop / 100:
         return (
             f"{trained:.2%} of the test set is claimed for {manifest.origin.name}, {_told(found)}"

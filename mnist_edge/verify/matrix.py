@@ -153,7 +153,10 @@ def run_matrix(
     levels = FORMATS[artifact.format].levels
     sessions = list(itertools.product(levels, (1, max(2, usable_threads()))))
     gate = FORMATS[artifact.format].gate(
-        artifact.precision, device, float32_error=bundle.manifest.float32_error
+        artifact.precision,
+        device,
+        float32_error=bundle.manifest.float32_error,
+        foreign=bundle.manifest.imported is not None,
     )
     settings: list[Setting] = []
     deployed: list[Logits] = []  # of the digits

@@ -197,6 +197,7 @@ def _check(
                     precision=artifact.precision,
                     device=device,
                     float32_error=bundle.manifest.float32_error,
+                    foreign=bundle.manifest.imported is not None,
                 )
                 reasons = [parity.reason, sample.fault]
                 if sample.named:

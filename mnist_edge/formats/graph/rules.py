@@ -150,6 +150,27 @@ def _matrix_product(right: int) -> Rule:
     return rule
 
 
+def _fused_matrix_product(operator: Operator, given: Sequence[Tensor]) -> Result:
+    """A product of stacks of matrices, either of which may be turned first."""
+    turned = [
+        Tensor((*tensor.shape[:-2], *tensor.shape[:-3:-1])) if operator.integer(name, 0) else tensor
+        for name, tensor in zip(("transA", "transB"), given, strict=False)
+    ]
+    if operator.integer("transBatchA", 0) or operator.integer("transBatchB", 0):
+        raise ValueError("stacks that are turned")
+    return _matrix_product(right=1)(operator, turned)
+
+
+def _quantized_pair(_: Operator, given: Sequence[Tensor]) -> Result:
+    """Two tensors, each with its scale and zero point behind it."""
+    return _shaped(*np.broadcast_shapes(given[0].shape, given[3].shape))
+
+
+def _quantized_concat(operator: Operator, given: Sequence[Tensor]) -> Result:
+    """Tensors, each with its scale and zero point, behind those of the result."""
+    return _concat(operator, [Tensor(tensor.shape) for tensor in given[2::3]])
+
+
 def _general_product(right: int) -> Rule:
     """Gemm and its like: a product of two matrices, either of which may be turned first."""
 
@@ -469,6 +490,20 @@ RULES: dict[str, Rule] = {
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
     # What ONNX Runtime makes of these in its own format.
+    **dict.fromkeys(
+        (
+            *("com.microsoft.BiasGelu", "com.microsoft.FastGelu", "com.microsoft.Gelu"),
+            *("com.microsoft.QLinearLeakyRelu", "com.microsoft.QLinearSigmoid"),
+            *("com.microsoft.QLinearSoftmax", "com.microsoft.QuickGelu"),
+        ),
+        _same,
+    ),
+    "com.microsoft.FusedMatMul": _fused_matrix_product,
+    "com.microsoft.QLinearAdd": _quantized_pair,
+    "com.microsoft.QLinearAveragePool": _pool,
+    "com.microsoft.QLinearConcat": _quantized_concat,
+    "com.microsoft.QLinearGlobalAveragePool": _global_pool,
+    "com.microsoft.QLinearMul": _quantized_pair,
     "com.microsoft.FusedConv": _convolution(weight=1),
     "com.microsoft.FusedGemm": _general_product(right=1),
     "com.microsoft.QGemm": _general_product(right=3),

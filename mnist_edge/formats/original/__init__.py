@@ -11,7 +11,8 @@ class Original(FileFormat):
 
     name = "source"
     suffix = ".onnx"
-    tolerance = Tolerance(max_abs_error=1e-4)
+    # By how much it is off is what others are allowed; only its answers can be wrong.
+    tolerance = Tolerance(accuracy_drop=0.05, min_sqnr_db=60.0, flips_allowed=True, chance=2.0)
     extra = "onnx"
     from_onnx = False
 
