@@ -43,7 +43,7 @@ def failed_row(artifact: Artifact, subject: Subject, failure: Failure) -> Measur
 def measured_row(artifact: Artifact, subject: Subject, runs: Sequence[Run]) -> Measurement:
     """The row of one or more processes; what disturbed it is seen beside the other rows alone."""
     percentiles = percentiles_s([sample for run in runs for sample in run.single.samples_s])
-    doubts = errors(artifact, runs, percentiles, subject.device)
+    doubts = errors(artifact, runs, percentiles)
     return Measurement(
         **asdict(subject),
         sha256=artifact.sha256,

@@ -77,6 +77,8 @@ class SingleStream:
         max_abs_error: of any logit of any run, against the reference.
         digits: how many different digits they rotated over.
         flips: those whose top class differed from the reference's when each was last run.
+        fault: why the answers did not pass the artifact's gate; empty if they did, and in reports
+            of before.
         turns: empty in reports of before, whose processes ran one after the other.
     """
 
@@ -86,6 +88,7 @@ class SingleStream:
     max_abs_error: float
     digits: int
     flips: int
+    fault: str = ""
     turns: Turns = Turns()
 
 

@@ -64,6 +64,7 @@ class Seat:
                 max_abs_error=last.max_abs_error,
                 digits=last.digits,
                 flips=last.flips,
+                fault=last.fault,
                 turns=Turns(
                     began_s=tuple(seconds(block.began_ns - began_ns) for block in singles),
                     medians_s=single.medians_s,

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mnist_edge.bundle.manifest import CHECKPOINT
+from mnist_edge.formats import FORMATS
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import Device, Mode
-
-_OF_TORCH = ("checkpoint", "torchscript", "pt2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +47,10 @@ class Subject:
     @property
     def needs_torch(self) -> bool:
         """Whether its runtime is torch, whose import takes most of its start."""
-        return not self.runtime and self.artifact.partition("-")[0] in _OF_TORCH
+        format_ = self.artifact.partition("-")[0]
+        return not self.runtime and any(
+            format_ == name and known.package == "torch" for name, known in FORMATS.items()
+        )
 
     @property
     def full_precision_label(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from mnist_edge.bench.surroundings import interruptions
 from mnist_edge.bench.turn import Block, Turn
 from mnist_edge.bundle.folder import Reference
+from mnist_edge.bundle.manifest import Parity
 from mnist_edge.contract import Images, Logits, to_images
 from mnist_edge.errors import UsageError
 from mnist_edge.formats import Backend, DeviceResident
@@ -18,6 +19,9 @@ from mnist_edge.machine import peak_resident_bytes
 
 Clock: TypeAlias = Callable[[], int]
 """Nanoseconds from any fixed point."""
+
+Judge: TypeAlias = Callable[[Logits], Parity]
+"""Holds the answers to all digits of the reference against its own."""
 
 _TIMER_PAIRS = 1001
 # About ten microseconds of additions; the best of three is that of a loop that nobody interrupted.
@@ -28,11 +32,12 @@ _LOOPS = 3
 class Stopwatch:
     """An open backend, and the digits that it is timed on.
 
-    Each picture's answer is compared with the reference, after the clock has stopped.
+    Each picture's answer is judged after the clock has stopped.
 
     Args:
         backend: what is timed.
         reference: its digits, in turn.
+        judge: says of the last answer to each digit whether they pass.
         clock: for tests.
     """
 
@@ -40,15 +45,18 @@ class Stopwatch:
         self,
         backend: Backend,
         reference: Reference,
+        judge: Judge,
         *,
         clock: Clock = time.perf_counter_ns,
     ) -> None:
-        self._backend, self._clock = backend, clock
+        self._backend, self._judge, self._clock = backend, judge, clock
         self._images = to_images(reference.images)
         self._digits = [self._images[i : i + 1] for i in range(len(self._images))]
-        self._expected = reference.logits
-        self._answers = reference.logits.copy()
-        self._error = 0.0
+        # What has not been asked yet counts as answered rightly.
+        self._answers = reference.logits.astype(np.float32)
+        self._parity = judge(self._answers)
+        self._judged = self._answers.copy()
+        self._error, self._fault = 0.0, ""
         self._runs = 0
 
     def take(self, turn: Turn) -> Block:
@@ -78,7 +86,8 @@ class Stopwatch:
             late_ns=late_ns,
             max_abs_error=self._error,
             digits=len(self._digits),
-            flips=int((self._answers.argmax(axis=1) != self._expected.argmax(axis=1)).sum()),
+            flips=len(self._parity.flips),
+            fault=self._fault,
             resident_bytes=peak_resident_bytes(),
         )
 
@@ -144,8 +153,14 @@ class Stopwatch:
         return [round(sample * 1e9) for sample in samples_s]
 
     def _compare(self) -> None:
+        # Judging takes as long as a turn, and once all digits were asked the answers stay.
+        if np.array_equal(self._answers, self._judged):
+            return
+        self._judged = self._answers.copy()
+        self._parity = self._judge(self._answers)
         # A digit whose last answer was right may have been answered wrongly before.
-        self._error = max(self._error, float(np.abs(self._answers - self._expected).max()))
+        self._error = max(self._error, self._parity.max_abs_error)
+        self._fault = self._fault or self._parity.reason
 
 
 def speed_ns(clock: Clock) -> int:

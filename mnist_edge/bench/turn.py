@@ -103,6 +103,7 @@ class Block:
         max_abs_error: of any logit of any picture so far, against the reference.
         digits, flips: how many digits there are, and how many of them were last answered
             otherwise than by the reference.
+        fault: why the answers did not pass when they first did not; empty if they always did.
         resident_bytes: the most memory that the worker has held so far; 0 where unknown.
     """
 
@@ -115,6 +116,7 @@ class Block:
     max_abs_error: float = 0.0
     digits: int = 0
     flips: int = 0
+    fault: str = ""
     resident_bytes: int = 0
 
 

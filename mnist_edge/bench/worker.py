@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TextIO
@@ -28,6 +29,7 @@ from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import to_images
 from mnist_edge.errors import DeviceUnavailable, MissingDependency, MnistEdgeError, missing_package
 from mnist_edge.formats import FORMATS, Backend, DeviceResident, open_backend
+from mnist_edge.formats.running import judge
 from mnist_edge.machine import peak_resident_bytes
 from mnist_edge.recipes.terms import Format
 
@@ -81,10 +83,7 @@ def serve(load: Callable[[Job], AbstractContextManager[Loaded]]) -> int:
                 backend = loaded.backend
                 if job.subject.slowdown:
                     backend = Slowed(backend, job.subject.slowdown)
-                watch = Stopwatch(
-                    backend,
-                    open_bundle(Path(job.bundle)).reference(),
-                )
+                watch = _stopwatch(backend, job)
                 _say(answers, _opened(loaded, seconds(entered_ns - job.started_ns)))
                 # A collection in the middle of a run would be timed with it.
                 gc.collect()
@@ -101,6 +100,21 @@ def serve(load: Callable[[Job], AbstractContextManager[Loaded]]) -> int:
         except MemoryError:
             _say(answers, Failure(reason="it wanted more memory than there is; free some"))
     return 0
+
+
+def _stopwatch(backend: Backend, job: Job) -> Stopwatch:
+    bundle = open_bundle(Path(job.bundle))
+    artifact, reference = bundle.artifact(job.subject.artifact), bundle.reference()
+    judged = partial(
+        judge,
+        reference=reference.logits,
+        labels=reference.labels,
+        format_=artifact.format,
+        precision=artifact.precision,
+        device=backend.device,
+        float32_error=bundle.manifest.float32_error,
+    )
+    return Stopwatch(backend, reference, judged)
 
 
 @contextlib.contextmanager

@@ -164,7 +164,7 @@ class FileFormat(ABC):
         usual: that it is written in where none is asked for.
         tolerance: the gate of float32 on the CPU.
         extra: of pyproject.toml, that installs what runs it; empty for the base dependencies.
-        package: that is imported to run it, where it is not one of the base dependencies or torch.
+        package: that is imported to run it, where it is none of the base dependencies.
         default: whether `export` writes it where no format is asked for.
         needs: the suffixes of the companions without which the main file cannot run.
         runs_code: whether to open a file is to run what somebody wrote into it.

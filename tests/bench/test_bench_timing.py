@@ -2,18 +2,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from itertools import cycle
 
 import numpy as np
 import pytest
 from factory import make_reference
 
-from mnist_edge.bench.timing import Slowed, Stopwatch, speed_ns, thinned, timer_overhead_s
+from mnist_edge.bench.timing import (
+    Slowed,
+    Stopwatch,
+    speed_ns,
+    thinned,
+    timer_overhead_s,
+)
 from mnist_edge.bench.turn import Turn
 from mnist_edge.bundle.folder import Reference
+from mnist_edge.bundle.manifest import Parity
 from mnist_edge.contract import Images, Logits, to_images
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes.terms import Device
+from mnist_edge.formats.running import judge
+from mnist_edge.recipes.terms import Device, Precision
 
 pytestmark = pytest.mark.edge
 
@@ -60,7 +69,17 @@ def reference() -> Reference:
 
 
 def watch(backend: FakeBackend, reference: Reference) -> Stopwatch:
-    return Stopwatch(backend, reference, clock=backend.clock)
+    return Stopwatch(backend, reference, judged(reference), clock=backend.clock)
+
+
+def judged(reference: Reference) -> partial[Parity]:
+    return partial(
+        judge,
+        reference=reference.logits,
+        labels=reference.labels,
+        format_="onnx",
+        precision="float32",
+    )
 
 
 def test_runs_that_settle_are_kept_apart(reference: Reference) -> None:
@@ -113,6 +132,23 @@ def test_flipped_digits_are_counted(reference: Reference) -> None:
         backend = FakeBackend(FakeClock(), reference, cycle([100 * US]))
         block = watch(backend, expected).take(Turn(runs=DIGITS))
         assert (block.digits, block.flips) == (DIGITS, flips)
+        assert bool(block.fault) == bool(flips)
+
+
+@pytest.mark.parametrize(("precision", "fault"), [("float32", "largest error"), ("int8", "")])
+def test_the_gate_is_that_of_the_artifact(
+    reference: Reference, precision: Precision, fault: str
+) -> None:
+    class Coarse(FakeBackend):
+        def run(self, images: Images) -> Logits:
+            return super().run(images) * np.float32(0.99)
+
+    backend = Coarse(FakeClock(), reference, cycle([US]))
+    judged_so = partial(judged(reference), precision=precision)
+    block = Stopwatch(backend, reference, judged_so, clock=backend.clock).take(Turn(runs=DIGITS))
+    assert block.max_abs_error > 1e-4
+    assert block.fault.startswith(fault)
+    assert bool(block.fault) == bool(fault)
 
 
 def test_a_batch_is_run_as_one_and_filled_from_the_start(reference: Reference) -> None:
@@ -156,7 +192,7 @@ def test_what_cannot_time_on_the_device_says_so(reference: Reference) -> None:
 def test_a_planted_slowdown_is_as_large_as_it_says(reference: Reference) -> None:
     clock = PatientClock()
     slowed = Slowed(FakeBackend(clock, reference, cycle([1000 * US])), 0.2, clock)
-    block = Stopwatch(slowed, reference, clock=clock).take(Turn(runs=5))
+    block = Stopwatch(slowed, reference, judged(reference), clock=clock).take(Turn(runs=5))
     assert block.samples_ns[0] == pytest.approx(1.2e6, rel=0.01)
 
 

@@ -13,6 +13,7 @@ class Checkpoint(FileFormat):
     suffix = ".safetensors"
     tolerance = Tolerance(max_abs_error=1e-4)
     extra = "train"
+    package = "torch"
     from_onnx = False
 
     def load(self, written: Written, how: Loading) -> Backend:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mnist_edge.formats.format import Backend, FileFormat, Header, Loading, Written
-from mnist_edge.formats.tolerances import Tolerance
+from mnist_edge.formats.format import Backend, Loading, Written
+from mnist_edge.formats.torchscript import TorchScript
 from mnist_edge.recipes.terms import Precision
 
 if TYPE_CHECKING:
     from mnist_edge.formats.source import Source
 
 
-class Program(FileFormat):
+class Program(TorchScript):
     """A captured graph, which may call any of torch's operators."""
 
     name = "pt2"
     suffix = ".pt2"
     precisions = ("float32", "float16")
-    tolerance = Tolerance(max_abs_error=1e-5)
-    extra = "train"
-    runs_code = True
-    from_onnx = False
 
     def write(self, source: Source, precision: Precision) -> Written:
         """See `FileFormat.write`."""
@@ -43,9 +39,3 @@ class Program(FileFormat):
         from mnist_edge.formats.archive import archive_format
 
         return archive_format(data) == self.name
-
-    def header(self, data: bytes) -> Header:
-        """See `FileFormat.header`."""
-        from mnist_edge.formats.archive import archive_metadata
-
-        return Header(metadata=archive_metadata(data))

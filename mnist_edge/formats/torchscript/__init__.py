@@ -20,6 +20,7 @@ class TorchScript(FileFormat):
     precisions = ("float32", "float16", "int8-dynamic")
     tolerance = Tolerance(max_abs_error=1e-5)
     extra = "train"
+    package = "torch"
     runs_code = True
     from_onnx = False
 
