@@ -32,6 +32,7 @@ NOT_INSTALLED = " is not installed, but needed to "
 """What stands between a package and what it is needed to, so that reasons can be told together."""
 # What comes with this package whatever extra was asked for, by the names under which it is imported
 # and installed.
+_ONNX = frozenset({"onnx", "filelock"})
 _BASE = frozenset({"numpy", "PIL", "pillow", "onnxruntime", "typer", "rich"})
 
 
@@ -132,6 +133,8 @@ def install_advice(packages: Collection[str], *, extra: str = _TRAIN) -> str:
     Where this package came from, it comes from again: its bare name could fetch a stranger's from
     an index, and is given only to who took it from one.
     """
+    if extra == _TRAIN and _ONNX.issuperset(packages) and not has_torch():
+        extra = "onnx"  # which does without torch, a hundred times as large
     return _advice("" if _BASE.issuperset(packages) or not extra else f"[{extra}]")
 
 

@@ -110,6 +110,7 @@ class Predictor:
             states it.
         reject_temperature: divides the logits, and the largest probability that they then give is
             the confidence. The probabilities that are shown are those of the logits as they are.
+        artifact: what the backend runs, by name.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Predictor:
         batch_invariant: bool = True,
         reject_below: float = 0.0,
         reject_temperature: float = 1.0,
+        artifact: str = DEFAULT_ARTIFACT,
     ) -> None:
         if not 0 <= reject_below <= 1:  # as NaN is not, under which nothing would be rejected
             raise UsageError(
@@ -134,13 +136,14 @@ class Predictor:
         self._batch_invariant = batch_invariant
         self._reject_below = reject_below
         self._reject_temperature = reject_temperature
+        self.artifact = artifact
 
     @classmethod
     def load(
         cls,
         path: Path | str | None = None,
         *,
-        artifact: str = DEFAULT_ARTIFACT,
+        artifact: str | None = None,
         device: Device = "cpu",
         threads: int = 1,
         allow_mismatch: bool = False,
@@ -153,7 +156,8 @@ class Predictor:
         Args:
             path: a bundle, or an `.onnx` or `.ort` file; by default the bundle in
                 `exports/model`, else the one that is shipped.
-            artifact: which of the bundle's; of no meaning for a file.
+            artifact: which of the bundle's, by default `onnx-float32`, or the only one that is
+                there; of no meaning for a file.
             device: where to run.
             threads: of the runtime.
             allow_mismatch: also take an artifact that was found to differ from its checkpoint.
@@ -177,7 +181,7 @@ class Predictor:
 
         def load() -> Predictor:
             bundle = open_trusted(place, asked)
-            chosen = find_artifact(bundle, artifact)
+            chosen = find_artifact(bundle, artifact or bundle.default_artifact)
             bundle.check(but={chosen.file})  # that one is checked as it is read
             if not allow_mismatch:
                 _check_parity(chosen)
@@ -187,6 +191,7 @@ class Predictor:
                 batch_invariant=chosen.batch_invariant,
                 reject_below=bundle.manifest.reject_below,
                 reject_temperature=bundle.manifest.reject_temperature,
+                artifact=chosen.name,
             )
 
         return read_settled(place, load)

@@ -41,6 +41,7 @@ from mnist_edge.errors import (
     has_torch,
     restore_advice,
 )
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 T = TypeVar("T")
 
@@ -117,6 +118,13 @@ class Bundle:
                 f"{self.path} has no artifact {name!r:.60}, only {known}",
                 fix="choose one of these",
             ) from None
+
+    @property
+    def default_artifact(self) -> str:
+        """What answers where none is named: the only one that is here, else ONNX in float32."""
+        here = [known.name for known in self.manifest.artifacts if self.holds(known)]
+        here = [name for name in here if name != CHECKPOINT]
+        return here[0] if len(here) == 1 else DEFAULT_ARTIFACT
 
     def scored(self, artifact: Artifact) -> Artifact:
         """The artifact with what the manifest says, in any place, of its test accuracy."""

@@ -30,7 +30,6 @@ from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.bench import BENCH_RECIPES, SELF_TEST_RECIPE, BenchRecipe
 from mnist_edge.recipes.fields import Setting
-from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
@@ -219,7 +218,7 @@ def _test_itself(
     from mnist_edge.bundle import codec
     from mnist_edge.render.bench.sentences import self_test_lines
 
-    artifact = (artifacts or [DEFAULT_ARTIFACT])[0]
+    artifact = artifacts[0] if artifacts else bundle.default_artifact
     with talk.progress("self-test", watched=False) as progress:
         tested = self_test(bundle, artifact, recipe, progress=progress)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -17,6 +18,7 @@ from mnist_edge.cli.options import (
 )
 from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+from mnist_edge.errors import install_advice
 from mnist_edge.formats import FORMATS, export_pairs, exported_formats
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.fields import Setting
@@ -149,14 +151,31 @@ def _formats(asked: list[str], talk: Talk) -> tuple[Format, ...]:
         if name not in (*known, "all"):
             raise unknown_name("format", name, (*known, "all"))
     wanted = {known[name] for name in asked if name != "all"}
-    for name in NAMES if "all" in asked or not asked else ():
-        # Of what is not named, all that can be verified here.
-        reason = "" if name in wanted else FORMATS[name].absent()
-        if reason and (asked or FORMATS[name].default):
-            talk.warn(f"{name} is left out: {reason}")
-        elif asked or FORMATS[name].default:
-            wanted.add(name)
-    return tuple(name for name in NAMES if name in wanted)
+    # Of what is not named, all that can be verified here.
+    several = [name for name in NAMES if "all" in asked or (not asked and FORMATS[name].default)]
+    absent = {
+        name: why for name in several if name not in wanted and (why := FORMATS[name].absent())
+    }
+    if absent:
+        talk.warn(_left_out(absent))
+    return tuple(
+        name for name in NAMES if name in wanted or (name in several and name not in absent)
+    )
+
+
+def _left_out(absent: Mapping[Format, str]) -> str:
+    """Which formats are not written, and what to do about it, in one line."""
+    lacking: dict[str, list[Format]] = {}
+    for name in absent:
+        lacking.setdefault(FORMATS[name].package, []).append(name)
+    alone = [f"{name}, since {absent[name]}" for name in lacking.pop("", ())]
+    needs = [
+        f"{' and '.join(names)}, which {'needs' if len(names) == 1 else 'need'} {package}"
+        for package, names in lacking.items()
+    ]
+    extras = dict.fromkeys(FORMATS[name].extra for name in absent if FORMATS[name].package)
+    advice = [install_advice(lacking, extra=",".join(extras))] if lacking else []
+    return f"left out: {'; '.join([*alone, *needs, *advice])}"
 
 
 def _precisions(asked: list[str], *, quantize: bool) -> tuple[Precision, ...]:

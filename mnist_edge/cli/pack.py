@@ -47,6 +47,6 @@ def command(
     else:
         emit_table(text.files_table(files))
     words = given_bundle(out)
-    if names[0] != DEFAULT_ARTIFACT:
+    if len(names) > 1 and DEFAULT_ARTIFACT not in names:
         words += f" --artifact {names[0]}"
     talk.suggest(f"mnist-edge predict{words} PICTURE", to="name a digit, there or here")

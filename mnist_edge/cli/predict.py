@@ -56,7 +56,13 @@ _Model: TypeAlias = Annotated[
     ),
 ]
 _Artifact: TypeAlias = Annotated[
-    str, typer.Option("--artifact", metavar="NAME", help="Which artifact of the bundle answers.")
+    str | None,
+    typer.Option(
+        "--artifact",
+        metavar="NAME",
+        help="Which artifact of the bundle answers.",
+        show_default=f"{DEFAULT_ARTIFACT}, or the only one that is there",
+    ),
 ]
 _AllowMismatch: TypeAlias = Annotated[
     bool, typer.Option("--allow-mismatch", help="Use an artifact even if it is not equivalent.")
@@ -107,7 +113,7 @@ _Csv: TypeAlias = Annotated[
 def command(
     pictures: _Pictures,
     bundle: _Model = None,
-    artifact: _Artifact = DEFAULT_ARTIFACT,
+    artifact: _Artifact = None,
     allow_mismatch: _AllowMismatch = False,
     many: _Many = False,
     top: _Top = 3,
@@ -174,7 +180,7 @@ def command(
                     _write_input(result, save_input, start=len(found))
                 found += new
     if as_json:
-        document = {"model": str(path), "artifact": artifact, "answers": found}
+        document = {"model": str(path), "artifact": predictor.artifact, "answers": found}
         emit_json(codec.dumps(document))
     if any(answer.error for answer in found):
         raise typer.Exit(2)

@@ -30,6 +30,12 @@ def packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def draw_seven() -> None:
+    from PIL import Image
+
+    Image.fromarray(open_bundle(SHIPPED).reference().images[7]).save("seven.png")
+
+
 def test_a_slim_bundle_holds_the_artifact_and_what_proves_it(packed: Path) -> None:
     assert names(packed) == {"manifest.json", "reference.npz", "onnx-int8.onnx"}
     for name in names(packed):
@@ -81,15 +87,14 @@ def test_a_damaged_or_absent_file_is_not_packed(tmp_path: Path) -> None:
         ("doctor", "--artifact", "onnx-int8"),
         ("bench", "--quick", "--artifact", "onnx-int8", "--duration", "0.05"),
         ("predict", "--artifact", "onnx-int8", "seven.png"),
+        ("predict", "seven.png"),
     ],
     ids=" ".join,
 )
 def test_each_verb_answers_on_a_slim_bundle_and_advises_nothing_that_cannot_be_done(
     packed: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from PIL import Image
-
-    Image.fromarray(open_bundle(packed).reference().images[7]).save("seven.png")
+    draw_seven()
     assert cli.main([*words, "--bundle", str(packed)]) == 0
     said = capsys.readouterr()
     for verb in ("train", "export"):
@@ -124,4 +129,13 @@ def test_the_command_lists_what_it_wrote(
     assert [Path(line.split()[0]).name for line in said.out.splitlines()[1:]] == [
         *("manifest.json", "onnx-int8.onnx", "reference.npz")
     ]
-    assert f"mnist-edge predict --bundle {out} --artifact onnx-int8 PICTURE" in said.err
+    assert f"mnist-edge predict --bundle {out} PICTURE" in said.err
+
+
+def test_the_only_artifact_that_is_here_answers_where_none_is_named(
+    packed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_seven()
+    assert cli.main(["predict", "--bundle", str(packed), "--json", "seven.png"]) == 0
+    assert json.loads(capsys.readouterr().out)["artifact"] == "onnx-int8"
+    assert open_bundle(SHIPPED).default_artifact == "onnx-float32"

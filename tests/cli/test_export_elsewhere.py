@@ -18,6 +18,7 @@ import onnx
 from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.errors import MissingDependency, UsageError
 from mnist_edge.export import export_verified
+from mnist_edge.formats import FORMATS
 from mnist_edge.formats.c.compiler import Compiler, find_compiler
 from mnist_edge.recipes.export import ExportRecipe
 
@@ -78,6 +79,16 @@ def test_what_needs_torch_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "torch is not installed" in done.stderr
     assert names(tmp_path) == set()
+
+
+def test_what_cannot_be_made_here_is_named_in_one_line(tmp_path: Path) -> None:
+    done = without_torch(tmp_path, "export", "--out", "out", "--quiet")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: left out: torchscript and pt2, which need torch; run pip")
+    written = {artifact.format for artifact in open_bundle(tmp_path / "out").manifest.artifacts}
+    defaults = {name for name, known in FORMATS.items() if known.precisions and known.default}
+    assert written - {"checkpoint"} == defaults - {"torchscript", "pt2"}
 
 
 def test_the_bundle_that_is_exported_stays_as_it_is(tmp_path: Path) -> None:
