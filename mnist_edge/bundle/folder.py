@@ -122,8 +122,11 @@ class Bundle:
     @property
     def default_artifact(self) -> str:
         """What answers where none is named: the only one that is here, else ONNX in float32."""
-        here = [known.name for known in self.manifest.artifacts if self.holds(known)]
-        here = [name for name in here if name != CHECKPOINT]
+        here = [
+            known.name
+            for known in self.manifest.artifacts
+            if known.format != "checkpoint" and self.holds(known)
+        ]
         return here[0] if len(here) == 1 else DEFAULT_ARTIFACT
 
     def scored(self, artifact: Artifact) -> Artifact:

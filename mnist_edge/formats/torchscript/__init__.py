@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mnist_edge.formats.format import Backend, FileFormat, Header, Loading, Written
 from mnist_edge.formats.tolerances import Tolerance
-from mnist_edge.recipes.terms import Precision
+from mnist_edge.recipes.terms import Format, Precision
 
 if TYPE_CHECKING:
     from mnist_edge.formats.source import Source
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class TorchScript(FileFormat):
     """A traced and frozen program, which may call any of torch's operators."""
 
-    name = "torchscript"
+    name: ClassVar[Format] = "torchscript"
     suffix = ".pt"
-    precisions = ("float32", "float16", "int8-dynamic")
+    precisions: ClassVar[tuple[Precision, ...]] = ("float32", "float16", "int8-dynamic")
     tolerance = Tolerance(max_abs_error=1e-5)
     extra = "train"
     package = "torch"
