@@ -228,6 +228,7 @@ ASKED_FIRST = {
     "render/doctor.py": "nvidia-smi",
     # What to give, made wherever that is possible.
     "predict.py": "a file made by mnist-edge export",
+    "bundle/manifest.py": "a bundle that mnist-edge train made",
 }
 
 
