@@ -22,6 +22,7 @@ from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE, Images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
+from mnist_edge.foreign.kinds import refuse_stranger
 from mnist_edge.formats import (
     FORMATS,
     Backend,
@@ -387,12 +388,6 @@ def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predic
     """A model file without its artifact's record: what it says of itself is all that is known."""
     # Others need the digest of a manifest before they may be opened.
     loose = [known for known in FORMATS.values() if known.precisions and not known.runs_code]
-    named = next((known for known in loose if known.suffix == path.suffix), None)
-    if named is None:
-        raise UsageError(
-            f"{path} is neither a bundle nor an {' or '.join(k.suffix for k in loose)} file",
-            fix="give the folder of a bundle, or a file made by mnist-edge export --format onnx",
-        )
     try:
         data = read_file(path, most=_MAX_MODEL_BYTES)
     except OSError as error:
@@ -400,7 +395,11 @@ def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predic
             f"cannot read {path}: {error.strerror}", fix="make the file readable"
         ) from error
     vouching = vouching_bundle(path, data, trust)
+    named = next((known for known in loose if known.suffix == path.suffix), None)
     format_ = next((known for known in loose if known.is_one(data)), named)
+    if vouching is None or format_ is None:
+        refuse_stranger(path, data, format_)
+    assert format_ is not None
     companions = companions_of(path, format_, vouching)
     backend = load_backend(
         data, format_.name, companions=companions, device=device, threads=threads

@@ -303,6 +303,25 @@ def test_the_recipe_says_what_is_rejected(bundle: Bundle) -> None:
     assert Predictor.load(bundle.path)(draw(5)).status == "no digit"
 
 
+def ours(stated: dict[str, str]) -> Header:
+    """What a file that we wrote says of itself."""
+    return Header(metadata={"producer": "mnist-edge", **stated})
+
+
+def test_a_model_file_of_others_is_named_and_not_run(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(
+        tiny_onnx(producer="pytorch")
+    )  # renamed to ours or not: its pixels may be any
+    with pytest.raises(BadInput, match="an ONNX model, and none that mnist-edge wrote") as caught:
+        Predictor.load(model)
+    assert caught.value.fix == f"make a bundle of it: mnist-edge import {model}"
+    (tmp_path / "net.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(BadInput, match="a Keras model or another HDF5 file") as caught:
+        Predictor.load(tmp_path / "net.h5")
+    assert "mnist-edge import" in caught.value.fix
+
+
 @pytest.mark.parametrize(
     ("stated", "status"),
     [
@@ -315,7 +334,7 @@ def test_the_recipe_says_what_is_rejected(bundle: Bundle) -> None:
 def test_an_onnx_file_says_it_without_its_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: dict[str, str], status: str
 ) -> None:
-    monkeypatch.setattr(Onnx, "header", lambda *_: Header(metadata=stated))
+    monkeypatch.setattr(Onnx, "header", lambda *_: ours(stated))
     monkeypatch.setattr("mnist_edge.formats.onnx.run.OrtBackend", lambda *_, **__: Comparing())
     (tmp_path / "net.onnx").touch()
     assert Predictor.load(tmp_path / "net.onnx")(draw(5)).status == status
@@ -324,7 +343,7 @@ def test_an_onnx_file_says_it_without_its_bundle(
 def test_an_onnx_file_with_a_nonsensical_threshold_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Onnx, "header", lambda *_: Header(metadata={REJECT_BELOW: "high"}))
+    monkeypatch.setattr(Onnx, "header", lambda *_: ours({REJECT_BELOW: "high"}))
     monkeypatch.setattr("mnist_edge.formats.onnx.run.OrtBackend", lambda *_, **__: Comparing())
     (tmp_path / "net.onnx").touch()
     with pytest.raises(BadInput, match="states reject_below as 'high'"):
@@ -350,7 +369,7 @@ def test_a_missing_bundle_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "7.png").write_bytes(encode(draw(7)))
-    with pytest.raises(UsageError, match="neither a bundle"):
+    with pytest.raises(BadInput, match=r"7\.png: it is a picture, and none that mnist-edge wrote"):
         Predictor.load(tmp_path / "7.png")
     (tmp_path / "net.onnx").write_bytes(b"no net")
     with pytest.raises(MnistEdgeError):
@@ -415,7 +434,7 @@ def test_a_temperature_that_is_none_is_refused(backend: Comparing, value: float)
 def test_a_file_that_states_no_probability_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, stated: str
 ) -> None:
-    monkeypatch.setattr(Onnx, "header", lambda *_: Header(metadata={key: stated}))
+    monkeypatch.setattr(Onnx, "header", lambda *_: ours({key: stated}))
     (tmp_path / "model.onnx").write_bytes(tiny_onnx())
     with pytest.raises(BadInput, match="states reject_below as"):
         Predictor.load(tmp_path / "model.onnx")

@@ -30,6 +30,7 @@ def tiny_onnx(
     opset: int = 18,
     domain: str = "",
     external: dict[str, str] | None = None,
+    producer: str = "mnist-edge",
 ) -> bytes:
     """The file; each argument that is given spoils one thing."""
     weight = weight_matrix() if weight is None else weight
@@ -48,7 +49,8 @@ def tiny_onnx(
         + field(11, value(input_name, input_shape, element_type))
         + field(12, value(output_name, ("batch", weight.shape[1]), element_type))
     )
-    return number(1, ir_version) + field(7, graph) + field(8, number(2, opset))
+    model = number(1, ir_version) + field(7, graph) + field(8, number(2, opset))
+    return model + field(14, text(1, "producer") + text(2, producer))
 
 
 def number(index: int, value: int) -> bytes:

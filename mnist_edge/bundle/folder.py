@@ -283,6 +283,11 @@ def open_bundle(path: Path | None = None) -> Bundle:
 def read_manifest(folder: Path) -> bytes:
     """The manifest in a folder, unread. Raises BundleError where there is none."""
     file = folder / MANIFEST
+    if folder.is_file():
+        raise BundleError(
+            f"{folder} is a file, and no bundle",
+            fix=f"make a bundle of a net with mnist-edge import {shlex.quote(str(folder))}",
+        )
     try:
         if not file.is_file():
             raise BundleError(f"no bundle at {folder}", fix=_first_bundle(folder))

@@ -43,7 +43,7 @@ VERBS = {
     "import": Entry(
         "import_weights",
         _MAKE,
-        "Make a bundle of weights that you already have; their accuracy is measured.",
+        "Make a bundle of a net that you already have; its accuracy is measured.",
     ),
     "recipes": Entry(
         "recipes", _MAKE, "List the training recipes, with what was measured of each."

@@ -20,6 +20,7 @@ from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE
 from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, MissingDependency
+from mnist_edge.foreign.kinds import refuse_stranger
 from mnist_edge.formats import (
     FORMATS,
     Backend,
@@ -94,6 +95,8 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
     # Of ONNX, which has no mark, a file may be too damaged to be known.
     format_ = recognise(data) or FORMATS["onnx"]
     try:
+        if vouching is None and not format_.runs_code:
+            refuse_stranger(path, data, format_)
         if format_.runs_code:
             return _examine_program(path, data, format_, vouching, trust, threads)
         written = Written(data, companions_of(path, format_, vouching))

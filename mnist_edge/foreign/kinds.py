@@ -1,15 +1,25 @@
 """What a file is, by its first bytes: for who takes it in, and for messages about those nobody can.
 
-Standard library only: the edge side asks it, too.
+Light: the edge side asks it, too.
 """
 
 from __future__ import annotations
 
 import io
+import shlex
 import zipfile
-from typing import Literal, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from mnist_edge.errors import BadInput
+
+if TYPE_CHECKING:
+    from mnist_edge.formats.format import FileFormat
 
 Reader: TypeAlias = Literal["onnx", "keras", "torch", ""]
+
+PRODUCER = "mnist-edge"
+"""What every model file of ours states of itself."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 512
@@ -72,6 +82,32 @@ def kind_of(data: bytes) -> FileKind:
     if _starts_like_onnx(data):
         return FileKind("an ONNX model", "onnx")
     return _UNKNOWN
+
+
+def refuse_stranger(path: Path, data: bytes, format_: FileFormat | None) -> None:
+    """Keep a model file of others from being run as ours: what it wants of a picture is not known.
+
+    Args:
+        path: of the file, which no bundle names.
+        data: its bytes.
+        format_: which of ours it looks like, if one.
+
+    Raises:
+        BadInput: others made it, or it is damaged.
+    """
+    kind = kind_of(data)
+    try:
+        if format_ is not None and format_.header(data).metadata.get("producer") == PRODUCER:
+            return
+    except BadInput:
+        if kind is _UNKNOWN:
+            raise
+    raise BadInput(
+        f"{path}: it is {kind.said}, and none that mnist-edge wrote",
+        fix=f"make a bundle of it: mnist-edge import {shlex.quote(str(path))}"
+        if kind.reader
+        else kind.advice or "give a file that mnist-edge export wrote",
+    )
 
 
 def _archive(data: bytes) -> FileKind:

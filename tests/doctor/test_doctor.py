@@ -159,10 +159,21 @@ def test_a_file_is_described_and_passes_far_from_its_bundle(tmp_path: Path) -> N
     report = examine_file(save(tmp_path, with_golden(tiny_onnx(), precision="float32")))
     assert (report.format, report.precision) == ("onnx", "float32")
     assert (report.opset, report.ir_version) == (18, 8)
-    assert report.metadata == {"recipe": "tiny", "precision": "float32"}
+    assert report.metadata == {
+        "producer": "mnist-edge",
+        "recipe": "tiny",
+        "precision": "float32",
+    }
     assert (report.check.status, report.check.artifact) == ("passed", "model.onnx")
     assert report.check.parity is not None
     assert report.check.parity.images == 10
+
+
+def test_a_model_file_of_others_is_named_and_not_run(tmp_path: Path) -> None:
+    path = save(tmp_path, tiny_onnx(producer="pytorch"))
+    with pytest.raises(BadInput, match="an ONNX model, and none that mnist-edge wrote") as caught:
+        examine_file(path)
+    assert caught.value.fix.endswith(f"mnist-edge import {path}")
 
 
 def test_a_file_of_other_weights_fails_its_own_golden_vectors(tmp_path: Path) -> None:

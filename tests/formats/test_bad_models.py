@@ -78,7 +78,7 @@ def outside(**external: str) -> Callable[[Path], object]:
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda _: None, ""),
     "directory": (Path.mkdir, ""),
-    "empty": (wrote(b""), "it is empty"),
+    "empty": (wrote(b""), "it is an empty file"),
     "cut by one byte": (wrote(GOOD[:-1]), "not an ONNX file"),
     "random bytes": (wrote(np.random.default_rng(1).bytes(9000)), "not an ONNX file"),
     "web page": (wrote(b"<!DOCTYPE html><title>404</title>"), "it is a web page"),
