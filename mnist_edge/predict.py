@@ -35,7 +35,7 @@ from mnist_edge.formats.running import run_as_deployed
 from mnist_edge.picture import Picture, Source, load_picture, other_readings
 from mnist_edge.picture.several import load_pictures
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device, Runtime
 
 Status: TypeAlias = Literal["digit", "no digit"]
 
@@ -147,6 +147,7 @@ class Predictor:
         artifact: str | None = None,
         device: Device = "cpu",
         threads: int = 1,
+        backend: Runtime | Literal[""] = "",
         allow_mismatch: bool = False,
         key: Path | str | None = None,
         not_before: int | None = None,
@@ -161,6 +162,7 @@ class Predictor:
                 there; of no meaning for a file.
             device: where to run.
             threads: of the runtime.
+            backend: the runtime, where a format has several; empty for the usual one.
             allow_mismatch: also take an artifact that was found to differ from its checkpoint.
             key: the public key that must have signed the bundle: a `.pub` file, or a line of one.
                 The one that `MNIST_EDGE_KEY` names must have signed it in any case.
@@ -178,7 +180,7 @@ class Predictor:
         place = None if path is None else Path(path)
         asked = Trust(key=key, not_before=not_before, code=trust)
         if place is not None and place.is_file():
-            return _load_file(place, asked, device, threads)
+            return _load_file(place, asked, device, threads, backend)
 
         def load() -> Predictor:
             bundle = open_trusted(place, asked)
@@ -186,9 +188,9 @@ class Predictor:
             bundle.check(but={chosen.file})  # that one is checked as it is read
             if not allow_mismatch:
                 _check_parity(chosen)
-            backend = load_artifact(bundle, chosen, device=device, threads=threads)
+            loaded = load_artifact(bundle, chosen, device=device, threads=threads, runtime=backend)
             return cls(
-                backend,
+                loaded,
                 batch_invariant=chosen.batch_invariant,
                 reject_below=bundle.manifest.reject_below,
                 reject_temperature=bundle.manifest.reject_temperature,
@@ -384,7 +386,9 @@ def _as_input(image: NDArray[np.generic]) -> Images:
     return image.view(np.float32).reshape(_INPUT_SHAPES[1])
 
 
-def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predictor:
+def _load_file(
+    path: Path, trust: Trust, device: Device, threads: int, runtime: Runtime | Literal[""]
+) -> Predictor:
     """A model file without its artifact's record: what it says of itself is all that is known."""
     # Others need the digest of a manifest before they may be opened.
     loose = [known for known in FORMATS.values() if known.precisions and not known.runs_code]
@@ -402,7 +406,12 @@ def _load_file(path: Path, trust: Trust, device: Device, threads: int) -> Predic
     assert format_ is not None
     companions = companions_of(path, format_, vouching)
     backend = load_backend(
-        data, format_.name, companions=companions, device=device, threads=threads
+        data,
+        format_.name,
+        companions=companions,
+        device=device,
+        threads=threads,
+        runtime=runtime,
     )
     stated = {REJECT_BELOW: "0", REJECT_TEMPERATURE: "1"} | format_.header(data).metadata
     below, temperature = stated[REJECT_BELOW], stated[REJECT_TEMPERATURE]

@@ -20,7 +20,7 @@ from mnist_edge.bench.turn import Failure, Job
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
 from mnist_edge.errors import DeviceUnavailable, Untrusted
-from mnist_edge.formats import FORMATS, find_artifact
+from mnist_edge.formats import FORMATS, find_artifact, run_by
 from mnist_edge.formats.consent import check_consent, may_run
 from mnist_edge.machine import (
     describe_machine,
@@ -31,7 +31,7 @@ from mnist_edge.machine import (
 )
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.bench import BenchRecipe
-from mnist_edge.recipes.terms import Device
+from mnist_edge.recipes.terms import Device, Runtime
 
 
 def discard(_: BenchReport) -> None:
@@ -39,8 +39,8 @@ def discard(_: BenchReport) -> None:
 
 
 _RUNTIMES = (
-    *("onnxruntime", "onnxruntime-gpu", "torch", "ai-edge-litert", "ncnn", "wasmtime"),
-    "numpy",
+    *("onnxruntime", "onnxruntime-gpu", "torch", "ai-edge-litert", "ncnn", "openvino"),
+    *("wasmtime", "numpy"),
 )
 _NO_GPU = "no NVIDIA GPU is here (nvidia-smi names none)"
 
@@ -52,6 +52,7 @@ def bench(
     devices: tuple[Device, ...] = ("cpu",),
     artifacts: tuple[str, ...] = (),
     compile_: bool = False,
+    runtimes: tuple[Runtime, ...] = (),
     ceiling: Ceiling = UNKNOWN_CEILING,
     progress: Progress = silent,
     on_row: Callable[[BenchReport], None] = discard,
@@ -65,6 +66,7 @@ def bench(
         devices: each artifact is measured on each.
         artifacts: names; all of the bundle where none is given.
         compile_: whether torch also compiles the checkpoint.
+        runtimes: by name; each runs those artifacts that it can.
         ceiling: of this machine, for the report.
         progress: told after each start and each round.
         on_row: given the report so far after each restart, to be saved.
@@ -79,7 +81,14 @@ def bench(
     return measure_subjects(
         bundle,
         recipe,
-        subjects_of(bundle, recipe, devices=devices, artifacts=artifacts, compile_=compile_),
+        subjects_of(
+            bundle,
+            recipe,
+            devices=devices,
+            artifacts=artifacts,
+            compile_=compile_,
+            runtimes=runtimes,
+        ),
         ceiling=ceiling,
         progress=progress,
         on_row=on_row,
@@ -94,8 +103,15 @@ def subjects_of(
     devices: tuple[Device, ...] = ("cpu",),
     artifacts: tuple[str, ...] = (),
     compile_: bool = False,
+    runtimes: tuple[Runtime, ...] = (),
 ) -> tuple[Subject, ...]:
     """The rows that `bench` would measure."""
+    if runtimes:
+        return tuple(
+            replace(subject, runtime=runtime)
+            for runtime in dict.fromkeys(runtimes)
+            for subject in choose_subjects(run_by(bundle, runtime, artifacts), devices, recipe)
+        )
     names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
     return choose_subjects(names, devices, recipe, compile_=compile_)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TextIO
+from typing import Literal, TextIO, cast
 
 from mnist_edge.bench.run import NO_COST, ColdStart, Cost
 from mnist_edge.bench.timing import Clock, Slowed, Stopwatch, seconds, timer_overhead_s
@@ -27,11 +27,17 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import to_images
-from mnist_edge.errors import DeviceUnavailable, MissingDependency, MnistEdgeError, missing_package
-from mnist_edge.formats import FORMATS, Backend, DeviceResident, open_backend
+from mnist_edge.errors import DeviceUnavailable, MissingDependency, MnistEdgeError
+from mnist_edge.formats import (
+    FORMATS,
+    Backend,
+    DeviceResident,
+    missing_runtime,
+    open_backend,
+)
 from mnist_edge.formats.running import judge
 from mnist_edge.machine import peak_resident_bytes
-from mnist_edge.recipes.terms import Format
+from mnist_edge.recipes.terms import Format, Runtime
 
 _READ_BYTES = 65536
 # For what a runtime does at its end, once nobody listens any more.
@@ -126,11 +132,18 @@ def load_artifact(job: Job) -> Iterator[Loaded]:
     artifact = bundle.artifact(subject.artifact)
     bundle = replace(bundle, trusted=artifact.sha256 == job.consent)
     first = to_images(bundle.reference().images[:1])
+    # Those of others are measured by workers of their own.
+    runtime = cast("Runtime | Literal['']", subject.runtime)
     ready = clock()
-    _import_runtime(artifact.format)
+    _import_runtime(artifact.format, runtime)
     imported = clock()
     with open_backend(
-        bundle, artifact, device=subject.device, threads=subject.threads, mode=subject.mode
+        bundle,
+        artifact,
+        device=subject.device,
+        threads=subject.threads,
+        mode=subject.mode,
+        runtime=runtime,
     ) as backend:
         opened = clock()
         backend.run(first)
@@ -166,12 +179,12 @@ def _opened(loaded: Loaded, startup_s: float) -> Opened:
     )
 
 
-def _import_runtime(format_: Format) -> None:
+def _import_runtime(format_: Format, runtime: Runtime | Literal[""]) -> None:
     """Import first what opening would import, so that its time can be told apart."""
     try:
-        FORMATS[format_].import_runtime()
+        FORMATS[format_].import_runtime(runtime)
     except ModuleNotFoundError as error:
-        raise missing_package(error, f"run {format_} files") from error
+        raise missing_runtime(error, format_, runtime) from error
 
 
 def _cost(bundle: Bundle, artifact: Artifact) -> Cost:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 import typer
 
@@ -30,6 +31,7 @@ from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.bench import BENCH_RECIPES, SELF_TEST_RECIPE, BenchRecipe
 from mnist_edge.recipes.fields import Setting
+from mnist_edge.recipes.terms import Runtime, unknown_name
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
@@ -52,6 +54,16 @@ _BenchDevice: TypeAlias = Literal["cpu", "cuda", "all"]
 _DeviceOption: TypeAlias = Annotated[
     _BenchDevice,
     option("device", _BenchDevice, Setting("Where to run them.", group=MACHINE_PANEL)),
+]
+_Backends: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend",
+        metavar="NAME",
+        help=f"Which runtime runs onnx artifacts: {', '.join(get_args(Runtime))}; may be repeated.",
+        show_default="the usual one of each artifact",
+        rich_help_panel=MACHINE_PANEL,
+    ),
 ]
 _Quick: TypeAlias = Annotated[
     bool, typer.Option("--quick", help="A first impression of every artifact, in 15 seconds.")
@@ -119,6 +131,7 @@ def command(
     self_test: _SelfTest = False,
     device: _DeviceOption = "cpu",
     threads: ThreadsOption = 1,
+    backends: _Backends = None,
     compile_: _Compile = False,
     compare: _Compare = None,
     from_: _From = None,
@@ -172,6 +185,7 @@ def command(
             devices=("cpu", "cuda") if device == "all" else (device,),
             artifacts=tuple(artifacts or ()),
             compile_=compile_,
+            runtimes=_runtimes(backends or ()),
             out=out,
         )
         talk.say(f"wrote {paths[0]} and {len(paths) - 1} more beside it")
@@ -228,6 +242,13 @@ def _test_itself(
             emit(line)
     if not tested.passed:
         raise typer.Exit(1)
+
+
+def _runtimes(asked: Sequence[str]) -> tuple[Runtime, ...]:
+    for name in asked:
+        if name not in get_args(Runtime):
+            raise unknown_name("backend", name, get_args(Runtime))
+    return tuple(name for name in get_args(Runtime) if name in asked)
 
 
 def _preset(quick: bool, thorough: bool) -> str:

@@ -14,7 +14,7 @@ import typer
 from mnist_edge.cli.talk import Talk
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.fields import Field, Setting, as_field, fields_of
-from mnist_edge.recipes.terms import DataChoice, DeviceChoice
+from mnist_edge.recipes.terms import DataChoice, DeviceChoice, Runtime
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -178,6 +178,15 @@ TorchThreadsOption: TypeAlias = Annotated[
 ]
 ThreadsOption: TypeAlias = Annotated[
     int, option("threads", int, Setting("Threads of each runtime.", 1, 1024, MACHINE_PANEL))
+]
+BackendOption: TypeAlias = Annotated[
+    Runtime | None,
+    option(
+        "backend",
+        Runtime,
+        Setting("Which runtime runs it, of onnx artifacts.", group=MACHINE_PANEL),
+        show_default="onnxruntime",
+    ),
 ]
 ArtifactsOption: TypeAlias = Annotated[
     list[str] | None,

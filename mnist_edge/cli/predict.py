@@ -14,6 +14,7 @@ from mnist_edge.bundle import codec
 from mnist_edge.cli.options import (
     MACHINE_PANEL,
     OUTPUT_PANEL,
+    BackendOption,
     JsonOption,
     KeyOption,
     NotBeforeOption,
@@ -121,6 +122,7 @@ def command(
     processes: _Processes = None,
     device: _Device = "cpu",
     threads: ThreadsOption = 1,
+    backend: BackendOption = None,
     key: KeyOption = None,
     not_before: NotBeforeOption = None,
     trust: TrustOption = False,
@@ -145,6 +147,7 @@ def command(
         artifact=artifact,
         device=device,
         threads=threads,
+        backend=backend or "",
         allow_mismatch=allow_mismatch,
         key=key,
         not_before=not_before,

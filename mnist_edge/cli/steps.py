@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mnist_edge.cli.reports import report_path, write_bench_page, write_report, write_verify_page
 from mnist_edge.cli.talk import Talk
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.export import ExportRecipe
-from mnist_edge.recipes.terms import DataChoice, Device, DeviceChoice
+from mnist_edge.recipes.terms import DataChoice, Device, DeviceChoice, Runtime
 from mnist_edge.recipes.train import TrainRecipe
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def verify_artifacts(
     artifacts: tuple[str, ...] = (),
     device: Device = "cpu",
     threads: int = 1,
+    runtime: Runtime | Literal[""] = "",
     out: Path | None = None,
 ) -> tuple[VerifyReport, Path]:
     """Compare artifacts with the checkpoint, and write the report."""
@@ -139,6 +140,7 @@ def verify_artifacts(
             artifacts=artifacts,
             device=device,
             threads=threads,
+            runtime=runtime,
             progress=progress,
         )
     path = report_path(out, bundle=report.bundle, verb="verify", processor=report.machine.processor)
@@ -197,6 +199,7 @@ def measure_artifacts(
     devices: tuple[Device, ...] = ("cpu",),
     artifacts: tuple[str, ...] = (),
     compile_: bool = False,
+    runtimes: tuple[Runtime, ...] = (),
     out: Path | None = None,
 ) -> tuple[BenchReport, list[Path]]:
     """Measure artifacts, and write the report, a page and its figures.
@@ -211,7 +214,14 @@ def measure_artifacts(
     from mnist_edge.machine import describe_machine
     from mnist_edge.render.text import duration
 
-    subjects = subjects_of(bundle, recipe, devices=devices, artifacts=artifacts, compile_=compile_)
+    subjects = subjects_of(
+        bundle,
+        recipe,
+        devices=devices,
+        artifacts=artifacts,
+        compile_=compile_,
+        runtimes=runtimes,
+    )
     path = report_path(
         out, bundle=bundle.path.resolve().name, verb="bench", processor=describe_machine().processor
     )

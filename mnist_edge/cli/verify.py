@@ -10,6 +10,7 @@ import typer
 from mnist_edge.cli.options import (
     MACHINE_PANEL,
     ArtifactsOption,
+    BackendOption,
     BundleOption,
     DataDirOption,
     JsonOption,
@@ -25,6 +26,8 @@ from mnist_edge.cli.options import (
 )
 from mnist_edge.cli.steps import known_test_set, verify_artifacts, verify_artifacts_thoroughly
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
+from mnist_edge.errors import UsageError
+from mnist_edge.formats import run_by
 from mnist_edge.recipes.fields import Setting
 from mnist_edge.recipes.terms import Device
 
@@ -63,6 +66,7 @@ def command(
         option("device", Device, Setting("Where to run them.", group=MACHINE_PANEL)),
     ] = "cpu",
     threads: ThreadsOption = 1,
+    backend: BackendOption = None,
     out: OutOption = None,
     key: KeyOption = None,
     not_before: NotBeforeOption = None,
@@ -81,6 +85,10 @@ def command(
         return
     data = known_test_set(talk, chosen, data_dir)
     names = tuple(artifacts or ())
+    if thorough and backend:
+        raise UsageError("--thorough has ways of its own to run files", fix="leave --backend away")
+    if backend:
+        names = run_by(chosen, backend, names)
     if thorough:
         _thorough(talk, chosen, data, names, device, out, as_json=as_json)
         return
@@ -91,6 +99,7 @@ def command(
         artifacts=names,
         device=device,
         threads=threads,
+        runtime=backend or "",
         out=out,
     )
     if as_json:

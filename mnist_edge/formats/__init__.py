@@ -6,12 +6,18 @@ Importing this loads no runtime, and neither numpy: the command line asks it for
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from mnist_edge.errors import BadInput, UsageError, has_torch, missing_package
+from mnist_edge.errors import (
+    BadInput,
+    MissingDependency,
+    UsageError,
+    has_torch,
+    missing_package,
+)
 from mnist_edge.formats.c import C
 from mnist_edge.formats.checkpoint import Checkpoint
 from mnist_edge.formats.format import (
@@ -31,7 +37,7 @@ from mnist_edge.formats.pt2 import Program
 from mnist_edge.formats.torchscript import TorchScript
 from mnist_edge.formats.web import Web
 from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import Device, Format, Mode, Precision
+from mnist_edge.recipes.terms import Device, Format, Mode, Precision, Runtime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,9 +64,11 @@ __all__ = [
     "find_artifact",
     "load_artifact",
     "load_backend",
+    "missing_runtime",
     "open_backend",
     "recognise",
     "reference_logits",
+    "run_by",
     "write_artifact",
 ]
 
@@ -200,6 +208,7 @@ def open_backend(
     threads: int = 1,
     optimization: Optimization = "all",
     mode: Mode = "plain",
+    runtime: Runtime | Literal[""] = "",
 ) -> Iterator[Backend]:
     """Load an artifact after its digest has been checked, and close it at the end.
 
@@ -210,12 +219,19 @@ def open_backend(
         threads: compute threads of the runtime.
         optimization: of the graph, for runtimes that have levels.
         mode: how torch runs a checkpoint.
+        runtime: that runs it, where its format has several; empty for the usual one.
 
     Raises:
         Untrusted, DigestMismatch, DeviceUnavailable, MissingDependency: as for `load_artifact`.
     """
     backend = load_artifact(
-        bundle, artifact, device=device, threads=threads, optimization=optimization, mode=mode
+        bundle,
+        artifact,
+        device=device,
+        threads=threads,
+        optimization=optimization,
+        mode=mode,
+        runtime=runtime,
     )
     try:
         yield backend
@@ -231,6 +247,7 @@ def load_artifact(
     threads: int = 1,
     optimization: Optimization = "all",
     mode: Mode = "plain",
+    runtime: Runtime | Literal[""] = "",
 ) -> Backend:
     """`open_backend`, for who closes the backend himself.
 
@@ -254,6 +271,7 @@ def load_artifact(
         threads=threads,
         optimization=optimization,
         mode=mode,
+        runtime=runtime,
     )
 
 
@@ -268,6 +286,7 @@ def load_backend(
     threads: int = 1,
     optimization: Optimization = "all",
     mode: Mode = "plain",
+    runtime: Runtime | Literal[""] = "",
 ) -> Backend:
     """Load an artifact from its bytes, which the caller has checked or has just made.
 
@@ -281,7 +300,13 @@ def load_backend(
         threads: compute threads of the runtime.
         optimization: of the graph, for runtimes that have levels.
         mode: how torch runs a checkpoint.
+        runtime: that runs it, where its format has several; empty for the usual one.
     """
+    if runtime and runtime not in FORMATS[format_].runtimes:
+        raise UsageError(
+            f"{runtime} does not run {format_} files",
+            fix=f"choose one of {', '.join(_run_by(runtime))}, or leave --backend away",
+        )
     how = Loading(
         recipe=recipe,
         classes=classes,
@@ -289,13 +314,42 @@ def load_backend(
         threads=threads,
         optimization=optimization,
         mode=mode,
+        runtime=runtime,
     )
     try:
         return FORMATS[format_].load(Written(data, companions), how)
     except ModuleNotFoundError as error:
-        raise missing_package(
-            error, f"run {format_} files", extra=FORMATS[format_].extra
-        ) from error
+        raise missing_runtime(error, format_, runtime) from error
+
+
+def missing_runtime(
+    error: ModuleNotFoundError, format_: Format, runtime: Runtime | Literal[""] = ""
+) -> MissingDependency:
+    """The error for a runtime that is not installed."""
+    known = FORMATS[format_]
+    extra = known.runtimes[runtime] if runtime else known.extra
+    return missing_package(error, f"run {format_} files", extra=extra)
+
+
+def run_by(bundle: Bundle, runtime: Runtime, names: Iterable[str] = ()) -> tuple[str, ...]:
+    """The artifacts of a bundle that a runtime runs: those that were named, else all there are.
+
+    Raises:
+        UsageError: it does not run one that was named, or there is none.
+    """
+    known = _run_by(runtime)
+    chosen = [find_artifact(bundle, name) for name in names] or list(bundle.manifest.artifacts)
+    found = tuple(artifact.name for artifact in chosen if artifact.format in known)
+    if (names and len(found) < len(chosen)) or not found:
+        raise UsageError(
+            f"{runtime} runs {' and '.join(known)} files alone",
+            fix=f"name those with --artifact, or run mnist-edge export --format {known[0]}",
+        )
+    return found
+
+
+def _run_by(runtime: Runtime) -> tuple[Format, ...]:
+    return tuple(name for name, format_ in FORMATS.items() if runtime in format_.runtimes)
 
 
 def reference_logits(

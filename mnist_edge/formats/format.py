@@ -34,7 +34,7 @@ from mnist_edge.formats.tolerances import (
     Tolerance,
 )
 from mnist_edge.recipes.classes import DIGITS, parted
-from mnist_edge.recipes.terms import Device, Format, Mode, Precision, Preprocessing
+from mnist_edge.recipes.terms import Device, Format, Mode, Precision, Preprocessing, Runtime
 from mnist_edge.recipes.train import TrainRecipe
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Loading:
         threads: compute threads of the runtime.
         optimization: of the graph, for runtimes that have levels.
         mode: how torch runs a checkpoint.
+        runtime: that runs it, where a format has several; empty for the usual one.
     """
 
     recipe: TrainRecipe | None = None
@@ -123,6 +124,7 @@ class Loading:
     threads: int = 1
     optimization: Optimization = "all"
     mode: Mode = "plain"
+    runtime: Runtime | Literal[""] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +171,8 @@ class FileFormat(ABC):
         needs: the suffixes of the companions without which the main file cannot run.
         runs_code: whether to open a file is to run what somebody wrote into it.
         from_onnx: whether it is made from the ONNX graph, whose opset then shapes its bytes.
+        runtimes: that can run it, where there are several, the usual one first, each with the
+            extra that installs it.
         levels: of graph optimisation that its runtime has.
         by_hand: the command that tests a file which `doctor` does not load; `{}` is the file.
     """
@@ -185,6 +189,7 @@ class FileFormat(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     runs_code: ClassVar[bool] = False
     from_onnx: ClassVar[bool] = True
+    runtimes: ClassVar[Mapping[Runtime, str]] = {}
     levels: ClassVar[tuple[Optimization, ...]] = ("all",)
     by_hand: ClassVar[str] = ""
 
@@ -197,9 +202,11 @@ class FileFormat(ABC):
     def load(self, written: Written, how: Loading) -> Backend:
         """Load an artifact from its bytes. Raises as `formats.load_backend` does."""
 
-    def import_runtime(self) -> None:
+    def import_runtime(self, runtime: Runtime | Literal[""] = "") -> None:
         """Import what `load` needs, so that its time can be told from that of the loading."""
-        importlib.import_module(f"{type(self).__module__}.run")
+        usual = next(iter(self.runtimes), "")
+        module = "run" if runtime in ("", usual) else runtime
+        importlib.import_module(f"{type(self).__module__}.{module}")
 
     def absent(self) -> str:
         """Why its artifacts cannot run on this machine, and what to do; empty if they can."""

@@ -13,6 +13,7 @@ Format: TypeAlias = Literal[
 Precision: TypeAlias = Literal["float32", "float16", "int8-dynamic", "int8", "int8-io"]
 Device: TypeAlias = Literal["cpu", "cuda", "mps"]
 DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+Runtime: TypeAlias = Literal["onnxruntime", "openvino"]
 Mode: TypeAlias = Literal["plain", "compile", "cuda-graph"]
 Preprocessing: TypeAlias = Literal["digit", "letter", "plain"]
 """What is done to a picture before the net sees it; see `picture`."""

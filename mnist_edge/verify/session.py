@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from mnist_edge.formats import find_artifact, open_backend, reference_logits
 from mnist_edge.formats.running import is_batch_invariant, judge, run_as_deployed, score_on
 from mnist_edge.machine import describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Meter, Progress, silent
-from mnist_edge.recipes.terms import Device
+from mnist_edge.recipes.terms import Device, Runtime
 from mnist_edge.verify.claims import label_fault, score_fault
 from mnist_edge.verify.report import Source, Status, VerifyReport, VerifyRow
 
@@ -62,6 +63,7 @@ def verify(
     artifacts: tuple[str, ...] = (),
     device: Device = "cpu",
     threads: int = 1,
+    runtime: Runtime | Literal[""] = "",
     progress: Progress = silent,
 ) -> VerifyReport:
     """Compare artifacts with the checkpoint, and both with what the manifest claims.
@@ -74,6 +76,7 @@ def verify(
         artifacts: their names; by default all of the bundle.
         device: that runs them.
         threads: of each runtime.
+        runtime: that runs them, where their format has several; empty for the usual one.
         progress: in images.
 
     Raises:
@@ -82,7 +85,13 @@ def verify(
         DeviceUnavailable, MissingDependency: not one of the artifacts can be run here.
     """
     report, _ = run_samples(
-        bundle, data=data, artifacts=artifacts, device=device, threads=threads, progress=progress
+        bundle,
+        data=data,
+        artifacts=artifacts,
+        device=device,
+        threads=threads,
+        runtime=runtime,
+        progress=progress,
     )
     return report
 
@@ -96,6 +105,7 @@ def run_samples(
     device: Device,
     threads: int,
     progress: Progress,
+    runtime: Runtime | Literal[""] = "",
 ) -> tuple[VerifyReport, tuple[Answers, ...]]:
     """`verify`, with the logits that it judged; none of what could not be run."""
     names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
@@ -125,7 +135,7 @@ def run_samples(
     for artifact in chosen:
         meter.note = artifact.name
         try:
-            checked = _check(bundle, artifact, samples, device, threads, meter)
+            checked = _check(bundle, artifact, samples, device, threads, meter, runtime)
             rows += checked[0]
             answers += checked[1]
         except (DeviceUnavailable, MissingDependency, LeftBehind, Untrusted) as error:
@@ -134,7 +144,7 @@ def run_samples(
             refusals.append(error)
             rows += [_without_figures(artifact, s.source, "not checked", error) for s in samples]
         if no_test_set:
-            rows.append(_unjudged(bundle, artifact, named, device, threads, no_test_set))
+            rows.append(_unjudged(bundle, artifact, named, device, threads, no_test_set, runtime))
     if len(refusals) == len(chosen):
         # What to mend first: a device that was asked for and is not there, then want of consent.
         for kind in (DeviceUnavailable, Untrusted, MnistEdgeError):
@@ -179,10 +189,13 @@ def _check(
     device: Device,
     threads: int,
     meter: Meter,
+    runtime: Runtime | Literal[""],
 ) -> tuple[list[VerifyRow], list[Answers]]:
     rows, answers = [], []
     try:
-        with open_backend(bundle, artifact, device=device, threads=threads) as backend:
+        with open_backend(
+            bundle, artifact, device=device, threads=threads, runtime=runtime
+        ) as backend:
             invariant = is_batch_invariant(backend, samples[0].images)
             for sample in samples:
                 logits = run_as_deployed(
@@ -227,6 +240,7 @@ def _unjudged(
     device: Device,
     threads: int,
     error: MnistEdgeError,
+    runtime: Runtime | Literal[""],
 ) -> VerifyRow:
     """An artifact on a test set that the checkpoint cannot be run on, for want of a package.
 
@@ -237,7 +251,9 @@ def _unjudged(
     if data is not None:
         with (
             suppress(BadInput, DeviceUnavailable, MissingDependency, LeftBehind, Untrusted),
-            open_backend(bundle, artifact, device=device, threads=threads) as backend,
+            open_backend(
+                bundle, artifact, device=device, threads=threads, runtime=runtime
+            ) as backend,
         ):
             found = score_on(backend, data, batch_invariant=artifact.batch_invariant)
             if fault := score_fault(bundle.manifest, artifact, found):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, get_args
 
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.format import Backend, FileFormat, Header, Loading, Optimization, Written
 from mnist_edge.formats.tolerances import Tolerance
-from mnist_edge.recipes.terms import Format, Precision
+from mnist_edge.recipes.terms import Format, Precision, Runtime
 
 if TYPE_CHECKING:
     from mnist_edge.formats.source import Source
@@ -20,6 +21,7 @@ class Onnx(FileFormat):
     suffix = ".onnx"
     precisions: ClassVar[tuple[Precision, ...]] = ("float32", "float16", "int8-dynamic", "int8")
     tolerance = Tolerance(max_abs_error=1e-4)
+    runtimes: ClassVar[Mapping[Runtime, str]] = {"onnxruntime": "", "openvino": "openvino"}
     levels = get_args(Optimization)
 
     def write(self, source: Source, precision: Precision) -> Written:
@@ -28,6 +30,12 @@ class Onnx(FileFormat):
 
     def load(self, written: Written, how: Loading) -> Backend:
         """See `FileFormat.load`."""
+        if how.runtime == "openvino":
+            from mnist_edge.formats.onnx.openvino import OpenVinoBackend
+
+            return OpenVinoBackend(
+                written.data, device=how.device, threads=how.threads, classes=how.classes
+            )
         from mnist_edge.formats.onnx.run import OrtBackend
 
         return OrtBackend(

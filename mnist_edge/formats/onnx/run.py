@@ -60,6 +60,10 @@ class OrtBackend:
         classes: that it must tell apart; 0 for as many as it says.
         spinning: whether idle threads wait busily, which takes a core from whatever else runs.
 
+    Attributes:
+        classes: that it tells apart.
+        numbers: that a batch of so many pictures may take.
+
     Raises:
         BadInput: not a model, external data, or another signature than ours.
     """
@@ -87,10 +91,10 @@ class OrtBackend:
         options.log_severity_level = _FATAL
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
         session = _open_session(data, options, device)
-        self._classes = _check_signature(session, classes)
+        self.classes = _check_signature(session, classes)
         self._session: ort.InferenceSession | None = session
-        self._one_picture: _OnePicture | None = _OnePicture(session, self._classes)
-        self._numbers = cache(partial(_numbers, outline))
+        self._one_picture: _OnePicture | None = _OnePicture(session, self.classes)
+        self.numbers = cache(partial(_numbers, outline))
 
     def run(self, images: Images) -> Logits:
         """See `Backend.run`."""
@@ -98,8 +102,8 @@ class OrtBackend:
         if self._session is None or self._one_picture is None:
             raise ValueError("the backend is closed")
         if not len(images):
-            return np.empty((0, self._classes), np.float32)
-        if len(images) > 1 and self._numbers(len(images)) > MOST_IN_A_BATCH:
+            return np.empty((0, self.classes), np.float32)
+        if len(images) > 1 and self.numbers(len(images)) > MOST_IN_A_BATCH:
             half = len(images) // 2
             return np.concatenate([self.run(images[:half]), self.run(images[half:])])
         try:
@@ -109,7 +113,7 @@ class OrtBackend:
                 (logits,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: images})
         except Exception as error:
             raise BadInput(f"the ONNX model cannot run: {_reason(error)}", fix=_FIX) from None
-        return check_logits(logits, len(images), self._classes, source="the ONNX model")
+        return check_logits(logits, len(images), self.classes, source="the ONNX model")
 
     def time_resident(self, images: Images, runs: int) -> tuple[float, ...]:
         """See `DeviceResident.time_resident`; by the host's clock, until the device is done."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mnist_edge.formats.format import Header, Written
 from mnist_edge.formats.onnx import Onnx
-from mnist_edge.recipes.terms import Precision
+from mnist_edge.recipes.terms import Precision, Runtime
 
 if TYPE_CHECKING:
     from mnist_edge.formats.source import Source
@@ -19,6 +20,7 @@ class Ort(Onnx):
     name = "ort"
     suffix = ".ort"
     precisions = ("float32", "int8")
+    runtimes: ClassVar[Mapping[Runtime, str]] = {"onnxruntime": ""}
 
     def write(self, source: Source, precision: Precision) -> Written:
         """See `FileFormat.write`."""
