@@ -35,9 +35,10 @@ from mnist_edge.formats.running import run_as_deployed
 from mnist_edge.picture import Picture, Source, load_picture, other_readings
 from mnist_edge.picture.several import load_pictures
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device, Runtime
+from mnist_edge.recipes.classes import DIGITS, are_digits
+from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device, Preprocessing, Runtime
 
-Status: TypeAlias = Literal["digit", "no digit"]
+Status: TypeAlias = Literal["digit", "no digit", "label", "no label"]
 
 LOW_CONFIDENCE = 0.8
 """Below it a prediction carries a warning."""
@@ -57,12 +58,15 @@ class Prediction:
     """What a net says of one picture.
 
     Attributes:
-        status: `digit`, or `no digit` where there was nothing to read, or nothing like a digit.
-        digit: 0 to 9; None where there is no digit.
-        probability: of `digit`, 0 to 1; 0 where there is none.
-        probabilities: of 0 to 9, adding up to 1; empty where there was nothing to read.
+        status: `digit`, or `no digit` where there was nothing to read, or nothing like a digit;
+            `label` and `no label` where the classes are others.
+        digit: 0 to 9; None where there is none.
+        probability: of `label`, 0 to 1; 0 where there is none.
+        probabilities: of each class, adding up to 1; empty where there was nothing to read.
         notes: what a user should know before trusting it, such as low confidence, and why there
             is no digit.
+        classes: the names of the classes, in the order of `probabilities`.
+        label: the name of the class; None where there is none.
     """
 
     status: Status
@@ -70,9 +74,11 @@ class Prediction:
     probability: float
     probabilities: tuple[float, ...]
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = DIGITS
+    label: str | None = None
 
     def top(self, count: int = 3) -> tuple[tuple[int, float], ...]:
-        """The most probable digits with their probabilities, the best first."""
+        """The most probable classes, by number, with their probabilities, the best first."""
         ranked = sorted(enumerate(self.probabilities), key=lambda pair: -pair[1])
         return tuple(ranked[:count])
 
@@ -112,6 +118,8 @@ class Predictor:
         reject_temperature: divides the logits, and the largest probability that they then give is
             the confidence. The probabilities that are shown are those of the logits as they are.
         artifact: what the backend runs, by name.
+        classes: the names of what the net tells apart, in the order of its outputs.
+        preprocessing: what is done to a picture before the net sees it.
     """
 
     def __init__(
@@ -122,6 +130,8 @@ class Predictor:
         reject_below: float = 0.0,
         reject_temperature: float = 1.0,
         artifact: str = DEFAULT_ARTIFACT,
+        classes: tuple[str, ...] = DIGITS,
+        preprocessing: Preprocessing = "digit",
     ) -> None:
         if not 0 <= reject_below <= 1:  # as NaN is not, under which nothing would be rejected
             raise UsageError(
@@ -138,6 +148,9 @@ class Predictor:
         self._reject_below = reject_below
         self._reject_temperature = reject_temperature
         self.artifact = artifact
+        self._classes = classes
+        self.preprocessing: Preprocessing = preprocessing
+        self._nothing = _nothing(classes)
 
     @classmethod
     def load(
@@ -195,6 +208,8 @@ class Predictor:
                 reject_below=bundle.manifest.reject_below,
                 reject_temperature=bundle.manifest.reject_temperature,
                 artifact=chosen.name,
+                classes=bundle.manifest.data.classes,
+                preprocessing=bundle.manifest.data.preprocessing,
             )
 
         return read_settled(place, load)
@@ -213,7 +228,7 @@ class Predictor:
         """
         if isinstance(image, np.ndarray) and image.shape[-3:] == IMAGE_SHAPE:
             return self.predict_images(_as_input(image))[0]
-        return self.predict_pictures([load_picture(image)])[0]
+        return self.predict_pictures([load_picture(image, self.preprocessing)])[0]
 
     def predict_images(self, images: Images) -> list[Prediction]:
         """Classify the net's own input, (N, 1, 28, 28) float32 in [0, 1], white on black."""
@@ -226,7 +241,7 @@ class Predictor:
             batch_size=len(images),
         )
         return [
-            _prediction(row, self._reject_below, self._reject_temperature)
+            _prediction(row, self._classes, self._reject_below, self._reject_temperature)
             for row in logits.tolist()
         ]
 
@@ -248,7 +263,7 @@ class Predictor:
             images = np.concatenate([picture.images for picture in readable])
             answers = iter(self.predict_images(images))
         return [
-            Reading(picture=p, prediction=_noted(_NO_DIGIT if p.blank else next(answers), p))
+            Reading(picture=p, prediction=_noted(self._nothing if p.blank else next(answers), p))
             for p in pictures
         ]
 
@@ -309,7 +324,15 @@ def predict_files(
         One result a source. One that cannot be read gives its error, and the rest goes on.
     """
     done = 0
-    remaining = zip(sources, load_pictures(sources, many=many, processes=processes), strict=True)
+    if many and predictor.preprocessing == "plain":
+        raise UsageError(
+            "this net reads pictures whole, and cannot part them",
+            fix="leave --many out",
+        )
+    loaded = load_pictures(
+        sources, many=many, preprocessing=predictor.preprocessing, processes=processes
+    )
+    remaining = zip(sources, loaded, strict=True)
     while batch := list(islice(remaining, batch_size)):
         pictures = [p for _, item in batch if isinstance(item, tuple) for p in item]
         answers = iter(predictor.read_pictures(pictures))
@@ -323,37 +346,40 @@ def predict_files(
         progress(done, len(sources))
 
 
-_NO_DIGIT = Prediction(
-    status="no digit",
-    digit=None,
-    probability=0.0,
-    probabilities=(),
-    notes=("no digit found",),
-)
+def _nothing(classes: tuple[str, ...], *notes: str) -> Prediction:
+    """The answer where there is none: to a blank picture, if `notes` say nothing else."""
+    told = are_digits(classes)
+    return Prediction(
+        status="no digit" if told else "no label",
+        digit=None,
+        probability=0.0,
+        probabilities=(),
+        notes=notes or ("no digit found" if told else "nothing found",),
+        classes=classes,
+    )
 
 
-def _prediction(logits: list[float], reject_below: float, reject_temperature: float) -> Prediction:
+def _prediction(
+    logits: list[float], classes: tuple[str, ...], reject_below: float, reject_temperature: float
+) -> Prediction:
     probabilities = _softmax(logits, 1.0)
     probability = max(probabilities)
-    digit = probabilities.index(probability)
+    label = classes[probabilities.index(probability)]
     confidence = probability
     if reject_temperature != 1:
         confidence = max(_softmax(logits, reject_temperature))
     if confidence < reject_below:
-        return Prediction(
-            status="no digit",
-            digit=None,
-            probability=0.0,
-            probabilities=probabilities,
-            notes=(f"not like a digit: the nearest, {digit}, has {probability:.0%}",),
-        )
-    notes = ("low confidence",) if probability < LOW_CONFIDENCE else ()
+        kind = "a digit" if are_digits(classes) else "any class"
+        why = f"not like {kind}: the nearest, {label}, has {probability:.0%}"
+        return replace(_nothing(classes, why), probabilities=probabilities)
     return Prediction(
-        status="digit",
-        digit=digit,
+        status="digit" if label in DIGITS else "label",
+        digit=int(label) if label in DIGITS else None,
         probability=probability,
         probabilities=probabilities,
-        notes=notes,
+        notes=("low confidence",) if probability < LOW_CONFIDENCE else (),
+        classes=classes,
+        label=label,
     )
 
 
@@ -405,15 +431,17 @@ def _load_file(
         refuse_stranger(path, data, format_)
     assert format_ is not None
     companions = companions_of(path, format_, vouching)
+    header = format_.header(data)
     backend = load_backend(
         data,
         format_.name,
+        classes=len(header.classes),
         companions=companions,
         device=device,
         threads=threads,
         runtime=runtime,
     )
-    stated = {REJECT_BELOW: "0", REJECT_TEMPERATURE: "1"} | format_.header(data).metadata
+    stated = {REJECT_BELOW: "0", REJECT_TEMPERATURE: "1"} | header.metadata
     below, temperature = stated[REJECT_BELOW], stated[REJECT_TEMPERATURE]
     try:
         return Predictor(
@@ -421,6 +449,8 @@ def _load_file(
             batch_invariant=False,
             reject_below=float(below),
             reject_temperature=float(temperature),
+            classes=header.classes,
+            preprocessing=header.preprocessing,
         )
     except (ValueError, UsageError):
         raise BadInput(

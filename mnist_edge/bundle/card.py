@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 
 from mnist_edge.bundle.folder import Bundle
-from mnist_edge.bundle.manifest import Artifact, Manifest, Score, told_accuracy
+from mnist_edge.bundle.manifest import Artifact, DataRecord, Manifest, Score, told_accuracy
 from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
-from mnist_edge.recipes.classes import DIGITS
+from mnist_edge.recipes.classes import are_digits, joined, noun
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, DataName
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -77,7 +77,10 @@ def _front_matter(manifest: Manifest) -> Iterator[str]:
 def _text(manifest: Manifest) -> Iterator[str]:
     recipe, training, data = manifest.recipe, manifest.training, manifest.data
     architecture = f"architecture `{manifest.architecture}`"
-    yield f"# A digit classifier of {training.parameters:,} parameters\n"
+    digits, tests = are_digits(data.classes), f"test {noun(data.classes)}s"
+    kind = "digit classifier" if digits else f"classifier of {len(data.classes)} classes"
+    white, count = "a white digit" if digits else "white", len(data.classes)
+    yield f"# A {kind} of {training.parameters:,} parameters\n"
     if manifest.imported:
         yield f"Trained elsewhere and imported into mnist-edge from {manifest.imported.said},"
         architecture = f"which reads {manifest.imported.contract}"
@@ -87,7 +90,7 @@ def _text(manifest: Manifest) -> Iterator[str]:
     else:
         yield "Trained elsewhere and imported into mnist-edge,"
     yield f"""{architecture}. Accuracy {training.test_accuracy:.2%} and loss
-{training.test_loss:.4f} over {data.test_size:,} test digits: {_DATA[data.name]}, SHA-256
+{training.test_loss:.4f} over {data.test_size:,} {tests}: {_DATA[data.name]}, SHA-256
 `{data.sha256}`.{_teacher(recipe) if recipe else ""}
 
 ## Use
@@ -97,10 +100,9 @@ def _text(manifest: Manifest) -> Iterator[str]:
 
 Every file has the same contract:
 
-- input `{INPUT_NAME}`: float32 (N, {_SHAPE}), a white digit on black, 0 to 1;
+- input `{INPUT_NAME}`: float32 (N, {_SHAPE}), {white} on black, 0 to 1;
   normalisation, if any, is inside the graph
-- output `{OUTPUT_NAME}`: float32 (N, {len(DIGITS)}), unnormalised scores of the digits
-  {DIGITS[0]} to {DIGITS[-1]}"""
+- output `{OUTPUT_NAME}`: float32 (N, {count}), unnormalised scores of the {_scored(data)}"""
     if any(artifact.name == DEFAULT_ARTIFACT for artifact in manifest.artifacts):
         file = manifest.artifact(DEFAULT_ARTIFACT).file
         yield f"""
@@ -110,9 +112,26 @@ With ONNX Runtime alone:
     session = onnxruntime.InferenceSession("{file}")
     images = numpy.zeros((1, {_SHAPE}), numpy.float32)
     (logits,) = session.run(["{OUTPUT_NAME}"], {{"{INPUT_NAME}": images}})"""
-    yield """
-## Limits
+    yield from _limits(manifest)
 
+
+def _scored(data: DataRecord) -> str:
+    if are_digits(data.classes):
+        return f"digits\n  {data.classes[0]} to {data.classes[-1]}"
+    # In a span of code nothing is Markdown, but a grave accent ends it.
+    return "classes\n  `" + joined(data.classes).replace("`", "'") + "`"
+
+
+def _limits(manifest: Manifest) -> Iterator[str]:
+    recipe = manifest.recipe
+    yield "\n## Limits\n"
+    if not are_digits(manifest.data.classes):
+        yield f"""\
+It knows these classes and no other: whatever it is given, it names one of them. Give it a picture
+as it comes from a camera and it will be wrong; `mnist-edge predict` brings it into the form of its
+training pictures (`{manifest.data.preprocessing}`) first."""
+        return
+    yield """\
 It knows digits, each alone, as MNIST has them: tight, centred by mass, 20 pixels in 28. Give it a
 picture as it comes from a camera and it will be wrong; `mnist-edge predict` brings it into that
 form first."""
@@ -137,12 +156,13 @@ Besides the labels it learnt another net's answers, that of the weights with the
 
 def _artifacts(manifest: Manifest) -> Iterator[str]:
     images = manifest.origin.parity.images
+    them = f"{noun(manifest.data.classes)}s"
     yield f"""
 ## Files
 
-Each was compared with the {manifest.origin.format} in double precision over the {images} digits in
-`{manifest.reference.file}`; `mnist-edge verify` does it again. Accuracy is that on the test digits,
-or the count of those {images} where the test digits were not at hand.
+Each was compared with the {manifest.origin.format} in double precision over the {images} {them} in
+`{manifest.reference.file}`; `mnist-edge verify` does it again. Accuracy is that on the test {them},
+or the count of those {images} where the test {them} were not at hand.
 
 | artifact | file | kB | largest error | flips | accuracy | verdict |
 | --- | --- | ---: | ---: | ---: | --- | --- |"""

@@ -26,6 +26,7 @@ from mnist_edge.cli.options import (
 from mnist_edge.cli.talk import Talk, emit, emit_json
 from mnist_edge.errors import UsageError
 from mnist_edge.progress import silent
+from mnist_edge.recipes.classes import MOST_CLASSES
 from mnist_edge.recipes.fields import Setting
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, Device
 from mnist_edge.render.answers import CSV_HEADER, Answer, answers, csv_line, line
@@ -72,7 +73,9 @@ _Many: TypeAlias = Annotated[
     bool,
     typer.Option("--many", help="Read every digit of a picture, row by row, from left to right."),
 ]
-_Top: TypeAlias = Annotated[int, option("top", int, Setting("How many candidates to show.", 1, 10))]
+_Top: TypeAlias = Annotated[
+    int, option("top", int, Setting("How many candidates to show.", 1, MOST_CLASSES))
+]
 _BatchSize: TypeAlias = Annotated[
     int,
     option("batch_size", int, Setting("Pictures classified at once.", 1, 60_000, MACHINE_PANEL)),

@@ -21,6 +21,7 @@ from mnist_edge.cli.options import (
 from mnist_edge.cli.reports import report_path
 from mnist_edge.cli.steps import known_test_set
 from mnist_edge.cli.talk import Talk, emit, emit_json
+from mnist_edge.recipes.classes import noun
 
 if TYPE_CHECKING:
     from mnist_edge.bundle.folder import Bundle
@@ -93,8 +94,8 @@ def command(
     right = findings.count - len(findings.wrong)
     share = f"{findings.accuracy:.2%}" if findings.test_set else f"{right:,}"
     talk.say(
-        f"{share} of {findings.count:,} digits classified correctly by {findings.artifact}: "
-        f"{findings.source}"
+        f"{share} of {findings.count:,} {noun(findings.names)}s classified correctly by "
+        f"{findings.artifact}: {findings.source}"
     )
 
 

@@ -20,9 +20,17 @@ from mnist_edge.contract import SIDE, Images, to_images
 from mnist_edge.picture import paper
 from mnist_edge.picture.components import Box
 from mnist_edge.picture.decode import FORMATS, MAX_BYTES, MAX_PIXELS, read_pages, read_picture
-from mnist_edge.picture.digit import is_mnist_digit, normalise
+from mnist_edge.picture.digit import (
+    BOX_SIDE,
+    LETTER_SIDE,
+    is_mnist_digit,
+    is_white_on_black,
+    normalise,
+)
 from mnist_edge.picture.page import Found, read_page
+from mnist_edge.picture.plain import shrink
 from mnist_edge.picture.touching import halves
+from mnist_edge.recipes.terms import Preprocessing
 
 __all__ = [
     "FORMATS",
@@ -91,15 +99,27 @@ class Picture:
         return to_images(self.pixels[None])
 
 
-def load_picture(source: Source) -> Picture:
+def load_picture(source: Source, preprocessing: Preprocessing = "digit") -> Picture:
     """Read and normalise one picture with one digit on it; of several pages the first.
 
     Arrays: see `paper.from_array` for shapes, types and ranges.
 
+    Args:
+        source: of the picture.
+        preprocessing: for another net than one of digits, what its training pictures went through.
+            A `letter` is all the ink, in EMNIST's frame; a `plain` picture is only made smaller.
+
     Raises:
         BadInput: the source is no picture, or is damaged, too large or too small.
     """
-    return to_picture(next(_pages(source)))
+    image = next(_pages(source))
+    match preprocessing:
+        case "digit":
+            return to_picture(image)
+        case "letter":
+            return _letter(image)
+        case "plain":
+            return _plain(image)
 
 
 def to_picture(image: Image.Image) -> Picture:
@@ -192,17 +212,40 @@ def _pages(source: Source) -> Iterator[Image.Image]:
 
 
 def _is_ready(image: Image.Image) -> bool:
-    return (
-        image.mode == "L"
-        and image.size == (SIDE, SIDE)
-        and not image.has_transparency_data
-        and is_mnist_digit(np.asarray(image))
-    )
+    return _fits(image) and is_mnist_digit(np.asarray(image))
+
+
+def _fits(image: Image.Image) -> bool:
+    return image.mode == "L" and image.size == (SIDE, SIDE) and not image.has_transparency_data
 
 
 def _ready(image: Image.Image) -> Picture:
     box = Box(left=0, top=0, right=SIDE, bottom=SIDE)
     return Picture(pixels=np.array(image), steps=(), blank=False, boxes=(box,))
+
+
+def _letter(image: Image.Image) -> Picture:
+    """All the ink as one sign, its dots and accents included; 28×28 white on black as it is."""
+    if _fits(image) and is_white_on_black(np.asarray(image)):
+        return _ready(image)
+    steps: list[str] = []
+    page = read_page(image, steps, many=False)
+    if not page.digits:
+        return _blank(steps, ())
+    sign = page.whole or max(page.digits, key=lambda digit: digit.area)
+    if len(page.digits) > 1:
+        steps.append(f"{'all' if page.whole else 'the largest'} of {len(page.digits)} pieces taken")
+    return _picture(sign, steps, side=LETTER_SIDE)
+
+
+def _plain(image: Image.Image) -> Picture:
+    """The whole picture; 28×28 as it is."""
+    if _fits(image):
+        return _ready(image)
+    steps: list[str] = []
+    pixels = shrink(image, steps)
+    box = Box(left=0, top=0, right=image.width, bottom=image.height)
+    return Picture(pixels=pixels, steps=tuple(steps), blank=False, boxes=(box,))
 
 
 def _split(image: Image.Image, steps: list[str]) -> list[Picture]:
@@ -215,9 +258,9 @@ def _split(image: Image.Image, steps: list[str]) -> list[Picture]:
     ]
 
 
-def _picture(digit: Found, common: list[str]) -> Picture:
+def _picture(digit: Found, common: list[str], side: int = BOX_SIDE) -> Picture:
     steps = [*common]
-    pixels = normalise(digit.ink, steps)
+    pixels = normalise(digit.ink, steps, side)
     return Picture(
         pixels=pixels,
         steps=tuple(steps),

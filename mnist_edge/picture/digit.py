@@ -13,6 +13,9 @@ from PIL import Image
 from mnist_edge.contract import SIDE
 
 BOX_SIDE = 20
+LETTER_SIDE = 24
+"""Of a letter in EMNIST, which has two pixels around it (Cohen et al., IJCNN 2017)."""
+
 FINE = 4
 """Strokes are measured and changed at this many times the final resolution."""
 
@@ -43,11 +46,21 @@ def is_mnist_digit(grey: NDArray[np.uint8]) -> bool:
     return bool(np.abs(centre - SIDE / 2).max() <= 0.51)
 
 
-def normalise(ink: NDArray[np.uint8], steps: list[str]) -> NDArray[np.uint8]:
-    """Bring ink (H, W), 0 to 255, white on black, to one MNIST-like digit (28, 28) uint8."""
+def is_white_on_black(grey: NDArray[np.uint8]) -> bool:
+    """Whether (28, 28) looks as data sets of letters do: its border black, its ink bright."""
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    return bool(np.median(border) == 0 and grey.max() >= 200)
+
+
+def normalise(ink: NDArray[np.uint8], steps: list[str], side: int = BOX_SIDE) -> NDArray[np.uint8]:
+    """Bring ink (H, W), 0 to 255, white on black, to one MNIST-like digit (28, 28) uint8.
+
+    A `side` of 24 pixels gives an EMNIST-like letter, whose box is what stands in the middle.
+    """
     fine = _enlarge(_tight(ink))
     fine = _tight(_bring_stroke(fine, steps))
-    return _centre(_shrink(fine))
+    small = _shrink(fine, side)
+    return _centre(small) if side == BOX_SIDE else framed(small)
 
 
 def stroke_width(ink: NDArray[np.uint8]) -> float:
@@ -129,10 +142,10 @@ def _grow(ink: NDArray[np.uint8], *, square: bool) -> NDArray[np.uint8]:
     return grown
 
 
-def _shrink(fine: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Average down so that the longer side is 20 pixels, the brightest at 255."""
+def _shrink(fine: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Average down so that the longer side is so many pixels, the brightest at 255."""
     height, width = fine.shape
-    scale = BOX_SIDE / max(height, width)
+    scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = np.asarray(Image.fromarray(fine).resize(size, Image.Resampling.BOX)).astype(np.float32)
     bright: NDArray[np.uint8] = (small * (255 / small.max()) + 0.5).astype(np.uint8)
@@ -147,6 +160,16 @@ def _centre(digit: NDArray[np.uint8]) -> NDArray[np.uint8]:
     across = (digit.sum(axis=0, dtype=np.int64) @ np.arange(width)) / total
     top = min(max(round(SIDE / 2 - down), 0), SIDE - height)
     left = min(max(round(SIDE / 2 - across), 0), SIDE - width)
+    return _placed(digit, top, left)
+
+
+def framed(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put the middle of the box in the middle of (28, 28), as EMNIST does."""
+    height, width = small.shape
+    return _placed(small, (SIDE - height) // 2, (SIDE - width) // 2)
+
+
+def _placed(small: NDArray[np.uint8], top: int, left: int) -> NDArray[np.uint8]:
     pixels = np.zeros((SIDE, SIDE), np.uint8)
-    pixels[top : top + height, left : left + width] = digit
+    pixels[top : top + small.shape[0], left : left + small.shape[1]] = small
     return pixels

@@ -47,7 +47,8 @@ _DIGIT_SHARE = 0.2  # of the page
 _EDGE_SHARE = 0.25  # of the border; a digit touches it in points
 _STRIP_PIXELS = 1 << 18
 _MOST_PIXELS = 2_000_000  # after reduction: twelve times those of a page that is no thin line
-_WIDE_MODES = ("F", "I", "I;16", "I;16L", "I;16B", "I;16N")
+WIDE_MODES = ("F", "I", "I;16", "I;16L", "I;16B", "I;16N")
+"""Of more than 8 bits."""
 
 
 def from_array(array: NDArray[np.generic]) -> Image.Image:
@@ -112,11 +113,11 @@ def grey_of(image: Image.Image, factor: int, steps: list[str], place: Place | No
         raise BadInput(
             f"{width}x{height} pixels are a line and no page", fix="cut the digits out of it"
         )
-    if image.mode in _WIDE_MODES:
+    if image.mode in WIDE_MODES:
         image, place = _scale_depth(image, place, steps), (0, 0, width, height)
     if image.has_transparency_data:
-        return _composite(_reduce(image, place, "RGBA", factor, steps), steps)
-    image = _reduce(image, place, "L" if image.mode in ("1", "L") else "RGB", factor, steps)
+        return _composite(reduced(image, place, "RGBA", factor, steps), steps)
+    image = reduced(image, place, "L" if image.mode in ("1", "L") else "RGB", factor, steps)
     return np.asarray(image) if image.mode == "L" else _weigh_colours(image, steps)
 
 
@@ -231,7 +232,7 @@ def _strips(image: Image.Image, place: Place, factor: int) -> Iterator[tuple[int
         yield row - top, image.crop((left, row, right, min(bottom, row + rows)))
 
 
-def _reduce(
+def reduced(
     image: Image.Image, place: Place, mode: str, factor: int, steps: list[str]
 ) -> Image.Image:
     """Average large pictures down: a digit is as readable, and all that follows is faster."""
@@ -242,10 +243,10 @@ def _reduce(
     if image.mode == mode != "RGBA":  # of which Pillow would make a copy, multiplied by opacity
         return image.reduce(factor, place)
     width, height = size_of(place)
-    reduced = Image.new(mode, (-(-width // factor), -(-height // factor)))
+    small = Image.new(mode, (-(-width // factor), -(-height // factor)))
     for top, strip in _strips(image, place, factor):
-        reduced.paste(strip.convert(mode).reduce(factor), (0, top // factor))
-    return reduced
+        small.paste(strip.convert(mode).reduce(factor), (0, top // factor))
+    return small
 
 
 def _weigh_colours(image: Image.Image, steps: list[str]) -> Grey:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mnist_edge.errors import MnistEdgeError
 from mnist_edge.picture import Picture, Source, load_picture, split_digits
+from mnist_edge.recipes.terms import Preprocessing
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -28,16 +29,23 @@ _CHUNK, _AHEAD = 8, 3  # pictures of one task, tasks of one process that wait or
 Loaded: TypeAlias = tuple[Picture, ...] | MnistEdgeError
 
 
-def load_pictures(sources: Sequence[Source], *, many: bool, processes: int = 1) -> Iterator[Loaded]:
+def load_pictures(
+    sources: Sequence[Source],
+    *,
+    many: bool,
+    preprocessing: Preprocessing = "digit",
+    processes: int = 1,
+) -> Iterator[Loaded]:
     """Read pictures, and give of each, in their order, its digits or why it cannot be read.
 
     Args:
         sources: of the pictures.
         many: all digits of each, instead of one.
+        preprocessing: what is done to each.
         processes: that may read at once. More than this one start where all sources are files and
             enough of them are left when it shows how long one takes; they end with the generator.
     """
-    load = partial(_load, many=many)
+    load = partial(_load, many=many, preprocessing=preprocessing)
     done, spent_s = 0, 0.0
     if processes > 1 and all(isinstance(source, Path) for source in sources):
         while spent_s < _LOOK_S and done < len(sources):
@@ -82,9 +90,9 @@ def _load_chunk(sources: Sequence[Source], load: partial[Loaded]) -> list[Loaded
     return [load(source) for source in sources]
 
 
-def _load(source: Source, *, many: bool) -> Loaded:
+def _load(source: Source, *, many: bool, preprocessing: Preprocessing) -> Loaded:
     try:
-        return split_digits(source) if many else (load_picture(source),)
+        return split_digits(source) if many else (load_picture(source, preprocessing),)
     except MnistEdgeError as error:
         return error
 

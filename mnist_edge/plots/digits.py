@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mnist_edge.contract import RawImages
-from mnist_edge.plots.style import GREEN, INK, VERMILION, png, styled
+from mnist_edge.plots.style import GREEN, INK, VERMILION, png, shortened, styled
+from mnist_edge.recipes.classes import DIGITS
 
 # Inches. Every digit has the same place for its words, whether it needs three lines or two.
 _WIDTH, _GAP, _ABOVE, _BELOW = 9.0, 0.2, 0.24, 0.56
@@ -41,14 +42,22 @@ class ReadDigit:
 
 
 @styled()
-def digit_grid(digits: Sequence[ReadDigit], images: RawImages, *, columns: int = 8) -> bytes:
+def digit_grid(
+    digits: Sequence[ReadDigit],
+    images: RawImages,
+    classes: Sequence[str] = DIGITS,
+    *,
+    columns: int = 8,
+) -> bytes:
     """Digits in rows, each with the class named and its probability; errors with the true class.
 
     Args:
         digits: at least one.
         images: the whole data set, (N, 28, 28), which the digits index.
+        classes: their names.
         columns: digits in a row.
     """
+    names = shortened(classes)
     rows = math.ceil(len(digits) / columns)
     side = _WIDTH / columns - _GAP
     row_height = side + _ABOVE + _BELOW
@@ -63,18 +72,19 @@ def digit_grid(digits: Sequence[ReadDigit], images: RawImages, *, columns: int =
         )
         axes.set_axis_off()
         axes.imshow(images[digit.index], cmap="gray", vmin=0, vmax=255)
-        _caption(axes, digit)
+        _caption(axes, digit, names)
     return png(figure)
 
 
-def _caption(axes: Axes, digit: ReadDigit) -> None:
+def _caption(axes: Axes, digit: ReadDigit, names: Sequence[str]) -> None:
+    label, predicted = names[digit.label], names[digit.predicted]
     if digit.right:
-        title, below = f"{digit.label}", percent(digit.probability)
+        title, below = label, percent(digit.probability)
     else:
-        title = f"{digit.label} read as {digit.predicted}"
+        title = f"{label} read as {predicted}"
         below = (
-            f"as {digit.predicted}: {percent(digit.probability)}\n"
-            f"as {digit.label}: {percent(digit.label_probability)}"
+            f"as {predicted}: {percent(digit.probability)}\n"
+            f"as {label}: {percent(digit.label_probability)}"
         )
     colour = GREEN if digit.right else VERMILION
     axes.set_title(title, loc="center", size=10, color=colour, pad=3)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from mnist_edge.contract import RawImages
-from mnist_edge.plots.style import GREEN, INK, VERMILION, png, styled
+from mnist_edge.plots.style import GREEN, INK, VERMILION, png, shortened, styled
+from mnist_edge.recipes.classes import DIGITS
 
 # Inches.
 _WIDTH, _GAP, _ABOVE, _BELOW, _HEADING = 9.0, 0.3, 0.24, 0.42, 0.36
@@ -35,13 +36,19 @@ class FlippedDigit:
 
 
 @styled()
-def flip_sheet(groups: Sequence[tuple[str, Sequence[FlippedDigit]]], images: RawImages) -> bytes:
+def flip_sheet(
+    groups: Sequence[tuple[str, Sequence[FlippedDigit]]],
+    images: RawImages,
+    classes: Sequence[str] = DIGITS,
+) -> bytes:
     """A contact sheet: under the name of each artifact, the digits that it answers otherwise.
 
     Args:
         groups: artifacts with their digits; at least one digit in all.
         images: the whole set, (N, 28, 28), which the digits index.
+        classes: their names.
     """
+    names = shortened(classes)
     side = _WIDTH / _COLUMNS - _GAP
     row_height = side + _ABOVE + _BELOW
     shown = [(title, digits) for title, digits in groups if digits]
@@ -58,7 +65,7 @@ def flip_sheet(groups: Sequence[tuple[str, Sequence[FlippedDigit]]], images: Raw
             row, column = divmod(place, _COLUMNS)
             left = column * _WIDTH / _COLUMNS + _GAP / 2
             bottom = top - row * row_height - _ABOVE - side
-            _draw(figure, digit, images, (left, bottom, side), height)
+            _draw(figure, digit, images, names, (left, bottom, side), height)
         top -= math.ceil(len(digits) / _COLUMNS) * row_height
     return png(figure)
 
@@ -67,6 +74,7 @@ def _draw(
     figure: Figure,
     digit: FlippedDigit,
     images: RawImages,
+    names: Sequence[str],
     place: tuple[float, float, float],
     height: float,
 ) -> None:
@@ -77,9 +85,11 @@ def _draw(
     axes.set_axis_off()
     axes.imshow(images[digit.index], cmap="gray", vmin=0, vmax=255)
     colour = {digit.before: VERMILION, digit.after: GREEN}.get(digit.label, INK)
-    axes.set_title(f"{digit.before} → {digit.after}", loc="center", size=10, color=colour, pad=3)
+    axes.set_title(
+        f"{names[digit.before]} → {names[digit.after]}", loc="center", size=10, color=colour, pad=3
+    )
     axes.annotate(
-        f"is {digit.label}, no. {digit.index}\nmargin {digit.margin:.2g}",
+        f"is {names[digit.label]}, no. {digit.index}\nmargin {digit.margin:.2g}",
         (0.5, 0),
         (0, -3),
         xycoords="axes fraction",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -52,6 +53,7 @@ _STYLE: dict[Any, Any] = {
 _WIDE_RANGE = 4.0
 
 _ENOUGH_TICKS = 5
+_LONGEST_NAME = 12
 
 
 @contextmanager
@@ -67,9 +69,25 @@ def png(figure: Figure) -> bytes:
     """The bytes of a finished figure."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    # Without the version of the drawing library the same data gives the same bytes.
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    with warnings.catch_warnings():
+        # Of a script that the font lacks, the name of a class is drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        # Without the version of the drawing library the same data gives the same bytes.
+        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def shortened(names: Sequence[str]) -> list[str]:
+    """Names of classes as they fit into a figure; a `$` begins no formula."""
+    short = (
+        name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names
+    )
+    return [name.replace("$", r"\$") for name in short]
+
+
+def turned(names: Sequence[str]) -> float:
+    """By how many degrees they are turned along an axis."""
+    return 90.0 if max(map(len, names)) > 2 else 0.0
 
 
 def show_percent(axes: Axes) -> None:

@@ -50,6 +50,11 @@ def parted(line: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def noun(names: Sequence[str]) -> str:
+    """What one of the pictures is called."""
+    return "digit" if are_digits(names) else "picture"
+
+
 def are_digits(names: Sequence[str]) -> bool:
     """Whether these are the ten digits, in their order."""
     return tuple(names) == DIGITS

@@ -7,18 +7,21 @@ import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from mnist_edge.recipes.classes import DIGITS
+
 if TYPE_CHECKING:
     from mnist_edge.predict import FileResult, Reading
 
-CSV_HEADER = "picture,position,status,digit,probability,notes,row,left,top,right,bottom,page"
+CSV_HEADER = "picture,position,status,digit,probability,notes,row,left,top,right,bottom,page,label"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One of the most probable digits."""
+    """One of the most probable classes; its name is its `label`, and where it is one, a digit."""
 
-    digit: int
+    digit: int | None
     probability: float
+    label: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,21 +51,23 @@ class Answer:
         picture: as it was named on the command line, or found in a folder.
         position: of the digit in its picture, in reading order, from 1; 0 where nothing is to be
             read. What is rejected keeps its place.
-        status: whether a digit was read, nothing was to be read, or the picture was bad.
+        status: whether a digit was read, nothing was to be read, or the picture was bad; where the
+            classes are no digits, `label` and `no label`.
         digit: 0 to 9; None where there is none.
-        probability: of `digit`, 0 to 1.
-        top: the most probable digits, the best first.
+        probability: of `label`, 0 to 1.
+        top: the most probable classes, the best first.
         notes: what to know before trusting the answer.
         steps: what was done to the picture before the net saw it.
         error: what was wrong with the picture, where something was.
         row: of the digit on its page, from the top, from 1; 0 where nothing is to be read.
         box: of the digit; None where nothing is to be read.
         page: of the file, from 1; 0 where nothing is to be read.
+        label: the name of the class; None where there is none.
     """
 
     picture: str
     position: int
-    status: Literal["digit", "no digit", "error"]
+    status: Literal["digit", "no digit", "label", "no label", "error"]
     digit: int | None = None
     probability: float = 0.0
     top: tuple[Candidate, ...] = ()
@@ -72,6 +77,7 @@ class Answer:
     row: int = 0
     box: Place | None = None
     page: int = 0
+    label: str | None = None
 
 
 def answers(picture: str, result: FileResult, top: int) -> tuple[Answer, ...]:
@@ -98,17 +104,23 @@ def _answer(picture: str, reading: Reading, position: int, top: int) -> Answer:
         digit=prediction.digit,
         probability=prediction.probability,
         top=tuple(
-            Candidate(digit=digit, probability=probability)
-            for digit, probability in prediction.top(top)
+            _candidate(prediction.classes[number], probability)
+            for number, probability in prediction.top(top)
         ),
         notes=prediction.notes,
         steps=shown.steps,
+        label=prediction.label,
     )
     if shown.blank:
         return answer
     box = shown.box
     place = Place(left=box.left, top=box.top, right=box.right, bottom=box.bottom)
     return replace(answer, position=position, row=shown.row, box=place, page=shown.page)
+
+
+def _candidate(label: str, probability: float) -> Candidate:
+    digit = int(label) if label in DIGITS else None
+    return Candidate(digit=digit, probability=probability, label=label)
 
 
 def line(answer: Answer, *, placed: bool = False) -> str:
@@ -122,9 +134,9 @@ def line(answer: Answer, *, placed: bool = False) -> str:
         page = f"page {answer.page} " if answer.page > 1 else ""
         size = f"{box.right - box.left}x{box.bottom - box.top}"
         parts.append(f"{page}row {answer.row}  {size} at {box.left},{box.top}")
-    if answer.digit is not None:
-        parts.append(f"{answer.digit}  {answer.probability:.2%}")
-        others = [f"{other.digit} {other.probability:.2%}" for other in answer.top[1:]]
+    if answer.label is not None:
+        parts.append(f"{answer.label}  {answer.probability:.2%}")
+        others = [f"{other.label} {other.probability:.2%}" for other in answer.top[1:]]
         if others:
             parts.append(f"then {', '.join(others)}")
     if answer.notes:
@@ -152,6 +164,7 @@ def csv_line(answer: Answer) -> str:
             answer.row,
             *(("",) * 4 if box is None else (box.left, box.top, box.right, box.bottom)),
             answer.page,
+            answer.label or "",
         )
     )
     return stream.getvalue()

@@ -13,6 +13,7 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.manifest import Score, told_accuracy
 from mnist_edge.errors import NOT_INSTALLED
 from mnist_edge.recipes.catalogue import TEACHER
+from mnist_edge.recipes.classes import noun
 from mnist_edge.render.published import expected_training
 from mnist_edge.render.table import NOTHING, Table, markdown, terminal
 
@@ -239,7 +240,7 @@ def verify_table(report: VerifyReport) -> Table:
     )
     data = report.data.partition(" ")[0] or "the bundle's reference alone"
     return Table(
-        headers=("artifact", "digits", "backend", *_PARITY_HEADERS),
+        headers=("artifact", f"{noun(report.classes)}s", "backend", *_PARITY_HEADERS),
         rows=tuple(rows),
         notes=(*notes, _context(report.machine, data)),
     )

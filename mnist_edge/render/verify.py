@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mnist_edge.bundle.quantization import Verdict, Weighed
@@ -100,7 +100,8 @@ def flip_picture(report: ThoroughReport, images: RawImages) -> bytes | None:
         if len(shown) < len(flips):
             title += f", the {len(shown)} that led by most"
         groups.append((title, digits))
-    return flip_sheet(groups, images) if any(digits for _, digits in groups) else None
+    names = report.plain.classes
+    return flip_sheet(groups, images, names) if any(digits for _, digits in groups) else None
 
 
 def _row(report: ThoroughReport, artifact: Scrutiny) -> tuple[str, ...]:
@@ -172,17 +173,19 @@ def _flips(report: ThoroughReport) -> Iterator[str]:
         if artifact.decisions is None:
             continue
         yield f"### {artifact.artifact}\n"
-        yield markdown(_flip_table(artifact.decisions)) if artifact.decisions.flips else "None.\n"
+        flips = _flip_table(artifact.decisions, report.plain.classes)
+        yield markdown(flips) if flips.rows else "None.\n"
 
 
-def _flip_table(decisions: Decisions) -> Table:
+def _flip_table(decisions: Decisions, names: Sequence[str]) -> Table:
     flips = sorted(decisions.flips, key=lambda flip: -flip.margin)
     hidden = len(flips) - _PAGE_FLIPS
     return Table(
         headers=("digit no.", "is", "checkpoint", "artifact", "margin", "error"),
         rows=tuple(
             (
-                *(str(flip.index), str(flip.label), str(flip.reference), str(flip.candidate)),
+                str(flip.index),
+                *(names[number] for number in (flip.label, flip.reference, flip.candidate)),
                 *(f"{flip.margin:.4f}", f"{flip.error:.4f}"),
             )
             for flip in flips[:_PAGE_FLIPS]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from mnist_edge.bundle.codec import LATER
 from mnist_edge.bundle.manifest import Parity
 from mnist_edge.machine import Machine
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Device
 
 Source: TypeAlias = Literal["reference", "test set"]
@@ -48,6 +50,7 @@ class VerifyReport:
         float32_error: of the checkpoint's own float32 against its float64, over the reference:
             the largest error that no export can be blamed for.
         rows: by artifact, then by source.
+        classes: their names, by number.
     """
 
     schema: Literal[1]
@@ -59,6 +62,7 @@ class VerifyReport:
     versions: dict[str, str]
     float32_error: float
     rows: tuple[VerifyRow, ...]
+    classes: tuple[str, ...] = field(default=DIGITS, metadata=LATER)
 
     @property
     def passed(self) -> bool:

@@ -172,6 +172,7 @@ def _report(
         versions=library_versions(),
         float32_error=bundle.manifest.float32_error,
         rows=rows,
+        classes=bundle.manifest.data.classes,
     )
 
 

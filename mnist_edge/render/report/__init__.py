@@ -81,11 +81,11 @@ def _draw(
     recipes: Sequence[RecipePoint],
 ) -> dict[str, bytes]:
     pictures = {"training": plots.training_curves(history)} if history else {}
-    pictures["confusion"] = plots.confusion_matrix(np.array(findings.confusion))
-    pictures["classes"] = plots.class_scores(findings.classes)
+    pictures["confusion"] = plots.confusion_matrix(np.array(findings.confusion), findings.names)
+    pictures["classes"] = plots.class_scores(findings.classes, findings.names)
     if findings.wrong:
-        pictures["wrong"] = plots.digit_grid(findings.wrong[:MOST_WRONG], images)
-    pictures["samples"] = plots.digit_grid(findings.samples, images, columns=10)
+        pictures["wrong"] = plots.digit_grid(findings.wrong[:MOST_WRONG], images, findings.names)
+    pictures["samples"] = plots.digit_grid(findings.samples, images, findings.names, columns=10)
     if recipes:
         pictures["accuracy-size"] = plots.accuracy_against_size(recipes)
     if any(point.latency_s is not None for point in recipes):

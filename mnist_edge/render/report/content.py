@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from mnist_edge.bundle.history import Epoch
-from mnist_edge.bundle.manifest import Manifest, told_accuracy
+from mnist_edge.bundle.manifest import DataRecord, Manifest, told_accuracy
+from mnist_edge.recipes.classes import are_digits, joined, noun
 from mnist_edge.recipes.train import Augmentation, Claim, TrainRecipe
 from mnist_edge.render.report.findings import Findings
 from mnist_edge.render.report.pages import (
@@ -40,7 +41,7 @@ def write_page(
     grids: Sequence[Grid],
 ) -> str:
     """The page. What there is no history, error or picture for is left out or said so."""
-    data = manifest.data
+    data, what = manifest.data, noun(findings.names)
     title = f"{manifest.name}, trained on {data.name}"
     if manifest.imported:
         title = f"Imported from {manifest.imported.said}, trained elsewhere"
@@ -49,7 +50,7 @@ def write_page(
     parts = [
         heading(title),
         paragraph(
-            f"Examined on {findings.source} ({findings.count:,} digits), run as "
+            f"Examined on {findings.source} ({findings.count:,} {what}s), run as "
             f"{findings.artifact} by {findings.backend}."
         ),
         note(f"Data set {data.name}, SHA-256 {data.sha256}."),
@@ -63,8 +64,8 @@ def write_page(
         _wrong(findings, pictures),
         section(
             "Sample predictions",
-            note("The first digits of each class, whatever became of them; errors are red."),
-            picture(pictures["samples"], "Digits, each with its prediction and probability"),
+            note(f"The first {what}s of each class, whatever became of them; errors are red."),
+            picture(pictures["samples"], "Each with its prediction and probability"),
         ),
         _artifacts(manifest),
         *(
@@ -139,9 +140,10 @@ def _training(history: Sequence[Epoch], curves: bytes) -> Html:
 
 
 def _errors(findings: Findings, pictures: Mapping[str, bytes]) -> Html:
+    what = noun(findings.names)
     rows = [
         (
-            str(score.digit),
+            findings.names[score.digit],
             f"{score.support:,}",
             f"{score.predicted:,}",
             f"{score.precision:.2%}",
@@ -152,27 +154,39 @@ def _errors(findings: Findings, pictures: Mapping[str, bytes]) -> Html:
     ]
     return section(
         "Errors by class",
-        picture(pictures["confusion"], "Confusion matrix: true digits against digits named"),
-        picture(pictures["classes"], "Precision, recall and F1 of each digit; the table has them"),
-        table(("digit", "there are", "named so", "precision", "recall", "F1"), rows),
+        picture(pictures["confusion"], "Confusion matrix: true classes against those named"),
+        picture(pictures["classes"], "Precision, recall and F1 of each class; the table has them"),
+        table(
+            (
+                what if what == "digit" else "class",
+                "there are",
+                "named so",
+                "precision",
+                "recall",
+                "F1",
+            ),
+            rows,
+        ),
     )
 
 
 def _wrong(findings: Findings, pictures: Mapping[str, bytes]) -> Html:
-    count = len(findings.wrong)
+    count, what = len(findings.wrong), noun(findings.names)
+    title = f"Misclassified {what}s"
     if not count:
-        return section("Misclassified digits", paragraph("None: every digit is named rightly."))
+        return section(title, paragraph(f"None: every {what} is named rightly."))
     return section(
-        "Misclassified digits",
+        title,
         note(
             f"{count:,} in all, those first whose true class seemed least probable. Below each the "
             "probabilities of both classes, and its number in the set."
         ),
-        picture(pictures["wrong"], "Digits named wrongly, with both classes and probabilities"),
+        picture(pictures["wrong"], "Those named wrongly, with both classes and probabilities"),
     )
 
 
 def _artifacts(manifest: Manifest) -> Html:
+    what = noun(manifest.data.classes)
     rows = [
         (
             artifact.name,
@@ -195,7 +209,7 @@ def _artifacts(manifest: Manifest) -> Html:
         "Artifacts",
         note(
             f"Each was compared with the {manifest.origin.format} in double precision over "
-            f"{images:,} reference digits as it was written; accuracy is that on the "
+            f"{images:,} reference {what}s as it was written; accuracy is that on the "
             "test set, or the count of these where the test set was not at hand."
         ),
         table(headers, rows),
@@ -222,7 +236,8 @@ def _origin(manifest: Manifest) -> Html:
     facts = [
         ("data set", data.name),
         ("its SHA-256", data.sha256),
-        ("digits", digits),
+        (f"{noun(data.classes)}s", digits),
+        *_classes(data),
         *((f"SHA-256 of {artifact.file}", artifact.sha256) for artifact in manifest.artifacts),
         *((f"version of {name}", version) for name, version in manifest.versions.items()),
     ]
@@ -231,6 +246,12 @@ def _origin(manifest: Manifest) -> Html:
         table(("recipe", "value"), _recipe(manifest)),
         table(("origin", "value"), facts),
     )
+
+
+def _classes(data: DataRecord) -> list[tuple[str, str]]:
+    if are_digits(data.classes) and data.preprocessing == "digit":
+        return []
+    return [("classes", joined(data.classes)), ("preprocessing", data.preprocessing)]
 
 
 # What an imported net has of the recipe whose architecture it was given.

@@ -24,10 +24,10 @@ from mnist_edge.metrics import (
 )
 from mnist_edge.plots import ReadDigit
 from mnist_edge.progress import Meter, Progress, silent
-from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 _SAMPLES_PER_CLASS = 3
+_MOST_SAMPLES = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ class Findings:
         classes: precision, recall and F1 of each digit.
         wrong: every digit named wrongly, the one that is held for another most surely first.
         samples: the first few digits of each class, in rows of ten, whatever became of them.
+        names: of the classes, which all others of these name by number.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Findings:
     classes: tuple[ClassScores, ...]
     wrong: tuple[ReadDigit, ...]
     samples: tuple[ReadDigit, ...]
+    names: tuple[str, ...]
 
 
 def examine(
@@ -91,7 +93,8 @@ def examine(
             batch_invariant=artifact.batch_invariant,
             on_batch=meter,
         )
-    matrix = confusion(logits.argmax(axis=1), labels)
+    names = bundle.manifest.data.classes
+    matrix = confusion(logits.argmax(axis=1), labels, len(names))
     probabilities = softmax(logits)
     wrong = np.flatnonzero(logits.argmax(axis=1) != labels)
     worst = wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")]
@@ -106,7 +109,8 @@ def examine(
         confusion=tuple(tuple(row) for row in matrix.tolist()),
         classes=per_class(matrix),
         wrong=tuple(_read(worst, labels, probabilities)),
-        samples=tuple(_read(_sample(labels), labels, probabilities)),
+        samples=tuple(_read(_sample(labels, len(names)), labels, probabilities)),
+        names=names,
     )
     return findings, images
 
@@ -118,12 +122,11 @@ def _chosen_artifact(bundle: Bundle) -> Artifact:
     return bundle.manifest.origin
 
 
-def _sample(labels: Labels) -> NDArray[np.intp]:
+def _sample(labels: Labels, classes: int) -> NDArray[np.intp]:
     """Indices of the first digits of each class, in rows that go from 0 to 9."""
-    members = [np.flatnonzero(labels == digit) for digit in range(len(DIGITS))]
-    return np.array(
-        [of[row] for row in range(_SAMPLES_PER_CLASS) for of in members if row < len(of)], np.intp
-    )
+    members = [np.flatnonzero(labels == digit) for digit in range(classes)]
+    rows = [of[row] for row in range(_SAMPLES_PER_CLASS) for of in members if row < len(of)]
+    return np.array(rows[:_MOST_SAMPLES], np.intp)
 
 
 def _read(
