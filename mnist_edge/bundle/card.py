@@ -18,9 +18,18 @@ from mnist_edge.recipes.train import TrainRecipe
 
 FILE = "README.md"
 
-# As the hub names them; the drawn digits are no data set of the hub's.
-_HUB_DATA: dict[DataName, str] = {"mnist": "ylecun/mnist", "rendered": "rendered-digits"}
-_DATA: dict[DataName, str] = {"mnist": "MNIST", "rendered": "digits rendered from fonts"}
+# As the hub names it; what is drawn, or is somebody's own, is no data set of the hub's.
+_HUB_MNIST = "ylecun/mnist"
+_DATA: dict[DataName, str] = {
+    "mnist": "MNIST",
+    "rendered": "digits rendered from fonts",
+    "fashion": "Fashion-MNIST",
+    "kmnist": "Kuzushiji-MNIST",
+    "emnist-letters": "EMNIST Letters",
+    "emnist-balanced": "EMNIST Balanced",
+    "qmnist": "QMNIST",
+    "folder": "pictures of a folder",
+}
 
 _SHAPE = ", ".join(map(str, IMAGE_SHAPE))
 
@@ -47,10 +56,10 @@ def _front_matter(manifest: Manifest) -> Iterator[str]:
         yield "library_name: onnx"
     yield "pipeline_tag: image-classification"
     yield "tags:"
-    for tag in ("mnist", *(name for name in formats if name != "checkpoint")):
+    for tag in (*_about(manifest.data), *(name for name in formats if name != "checkpoint")):
         yield f"  - {tag}"
     if manifest.data.name == "mnist" and not manifest.training.imported:
-        yield f"datasets:\n  - {_HUB_DATA['mnist']}"
+        yield f"datasets:\n  - {_HUB_MNIST}"
     yield "metrics:\n  - accuracy"
     # An imported net has a recipe's architecture, and nothing else of it.
     imported = manifest.training.imported
@@ -67,18 +76,28 @@ def _front_matter(manifest: Manifest) -> Iterator[str]:
           type: image-classification
         dataset:
           name: {json.dumps(_DATA[manifest.data.name])}
-          type: {_HUB_DATA[manifest.data.name]}
+          type: {_hub_type(manifest.data)}
           split: test
         metrics:
           - type: accuracy
             value: {manifest.training.test_accuracy:.4f}"""
 
 
+def _about(data: DataRecord) -> tuple[str, ...]:
+    return ("mnist",) if are_digits(data.classes) else ()
+
+
+def _hub_type(data: DataRecord) -> str:
+    if data.name == "mnist":
+        return _HUB_MNIST
+    return "rendered-digits" if data.name == "rendered" else data.name
+
+
 def _text(manifest: Manifest) -> Iterator[str]:
     recipe, training, data = manifest.recipe, manifest.training, manifest.data
     architecture = f"architecture `{manifest.architecture}`"
     digits, tests = are_digits(data.classes), f"test {noun(data.classes)}s"
-    kind = "digit classifier" if digits else f"classifier of {len(data.classes)} classes"
+    kind = "digit classifier" if digits else f"classifier into {len(data.classes)} classes,"
     white, count = "a white digit" if digits else "white", len(data.classes)
     yield f"# A {kind} of {training.parameters:,} parameters\n"
     if manifest.imported:

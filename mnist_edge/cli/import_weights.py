@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,7 @@ from mnist_edge.cli.options import (
     DataOption,
     JsonOption,
     NewBundleOption,
+    PreprocessingOption,
     QuietOption,
     given_bundle,
     option,
@@ -23,8 +26,8 @@ from mnist_edge.recipes.fields import Setting
 
 if TYPE_CHECKING:
     from mnist_edge.bundle.folder import Bundle
+    from mnist_edge.data.mnist import DataSet
     from mnist_edge.foreign.net import Forced
-    from mnist_edge.recipes.terms import DataChoice
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge import model.onnx                      # what it wants of a picture is found
@@ -80,6 +83,7 @@ def command(
     bundle: NewBundleOption = None,
     data: DataOption = "auto",
     data_dir: DataDirOption = None,
+    preprocessing: PreprocessingOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -90,11 +94,12 @@ def command(
 
     talk = Talk(quiet=quiet)
     folder = bundle or LOCAL_BUNDLE
+    read = partial(get_data, talk, data, data_dir, preprocessing)
     if recipe is None:
         forced = Forced.of(mean, std, inverted=invert, transposed=transpose)
-        imported = _take_in(talk, weights, folder, data, data_dir, forced)
+        imported = _take_in(talk, weights, folder, read, forced)
     else:
-        imported = _by_recipe(talk, weights, recipe, folder, data, data_dir)
+        imported = _by_recipe(talk, weights, recipe, folder, read)
     if as_json:
         emit_json(text.bundle_json(imported))
     else:
@@ -104,24 +109,19 @@ def command(
 
 
 def _by_recipe(
-    talk: Talk, weights: Path, recipe: str, folder: Path, data: DataChoice, data_dir: Path | None
+    talk: Talk, weights: Path, recipe: str, folder: Path, read: Callable[[], DataSet]
 ) -> Bundle:
     from mnist_edge.train.session import check_start, import_bundle
 
     named = train_recipe(recipe)
     check_start(folder)
-    digits = get_data(talk, data, data_dir)
+    digits = read()
     with talk.signature_kept(folder):
         return import_bundle(weights, named, digits, folder, notice=talk.warn)
 
 
 def _take_in(
-    talk: Talk,
-    file: Path,
-    folder: Path,
-    data: DataChoice,
-    data_dir: Path | None,
-    forced: Forced,
+    talk: Talk, file: Path, folder: Path, read: Callable[[], DataSet], forced: Forced
 ) -> Bundle:
     from mnist_edge.bundle.folder import refuse_shipped
     from mnist_edge.errors import needed_to
@@ -131,7 +131,7 @@ def _take_in(
     with needed_to("import a net", extra="onnx"):
         from mnist_edge.foreign.take_in import take_in
     nets, digest = read_file_of_others(file)
-    digits = get_data(talk, data, data_dir)
+    digits = read()
     with talk.signature_kept(folder), talk.progress("import") as progress:
         return take_in(
             nets, file, digest, digits, folder, forced=forced, notice=talk.say, progress=progress

@@ -7,14 +7,15 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
 
 import typer
 
 from mnist_edge.cli.talk import Talk
+from mnist_edge.errors import UsageError
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.fields import Field, Setting, as_field, fields_of
-from mnist_edge.recipes.terms import DataChoice, DeviceChoice, Runtime
+from mnist_edge.recipes.terms import DataChoice, DeviceChoice, Preprocessing, Runtime, unknown_name
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -134,7 +135,7 @@ DataDirOption: TypeAlias = Annotated[
     typer.Option(
         "--data-dir",
         metavar="FOLDER",
-        help="A folder that holds MNIST.",
+        help="A folder that holds the data set; for a bundle of a folder, that folder.",
         show_default="$MNIST_EDGE_DATA, else the user's cache folder",
         rich_help_panel=DATA_PANEL,
     ),
@@ -148,15 +149,43 @@ RecipeOption: TypeAlias = Annotated[
         autocompletion=lambda: list(RECIPES),
     ),
 ]
+
+
+def _data(typed: str | Path) -> str | Path:
+    """The name of a data set, or a folder."""
+    if typed in get_args(DataChoice):
+        return typed
+    folder = Path(typed)
+    if not folder.is_dir():
+        wrong = unknown_name("data set", str(typed), get_args(DataChoice))
+        raise UsageError(wrong.what, fix=f"{wrong.fix}, or give a folder of your own")
+    return folder
+
+
 DataOption: TypeAlias = Annotated[
-    DataChoice,
+    Any,
+    typer.Option(
+        "--data",
+        parser=_data,
+        metavar="NAME|FOLDER",
+        help=f"A data set: {', '.join(get_args(DataChoice))}; or a folder of your own, with a "
+        "folder of pictures for each class, or with IDX files. Where MNIST cannot be had, auto "
+        "takes digits drawn from fonts.",
+        autocompletion=lambda: list(get_args(DataChoice)),
+        rich_help_panel=DATA_PANEL,
+    ),
+]
+PreprocessingOption: TypeAlias = Annotated[
+    Preprocessing | None,
     option(
-        "data",
-        DataChoice,
+        "preprocessing",
+        Preprocessing,
         Setting(
-            "MNIST, or digits drawn from fonts; auto takes these where MNIST cannot be had.",
+            "What is done to the pictures of a folder: one digit found and framed, all ink as one "
+            "letter, or plain, only made smaller.",
             group=DATA_PANEL,
         ),
+        show_default="digit for digits, letter for other single characters, else plain",
     ),
 ]
 TrainDeviceOption: TypeAlias = Annotated[

@@ -77,8 +77,13 @@ def command(
     digits = known_test_set(talk, chosen, data_dir)
     grids = _benchmark(chosen, bench, talk)
     with talk.progress("report") as progress:
+        of_mnist = chosen.manifest.data.name == "mnist"
         result = report(
-            chosen, data=digits, recipes=measured_recipes(), grids=grids, progress=progress
+            chosen,
+            data=digits,
+            recipes=measured_recipes() if of_mnist else (),
+            grids=grids,
+            progress=progress,
         )
     files = {out: result.html.encode()}
     if pictures is not None:

@@ -14,6 +14,7 @@ from mnist_edge.cli.options import (
     DataOption,
     JsonOption,
     NewBundleOption,
+    PreprocessingOption,
     QuietOption,
     RecipeOption,
     TorchThreadsOption,
@@ -60,6 +61,7 @@ def command(
     bundle: NewBundleOption = None,
     data: DataOption = "auto",
     data_dir: DataDirOption = None,
+    preprocessing: PreprocessingOption = None,
     device: TrainDeviceOption = "auto",
     threads: TorchThreadsOption = None,
     as_json: JsonOption = False,
@@ -74,7 +76,7 @@ def command(
     folder = bundle or LOCAL_BUNDLE
     named = train_recipe(recipe)
     chosen = start_training(talk, named, data, folder, device=device, threads=threads)
-    digits = get_data(talk, data, data_dir)
+    digits = get_data(talk, data, data_dir, preprocessing)
     trained = train_model(talk, named, digits, folder, device=chosen, threads=threads)
     exported, _ = export_artifacts(
         talk, trained, ExportRecipe(precisions=("float32", "int8-dynamic")), digits
@@ -107,7 +109,8 @@ def command(
         emit_table(text.files_table(files))
         emit(text.training_line(exported.manifest))
     talk.suggest(
-        f"mnist-edge predict{given_bundle(bundle)} {samples[7]}", to="name a digit of your own"
+        f"mnist-edge predict{given_bundle(bundle)} {samples[len(samples) * 3 // 4]}",
+        to="name a digit of your own",
     )
     if not verified.passed:
         raise typer.Exit(1)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from mnist_edge.cli.reports import report_path, write_bench_page, write_report, write_verify_page
 from mnist_edge.cli.talk import Talk
+from mnist_edge.errors import UsageError
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.export import ExportRecipe
-from mnist_edge.recipes.terms import DataChoice, Device, DeviceChoice, Runtime
+from mnist_edge.recipes.terms import DataChoice, Device, DeviceChoice, Preprocessing, Runtime
 from mnist_edge.recipes.train import TrainRecipe
 
 if TYPE_CHECKING:
@@ -22,25 +23,39 @@ if TYPE_CHECKING:
     from mnist_edge.verify import ThoroughReport, VerifyReport
 
 
-def get_data(talk: Talk, choice: DataChoice, data_dir: Path | None) -> DataSet:
-    """Find, fetch or render the digits."""
+def get_data(
+    talk: Talk,
+    choice: DataChoice | Path,
+    data_dir: Path | None,
+    preprocessing: Preprocessing | None = None,
+) -> DataSet:
+    """Find, fetch or render a data set, or read a folder."""
     from mnist_edge.data.obtain import obtain_data
 
+    tell = talk.say if isinstance(choice, Path) else talk.warn
     with talk.progress("data") as progress:
-        return obtain_data(choice, data_dir, progress=progress, notice=talk.warn)
+        return obtain_data(
+            choice, data_dir, preprocessing=preprocessing, progress=progress, notice=tell
+        )
 
 
 def known_test_set(talk: Talk, bundle: Bundle, data_dir: Path | None) -> DataSet | None:
-    """MNIST where it is on this machine; a model of rendered digits is not judged by it."""
-    from mnist_edge.data.mnist import find_mnist, read_mnist
+    """The data set of a bundle, where it is on this machine; drawn digits judge nothing."""
+    from mnist_edge.data.obtain import known_data
 
-    if data_dir is None and bundle.manifest.data.name != "mnist":
-        return None
-    folder = find_mnist(data_dir)
-    if folder is None:
+    record = bundle.manifest.data
+    found = known_data(record, data_dir)
+    if found is None and record.name == "mnist":
         talk.say("MNIST is not on this machine: using the bundle's reference digits alone")
-        return None
-    return read_mnist(folder)
+    elif found is None and record.name != "rendered":
+        what = "--data-dir names no folder" if record.name == "folder" else "it is not here"
+        talk.say(f"data set {record.name}: {what}, using the bundle's reference pictures alone")
+    if found is not None and found.classes != record.classes:
+        raise UsageError(
+            f"{found.name} has other classes than {bundle.path}",
+            fix="name the data that it was trained on with --data-dir",
+        )
+    return found
 
 
 def leads() -> bool:
@@ -51,7 +66,7 @@ def leads() -> bool:
 def start_training(
     talk: Talk,
     recipe: TrainRecipe,
-    data: DataChoice,
+    data: DataChoice | Path,
     folder: Path,
     *,
     device: DeviceChoice,
@@ -255,21 +270,22 @@ def bundle_files(bundle: Bundle) -> list[Path]:
 
 
 def write_samples(bundle: Bundle) -> list[Path]:
-    """One picture of each digit from the bundle's reference, to try `predict` on."""
+    """One picture of each class from the bundle's reference, to try `predict` on."""
     import io
 
     import numpy as np
     from PIL import Image
 
     from mnist_edge.bundle.storage import atomic_write
-    from mnist_edge.recipes.classes import DIGITS
+    from mnist_edge.recipes.classes import are_digits
 
-    reference = bundle.reference()
+    reference, classes = bundle.reference(), bundle.manifest.data.classes
     paths = []
     for label in np.unique(reference.labels):
         first = int(np.argmax(reference.labels == label))
         png = io.BytesIO()
         Image.fromarray(reference.images[first]).save(png, "PNG")
-        paths.append(bundle.path / "samples" / f"{DIGITS[label]}.png")
+        name = classes[label] if are_digits(classes) else f"{label:03}"
+        paths.append(bundle.path / "samples" / f"{name}.png")
         atomic_write(paths[-1], png.getvalue())
     return paths

@@ -1,4 +1,4 @@
-"""Fetch MNIST from torchvision's mirrors.
+"""Fetch MNIST from torchvision's mirrors, and other sets from where they were published.
 
 The list of mirrors is torchvision's, the download is not: its own has no time-out, falls back to
 plain HTTP, checks MD5, and takes any file that is already there for good.
@@ -9,18 +9,22 @@ from __future__ import annotations
 import gzip
 import http.client
 import io
+import os
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-from mnist_edge.bundle.storage import atomic_write
+from mnist_edge.bundle.storage import atomic_write, open_file
 from mnist_edge.data.mnist import MNIST_FILES, open_raw, unpack
-from mnist_edge.errors import BadInput, DataUnavailable, missing_package
+from mnist_edge.data.named import NAMED, Published
+from mnist_edge.errors import BadInput, DataUnavailable, StorageError, missing_package
 from mnist_edge.progress import Progress, silent
+from mnist_edge.recipes.terms import DataName
 
 _BLOCK_BYTES = 1 << 16
 # What gzip may add, at most, to a file that it cannot compress.
@@ -28,6 +32,7 @@ _GZIP_EXTRA_BYTES = 1 << 16
 # A server that sends a byte now and then never times out, so each file has a limit, too. At
 # 10 MB for the largest file this asks for 17 kB/s.
 _FILE_LIMIT_S = 600.0
+_LEAST_BYTES_PER_S = 100_000  # of larger ones
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
@@ -116,23 +121,94 @@ def _from_any(
 
 
 def _download(url: str, name: str, timeout_s: float, report: Callable[[float], None]) -> bytes:
-    """The bytes at `url`. Raises OSError or HTTPException."""
+    """The bytes of a file of MNIST at `url`. Raises OSError or HTTPException."""
+    body = io.BytesIO()
     limit_bytes = MNIST_FILES[name].size_bytes + _GZIP_EXTRA_BYTES
-    deadline = time.monotonic() + _FILE_LIMIT_S
+    _copy(url, body, limit_bytes, timeout_s, report)
+    return body.getvalue()
+
+
+def _copy(
+    url: str, to: BinaryIO, limit_bytes: int, timeout_s: float, report: Callable[[float], None]
+) -> None:
+    """Copy what is at `url`. Raises OSError or HTTPException."""
+    deadline = time.monotonic() + max(_FILE_LIMIT_S, limit_bytes / _LEAST_BYTES_PER_S)
     request = urllib.request.Request(url, headers={"User-Agent": "mnist-edge"})  # noqa: S310
     with urllib.request.build_opener(_HttpsOnly).open(request, timeout=timeout_s) as response:
         total = response.length or 0  # None where the server does not say
-        body = bytearray()
+        done = 0
         # read1 returns what has come; read would wait for the whole block, past any deadline.
         while block := response.read1(_BLOCK_BYTES):
-            body += block
-            if len(body) > limit_bytes:
+            to.write(block)
+            done += len(block)
+            if done > limit_bytes:
                 raise OSError("the file is far too long")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not finished after {_FILE_LIMIT_S:g} s")
-            report(min(1.0, len(body) / total) if total else 0.0)
+            report(min(1.0, done / total) if total else 0.0)
     report(1.0)
-    return bytes(body)
+
+
+def fetch_named(
+    name: DataName, folder: Path, *, timeout_s: float, progress: Progress = silent
+) -> Path:
+    """Bring the files of a set that has a name into `folder`; those that are there and good stay.
+
+    A file appears under its name only when it is whole and has the digest that it was published
+    with. Raises as `fetch_mnist` does, but needs no torchvision.
+    """
+    known = NAMED[name]
+    for number, file in enumerate(known.files):
+        path = folder / file.name
+        if _is_there(file, path):
+            continue
+
+        def report(share: float, number: int = number) -> None:
+            done, total = round(1000 * (number + share)), 1000 * len(known.files)
+            progress(done, total, f"thousandths of {known.title}")
+
+        _fetch_one(file, path, known.title, timeout_s, report)
+    return folder
+
+
+def _fetch_one(
+    file: Published, path: Path, title: str, timeout_s: float, report: Callable[[float], None]
+) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}",
+            fix="name another folder with --data-dir, or make it writable",
+        ) from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w+b") as stream:
+            _copy(file.url, stream, file.most_bytes, timeout_s, report)
+            stream.seek(0)
+            good = file.is_one(stream)
+        reason = "" if good else "it is not the file that was published"
+        if good:
+            temporary.replace(path)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        cause = error.reason if isinstance(error, URLError) else error
+        reason = str(cause or type(error).__name__)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if reason:
+        raise DataUnavailable(
+            f"{title} could not be fetched: {file.url}: {reason}",
+            fix=f"put {file.name} into {path.parent}, or name its folder with --data-dir",
+        )
+
+
+def _is_there(file: Published, path: Path) -> bool:
+    try:
+        with open_file(path) as stream:
+            return file.is_one(stream)
+    except OSError:
+        return False
 
 
 def _is_good(path: Path, name: str) -> bool:

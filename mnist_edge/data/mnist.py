@@ -26,7 +26,7 @@ from mnist_edge.bundle.storage import cache_dir, open_file
 from mnist_edge.contract import SIDE, Labels, RawImages
 from mnist_edge.errors import BadInput, DataUnavailable
 from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import DataName
+from mnist_edge.recipes.terms import DataName, Preprocessing
 
 DATA_VARIABLE = "MNIST_EDGE_DATA"
 
@@ -81,6 +81,8 @@ class DataSet:
     Attributes:
         name: where the digits come from.
         sha256: of the four arrays, as `data_set` defines it.
+        classes: the names of the labels, by number.
+        preprocessing: what brings any other picture into the form of these.
         train_images: (N, 28, 28) uint8, white digit on black.
         train_labels: (N,) int64.
         test_images: (M, 28, 28) uint8.
@@ -93,6 +95,8 @@ class DataSet:
     train_labels: Labels
     test_images: RawImages
     test_labels: Labels
+    classes: tuple[str, ...] = DIGITS
+    preprocessing: Preprocessing = "digit"
 
 
 def data_set(
@@ -102,15 +106,19 @@ def data_set(
     train_labels: Labels,
     test_images: RawImages,
     test_labels: Labels,
+    classes: tuple[str, ...] = DIGITS,
+    preprocessing: Preprocessing = "digit",
 ) -> DataSet:
     """Put four arrays together under one digest.
 
     The digest is the SHA-256 of the four SHA-256 digests (32 bytes each) of train images, train
-    labels, test images and test labels, each array taken as uint8 in C order, without header.
+    labels, test images and test labels, each array taken as uint8 in C order, without header; of
+    more than 256 classes the labels are taken as big-endian uint16.
     """
-    whole = hashlib.sha256()
+    whole, numbers = hashlib.sha256(), "u1" if len(classes) <= 256 else ">u2"
     for array in (train_images, train_labels, test_images, test_labels):
-        whole.update(hashlib.sha256(np.ascontiguousarray(array, np.uint8).data).digest())
+        taken = np.ascontiguousarray(array, numbers if array.ndim == 1 else np.uint8)
+        whole.update(hashlib.sha256(taken.data).digest())
     return DataSet(
         name=name,
         sha256=whole.hexdigest(),
@@ -118,6 +126,20 @@ def data_set(
         train_labels=train_labels,
         test_images=test_images,
         test_labels=test_labels,
+        classes=classes,
+        preprocessing=preprocessing,
+    )
+
+
+def data_record(data: DataSet) -> DataRecord:
+    """What a bundle says of a data set."""
+    return DataRecord(
+        name=data.name,
+        sha256=data.sha256,
+        train_size=len(data.train_labels),
+        test_size=len(data.test_labels),
+        classes=data.classes,
+        preprocessing=data.preprocessing,
     )
 
 
@@ -143,6 +165,8 @@ def development_twin(data: DataSet, *, every: int = 12) -> DataSet:
         train_labels=data.train_labels[~held_out],
         test_images=data.train_images[held_out],
         test_labels=data.train_labels[held_out],
+        classes=data.classes,
+        preprocessing=data.preprocessing,
     )
 
 
@@ -231,7 +255,7 @@ def unpack(stream: io.BufferedIOBase, name: str, *, source: str) -> NDArray[np.u
 
 
 def _read(folder: Path, name: str) -> NDArray[np.uint8]:
-    path = _locate(folder, name)
+    path = locate(folder, name)
     if path is None:
         raise DataUnavailable(
             f"{folder} has no file {name} or {name}.gz", fix="give the folder of all four files"
@@ -268,12 +292,13 @@ def _named(folder: Path, source: str) -> Path:
 
 def _search(folder: Path) -> Path | None:
     for place in (folder / "mnist", folder, folder / "MNIST" / "raw"):
-        if all(_locate(place, name) for name in MNIST_FILES):
+        if all(locate(place, name) for name in MNIST_FILES):
             return place
     return None
 
 
-def _locate(folder: Path, name: str) -> Path | None:
+def locate(folder: Path, name: str) -> Path | None:
+    """A file in a folder, raw or compressed by gzip."""
     for path in (folder / name, folder / f"{name}.gz"):
         try:
             if path.is_file():

@@ -4,34 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
+from mnist_edge.bundle.manifest import DataRecord
 from mnist_edge.bundle.storage import cache_dir
 from mnist_edge.data.mnist import DataSet, find_mnist, read_mnist
-from mnist_edge.errors import MnistEdgeError, needed_to
+from mnist_edge.data.named import NAMED, find_named, folder_of, read_named
+from mnist_edge.errors import MnistEdgeError, UsageError, needed_to
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.terms import DataChoice
+from mnist_edge.recipes.terms import DataChoice, DataName, Preprocessing
 
 _FETCH_TIMEOUT_S = 20.0
 
 
 def obtain_data(
-    choice: DataChoice,
+    choice: DataChoice | Path,
     data_dir: Path | None,
     *,
+    preprocessing: Preprocessing | None = None,
     progress: Progress = silent,
     notice: Callable[[str], None] = lambda _: None,
 ) -> DataSet:
-    """Find MNIST, fetch it where it is nowhere, or render digits.
+    """Find a data set, fetch it where it is nowhere, render digits, or read a folder.
 
     Args:
-        choice: `auto` takes rendered digits where MNIST cannot be had.
-        data_dir: where to look first; there it must be.
-        progress: called while digits are fetched or rendered.
-        notice: called with the reason when `auto` falls back.
+        choice: of a name, or a folder of one's own; `auto` takes rendered digits where MNIST
+            cannot be had.
+        data_dir: where to look first for one that has a name; there it must be.
+        preprocessing: of the pictures of a folder; see `folder.read_folder`.
+        progress: called while digits are fetched or rendered, or pictures read.
+        notice: called with the reason when `auto` falls back, and how a folder was taken.
 
     Raises:
-        DataUnavailable: MNIST is asked for and cannot be had, or is not where it was said to be.
+        DataUnavailable: what is asked for cannot be had, or is not where it was said to be.
+        BadInput: a file of it is damaged, or the folder is none that can be taken.
+        UsageError: `preprocessing` is given for anything but a folder.
     """
+    if isinstance(choice, Path):
+        from mnist_edge.data.folder import read_folder
+
+        return read_folder(choice, preprocessing, progress=progress, notice=notice)
+    if preprocessing is not None:
+        raise UsageError(
+            f"--preprocessing is for a folder: {choice} has its own", fix="leave it out"
+        )
+    if choice in NAMED:
+        name = cast("DataName", choice)
+        place = find_named(name, data_dir) or _fetch_named(name, progress)
+        return read_named(name, place)
     if choice != "rendered":
         try:
             folder = find_mnist(data_dir) or _fetch(progress)
@@ -45,7 +65,37 @@ def obtain_data(
     return rendered_data(progress=progress)
 
 
+def known_data(record: DataRecord, data_dir: Path | None) -> DataSet | None:
+    """The data set that a bundle names, where it is on this machine; None where it is not.
+
+    That of a folder is where `data_dir` says; drawn digits are taken for none.
+
+    Raises:
+        DataUnavailable, BadInput: a folder was named, and it is not what lies there.
+    """
+    if record.name == "folder":
+        if data_dir is None:
+            return None
+        from mnist_edge.data.folder import read_folder
+
+        return read_folder(data_dir, record.preprocessing)
+    if record.name in NAMED:
+        place = find_named(record.name, data_dir)
+        return read_named(record.name, place) if place else None
+    if record.name != "mnist" and data_dir is None:
+        return None
+    found = find_mnist(data_dir)
+    return read_mnist(found) if found else None
+
+
 def _fetch(progress: Progress) -> Path:
     with needed_to("fetch MNIST"):
         from mnist_edge.data.fetch import fetch_mnist
     return fetch_mnist(cache_dir(), timeout_s=_FETCH_TIMEOUT_S, progress=progress)
+
+
+def _fetch_named(name: DataName, progress: Progress) -> Path:
+    from mnist_edge.data.fetch import fetch_named
+
+    folder = cache_dir() / folder_of(name)
+    return fetch_named(name, folder, timeout_s=_FETCH_TIMEOUT_S, progress=progress)

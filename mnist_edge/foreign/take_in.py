@@ -10,7 +10,6 @@ from mnist_edge.bundle.card import with_model_card
 from mnist_edge.bundle.folder import Bundle, Reference, free_name, refuse_shipped, save_bundle
 from mnist_edge.bundle.imported import FOREIGN, ImportRecord
 from mnist_edge.bundle.manifest import (
-    DataRecord,
     Manifest,
     Role,
     TrainingRecord,
@@ -18,7 +17,7 @@ from mnist_edge.bundle.manifest import (
 )
 from mnist_edge.bundle.storage import lock, pack_arrays
 from mnist_edge.contract import to_images
-from mnist_edge.data.mnist import DataSet, balanced_sample
+from mnist_edge.data.mnist import DataSet, balanced_sample, data_record
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.contract import Found, find_contract
 from mnist_edge.foreign.net import NOTHING, Forced, ForeignNet
@@ -92,7 +91,12 @@ def _made(
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest of a bundle, and its files."""
     found = find_contract(
-        nets, data.train_images, data.train_labels, forced=forced, progress=progress
+        nets,
+        data.train_images,
+        data.train_labels,
+        classes=len(data.classes),
+        forced=forced,
+        progress=progress,
     )
     _judge(found, data, notice)
     best = found.best
@@ -181,12 +185,7 @@ def _manifest(
     manifest = Manifest(
         schema=2,
         imported=imported,
-        data=DataRecord(
-            name=data.name,
-            sha256=data.sha256,
-            train_size=len(data.train_labels),
-            test_size=len(data.test_labels),
-        ),
+        data=data_record(data),
         training=_training(source, data, found, parameters),
         versions=library_versions(),
         reference=second,

@@ -25,7 +25,7 @@ from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images, Ra
 from mnist_edge.data.mnist import balanced_sample
 from mnist_edge.errors import BadInput, BundleError, MissingDependency, UsageError, missing_package
 from mnist_edge.formats.format import PREPROCESSING
-from mnist_edge.recipes.classes import DIGITS, are_digits, joined
+from mnist_edge.recipes.classes import DIGITS, are_digits, joined, parted
 from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ class Source(ABC):
     def name(self) -> str:
         """The recipe's."""
         return self._origin["recipe"]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of what the net tells apart."""
+        return parted(self._origin["classes"]) if "classes" in self._origin else DIGITS
 
     @property
     def reject_below(self) -> float:
@@ -143,8 +148,14 @@ class Source(ABC):
             case _:
                 from mnist_edge.formats.onnx.static import quantize_statically
 
+                drawn = self._calibration is drawn_calibration
+                if drawn and not are_digits(self.classes):
+                    raise UsageError(
+                        "static int8 takes training pictures, which this bundle has let go",
+                        fix="export from the bundle as it was trained",
+                    )
                 quantized, how = quantize_statically(graph, self._calibration())
-                if self._calibration is drawn_calibration:
+                if drawn:
                     how["calibration_digits"] = "drawn: the training digits were not at hand"
                 return serialize_onnx(quantized, metadata | how)
 

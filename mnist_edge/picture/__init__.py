@@ -27,7 +27,7 @@ from mnist_edge.picture.digit import (
     is_white_on_black,
     normalise,
 )
-from mnist_edge.picture.page import Found, read_page
+from mnist_edge.picture.page import Found, read_page, read_sign
 from mnist_edge.picture.plain import shrink
 from mnist_edge.picture.touching import halves
 from mnist_edge.recipes.terms import Preprocessing
@@ -229,13 +229,8 @@ def _letter(image: Image.Image) -> Picture:
     if _fits(image) and is_white_on_black(np.asarray(image)):
         return _ready(image)
     steps: list[str] = []
-    page = read_page(image, steps, many=False)
-    if not page.digits:
-        return _blank(steps, ())
-    sign = page.whole or max(page.digits, key=lambda digit: digit.area)
-    if len(page.digits) > 1:
-        steps.append(f"{'all' if page.whole else 'the largest'} of {len(page.digits)} pieces taken")
-    return _picture(sign, steps, side=LETTER_SIDE)
+    sign = read_sign(image, steps)
+    return _blank(steps, ()) if sign is None else _picture(sign, steps, side=LETTER_SIDE)
 
 
 def _plain(image: Image.Image) -> Picture:

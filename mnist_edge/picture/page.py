@@ -9,7 +9,7 @@ from PIL import Image
 
 from mnist_edge.picture import paper
 from mnist_edge.picture.components import Box
-from mnist_edge.picture.layout import Digit, group_digits, is_wide, joined, union
+from mnist_edge.picture.layout import Digit, group_digits, is_wide, joined, single_parts, union
 from mnist_edge.picture.paper import Grey, Place
 from mnist_edge.picture.parts import Parts, find_parts, ink_of
 from mnist_edge.picture.rows import rows_of
@@ -21,6 +21,7 @@ _FAINT = 64  # of 255: a pencil that is hardly seen
 _BROKEN = 3  # parts: a 5 and a 4 have two
 _LOW = 12  # pixels: MNIST's digits have 20
 _NEAR = 2  # pixels between a digit and a line
+_DOT_SHARE = 0.015  # of the largest part; the dots of an i and a j have 0.04 and more
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +77,20 @@ def read_page(image: Image.Image, steps: list[str], *, many: bool) -> Page:
                 page, told = nearer, closer
     steps += told
     return page
+
+
+def read_sign(image: Image.Image, steps: list[str]) -> Found | None:
+    """All the ink of a picture as one sign, as a letter with its dots; None where there is none."""
+    ink = paper.find_ink(paper.grey_of(image, paper.reduction(image.size), steps), steps)
+    parts = find_parts(ink, steps, many=False) if ink is not None else None
+    if parts is None:
+        return None
+    first, *others = single_parts(parts.dark)
+    kept = [part for part in others if part.area >= _DOT_SHARE * first.area]
+    specks = len(parts.dark.boxes) - 1 - len(kept)
+    if specks:
+        steps.append(f"{specks} specks dropped")
+    return _found(reduce(joined, kept, first), parts, image.size, 1)
 
 
 def _look_closely(

@@ -6,8 +6,11 @@ what was chosen and why.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from mnist_edge.errors import UsageError
+from mnist_edge.recipes.classes import are_digits
 from mnist_edge.recipes.terms import unknown_name
 from mnist_edge.recipes.train import Augmentation, Claim, TrainRecipe
 
@@ -215,6 +218,41 @@ RECIPES: dict[str, TrainRecipe] = {
     )
 }
 """In the order in which they are listed."""
+
+
+_OF_DIGITS = ("strokes", "symbols", "teacher", "temperature", "reject_below", "reject_temperature")
+"""What a recipe has for digits alone."""
+
+
+def recipe_for(recipe: TrainRecipe, classes: Sequence[str]) -> tuple[TrainRecipe, tuple[str, ...]]:
+    """A recipe for other classes than digits: what was found or drawn for digits is left out.
+
+    Returns:
+        The recipe, and the names of the fields that are left out; what somebody asked for stays.
+
+    Raises:
+        UsageError: drawn digits are asked for.
+    """
+    if are_digits(classes):
+        return recipe, ()
+    named = RECIPES.get(recipe.name)
+    asked = {name for name in _OF_DIGITS if getattr(recipe, name) != getattr(named, name, None)}
+    for name in ("strokes", "symbols"):
+        if name in asked and getattr(recipe, name):
+            raise UsageError(
+                f"--{name} draws for digits, and the classes are others", fix=f"leave --{name} out"
+            )
+    bare = TrainRecipe(
+        name=recipe.name,
+        architecture=recipe.architecture,
+        widths=recipe.widths,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+    )
+    without = {name: getattr(bare, name) for name in _OF_DIGITS if name not in asked}
+    left_out = tuple(name for name in without if getattr(recipe, name) != without[name])
+    return replace(recipe, outputs=len(classes), **without), left_out
 
 
 def train_recipe(name: str) -> TrainRecipe:

@@ -17,8 +17,26 @@ Runtime: TypeAlias = Literal["onnxruntime", "openvino"]
 Mode: TypeAlias = Literal["plain", "compile", "cuda-graph"]
 Preprocessing: TypeAlias = Literal["digit", "letter", "plain"]
 """What is done to a picture before the net sees it; see `picture`."""
-DataName: TypeAlias = Literal["mnist", "rendered"]
-DataChoice: TypeAlias = Literal["auto", "mnist", "rendered"]
+DataName: TypeAlias = Literal[
+    "mnist",
+    "rendered",
+    "fashion",
+    "kmnist",
+    "emnist-letters",
+    "emnist-balanced",
+    "qmnist",
+    "folder",
+]
+DataChoice: TypeAlias = Literal[
+    "auto",
+    "mnist",
+    "rendered",
+    "fashion",
+    "kmnist",
+    "emnist-letters",
+    "emnist-balanced",
+    "qmnist",
+]
 Architecture: TypeAlias = Literal[
     "simple", "dropout", "lenet", "batchnorm", "wide", "compact", "deep", "tiny"
 ]

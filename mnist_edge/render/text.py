@@ -60,11 +60,11 @@ def bundle_json(bundle: Bundle) -> str:
     return codec.dumps({"bundle": str(bundle.path), "manifest": bundle.manifest})
 
 
-def plan_lines(recipe: TrainRecipe, data: DataChoice) -> tuple[str, ...]:
+def plan_lines(recipe: TrainRecipe, data: DataChoice | Path) -> tuple[str, ...]:
     """What is about to be trained, and how long it may take."""
     plan = f"train: recipe {recipe.name}, {_count(recipe.epochs, 'epoch')}, data {data}"
     expected = expected_training(recipe)
-    if expected is None or data == "rendered":
+    if expected is None or data not in ("auto", "mnist"):
         return plan, "time: none was published for such a training"
     figures, seconds = expected
     machine = f"{_count(figures.threads, 'thread')} of {figures.processor}"

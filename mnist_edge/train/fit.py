@@ -258,7 +258,7 @@ def _step(
     if recipe.average:
         run.averaged.update_parameters(run.model)
     with torch.no_grad():
-        right, digits = (logits.argmax(1) == targets).sum(), (targets != NO_DIGIT).sum()
+        right, digits = (logits.argmax(1) == targets).sum(), (targets < recipe.outputs).sum()
         return torch.stack([labelled * len(targets), right, digits])
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.models import build_model
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train.torch_file import read_torch_file
 
@@ -30,11 +31,14 @@ _KINDS = {4: "convolution", 2: "linear", 1: "normalisation", 0: "unknown"}
 """The kinds of layers, by the rank of their weight."""
 
 
-def import_weights(path: Path, recipe: TrainRecipe) -> tuple[TrainRecipe, nn.Sequential]:
+def import_weights(
+    path: Path, recipe: TrainRecipe, classes: int = len(DIGITS)
+) -> tuple[TrainRecipe, nn.Sequential]:
     """Read a `.pth`, `.pt` or safetensors file into the recipe's architecture.
 
     The user's layers have names of their own, so layers are matched by kind (convolution, linear,
-    normalisation) and order, and checked by shape; their widths are read off the file.
+    normalisation) and order, and checked by shape; their widths are read off the file. They must
+    tell so many classes apart.
 
     Returns:
         The recipe with the widths of the file and without calibration and teacher, which were of
@@ -46,7 +50,14 @@ def import_weights(path: Path, recipe: TrainRecipe) -> tuple[TrainRecipe, nn.Seq
     given = _by_kind(_learned(_read(path), path))
     widths = tuple(len(layer["weight"]) for kind in (4, 2) for layer in given.get(kind, []))
     try:
-        recipe = replace(recipe, widths=widths[:-1], teacher="", temperature=1.0, reject_below=0.0)
+        recipe = replace(
+            recipe,
+            widths=widths[:-1],
+            outputs=classes,
+            teacher="",
+            temperature=1.0,
+            reject_below=0.0,
+        )
         with torch.device("meta"):  # compared before there is room for it: widths multiply
             skeleton = build_model(recipe)
         _fill(_by_kind(skeleton.state_dict()), given)

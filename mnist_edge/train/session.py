@@ -24,6 +24,7 @@ from mnist_edge.errors import (
 )
 from mnist_edge.machine import process_as_it_was, usable_threads
 from mnist_edge.progress import Progress, silent
+from mnist_edge.recipes.catalogue import recipe_for
 from mnist_edge.recipes.terms import Device, DeviceChoice
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -105,6 +106,9 @@ def train_bundle(
         UsageError: the folder holds a shipped bundle, or the teacher's.
     """
     refuse_shipped(folder)
+    recipe, left_out = recipe_for(recipe, data.classes)
+    if left_out:
+        notice(f"{recipe.name}: without {', '.join(left_out)}, which it has for digits")
     check_teacher(recipe, teacher, folder)
     with needed_to("train"):
         from mnist_edge.train.distributed import process_group
@@ -169,7 +173,7 @@ def import_bundle(
         from mnist_edge.train.importing import import_weights
         from mnist_edge.train.write import write_bundle
     asked = recipe
-    recipe, model = import_weights(weights, asked)
+    recipe, model = import_weights(weights, asked, len(data.classes))
     own = _recipe_beside(weights)
     if own is not None:
         recipe = replace(recipe, temperature=own.temperature, reject_below=own.reject_below)

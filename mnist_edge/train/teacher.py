@@ -30,7 +30,12 @@ def find_teacher(recipe: TrainRecipe, folder: Path | None = None) -> nn.Sequenti
     path = folder or next(there, SHIPPED_TEACHERS[0])
     if folder or (path / MANIFEST).is_file():
         bundle = open_bundle(path)
-        checkpoint = bundle.manifest.origin
+        checkpoint, classes = bundle.manifest.origin, len(bundle.manifest.data.classes)
+        if checkpoint.sha256 == recipe.teacher and classes != recipe.outputs:
+            raise TrainingError(
+                f"{path} tells {classes} classes apart, not {recipe.outputs}",
+                fix="name a teacher of the same classes with --teacher FOLDER",
+            )
         if checkpoint.sha256 == recipe.teacher:
             return deployable(load_weights(bundle.manifest.own_recipe, bundle.read(checkpoint)))
     raise TrainingError(

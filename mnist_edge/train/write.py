@@ -14,10 +14,10 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.card import with_model_card
 from mnist_edge.bundle.folder import Bundle, Reference, free_name, save_bundle
 from mnist_edge.bundle.history import Epoch
-from mnist_edge.bundle.manifest import DataRecord, Manifest, Role, TrainingRecord, record
+from mnist_edge.bundle.manifest import Manifest, Role, TrainingRecord, record
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.contract import to_images
-from mnist_edge.data.mnist import DataSet, balanced_sample
+from mnist_edge.data.mnist import DataSet, balanced_sample, data_record
 from mnist_edge.formats import Written
 from mnist_edge.formats.checkpoint.run import float64_logits
 from mnist_edge.formats.running import judged_artifact
@@ -78,12 +78,7 @@ def write_bundle(
     manifest = Manifest(
         schema=1,
         recipe=recipe,
-        data=DataRecord(
-            name=data.name,
-            sha256=data.sha256,
-            train_size=len(data.train_labels),
-            test_size=len(data.test_labels),
-        ),
+        data=data_record(data),
         training=_training(model, recipe, data, duration_s=duration_s, device=device),
         versions=library_versions(),
         reference=reference_record,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from functools import cache
 from random import Random
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,12 @@ from mnist_edge.picture.digit import normalise
 from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.train import TrainRecipe
 
+N = TypeVar("N", bound=np.generic)
+
 NO_DIGIT = len(DIGITS)
 """The label of a training picture that the net shall be unsure of."""
+
+_LEAST_OF_AN_EPOCH = 12_000  # a fifth of MNIST
 
 _SAMPLES = 5
 """Points drawn between two points of a skeleton."""
@@ -36,14 +41,23 @@ def training_set(recipe: TrainRecipe, data: DataSet) -> tuple[RawImages, Labels]
     Returns:
         (N, 28, 28) uint8 and (N,) int64; the label of what is no digit is `NO_DIGIT`.
     """
+    images, labels = data.train_images, data.train_labels
+    if data.name == "folder":
+        images, labels = _repeated(images), _repeated(labels)
     if not recipe.strokes and not recipe.symbols:
-        return data.train_images, data.train_labels
-    digits, labels = stroke_digits(recipe.strokes, seed=recipe.seed)
+        return images, labels
+    digits, named = stroke_digits(recipe.strokes, seed=recipe.seed)
     symbols = stroke_symbols(recipe.symbols, seed=recipe.seed)
     return (
-        np.concatenate([data.train_images, digits, symbols]),
-        np.concatenate([data.train_labels, labels, np.full(recipe.symbols, NO_DIGIT)]),
+        np.concatenate([images, digits, symbols]),
+        np.concatenate([labels, named, np.full(recipe.symbols, NO_DIGIT)]),
     )
+
+
+def _repeated(array: NDArray[N]) -> NDArray[N]:
+    """A small set several times over, so that an epoch of a recipe has its steps all the same."""
+    times = max(1, _LEAST_OF_AN_EPOCH // len(array))
+    return np.concatenate([array] * times)
 
 
 def stroke_digits(count: int, *, seed: int) -> tuple[RawImages, Labels]:

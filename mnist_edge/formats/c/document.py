@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mnist_edge.formats.c.plan import Plan
 from mnist_edge.formats.c.text import Code, call, define, number
 from mnist_edge.formats.graph.layers import PICTURE, Convolution, Linear, sources
+from mnist_edge.recipes.classes import are_digits
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,6 +59,7 @@ def write_document(
     program: Program,
     *,
     name: str,
+    classes: Sequence[str],
     confidence: float,
     temperature: float,
     golden: Golden | None,
@@ -67,6 +69,7 @@ def write_document(
     Args:
         program: what it computes.
         name: the prefix of what it defines.
+        classes: their names.
         confidence: what gets a smaller probability is no digit.
         temperature: what divides the logits before that probability is taken.
         golden: built in with -DMNIST_EDGE_SELFTEST alone; without it there is no self-test.
@@ -75,6 +78,8 @@ def write_document(
     marks = {
         "name": name,
         "NAME": name.upper(),
+        "labels": _declared(name, classes),
+        "names": _named(name, classes),
         "picture": net.picture.size,
         "classes": net.steps[-1].shape.channels,
         "confidence": number(confidence),
@@ -95,6 +100,30 @@ def write_document(
     if golden:
         parts.append(_fill("selftest.c", marks | _answers(golden)))
     return "\n".join(parts)
+
+
+def _declared(name: str, classes: Sequence[str]) -> str:
+    """What the header says of the names of classes; of digits nothing."""
+    if are_digits(classes):
+        return ""
+    return (
+        "\n/* The names of the classes, in UTF-8. */\n"
+        f"extern const char *const {name}_labels[{name.upper()}_CLASSES];\n"
+    )
+
+
+def _named(name: str, classes: Sequence[str]) -> str:
+    """The names themselves: letters and digits as they are, all else in octal."""
+    if are_digits(classes):
+        return ""
+    texts = (
+        "".join(
+            chr(byte) if chr(byte).isalnum() and byte < 128 else f"\\{byte:03o}" for byte in text
+        )
+        for text in (label.encode() for label in classes)
+    )
+    rows = ",\n".join(f'    "{text}"' for text in texts)
+    return f"\nconst char *const {name}_labels[{name.upper()}_CLASSES] = {{\n{rows}\n}};\n"
 
 
 def _fill(file: str, marks: Mapping[str, object]) -> str:

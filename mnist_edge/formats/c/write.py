@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import closing
 
 import numpy as np
@@ -16,6 +17,7 @@ from mnist_edge.formats.graph.quantized import read_quantized
 from mnist_edge.formats.graph.read import read_graph
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.source import Source
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import Precision
 
 __all__ = ["Golden", "export_c", "header_of", "write_c"]
@@ -44,6 +46,7 @@ def write_c(source: Source, precision: Precision, *, tolerance: float) -> bytes:
         name=name,
         golden=golden,
         quantized=quantized,
+        classes=source.classes,
         confidence=source.reject_below,
         temperature=source.reject_temperature,
     )
@@ -55,6 +58,7 @@ def export_c(
     name: str,
     golden: Golden | None,
     quantized: bool = False,
+    classes: Sequence[str] = DIGITS,
     confidence: float = 0.0,
     temperature: float = 1.0,
 ) -> bytes:
@@ -65,6 +69,7 @@ def export_c(
         name: the prefix of what the file defines; `-` becomes `_`.
         golden: digits for its self-test; without them it has none.
         quantized: the graph is a statically quantized one, else one of float32.
+        classes: their names; of digits the file needs none.
         confidence: what gets a smaller probability is no digit.
         temperature: what divides the logits before that probability is taken.
 
@@ -82,7 +87,12 @@ def export_c(
         write_quantized(read_quantized(graph)) if quantized else write_program(read_graph(graph))
     )
     document = write_document(
-        program, name=prefix, confidence=confidence, temperature=temperature, golden=golden
+        program,
+        name=prefix,
+        classes=classes,
+        confidence=confidence,
+        temperature=temperature,
+        golden=golden,
     )
     return document.encode("ascii")
 

@@ -33,16 +33,19 @@ def write_litert(graph: bytes, precision: Precision, metadata: Mapping[str, str]
     if precision in ("int8", "int8-io"):
         quantized = read_quantized(graph)
         if precision == "int8":
-            return write_model(_bytes_within(quantized), dict(metadata) | _layout("float32"))
+            return write_model(
+                _bytes_within(quantized), dict(metadata) | _layout("float32", metadata)
+            )
         return write_model(
-            _bytes_throughout(quantized), dict(metadata) | _layout("int8") | _scaling(quantized)
+            _bytes_throughout(quantized),
+            dict(metadata) | _layout("int8", metadata) | _scaling(quantized, metadata),
         )
     draft = HalfDraft() if precision == "float16" else Draft()
     steps = Steps(read_graph(graph), draft)
     first = draft.add(floats(INPUT_NAME, steps.layout(PICTURE)))
     return write_model(
         draft.graph(first, steps.write({PICTURE: first})),
-        dict(metadata) | _layout("float32"),
+        dict(metadata) | _layout("float32", metadata),
     )
 
 
@@ -75,13 +78,17 @@ def _picture_scale(quantized: QuantizedNet) -> Scale:
     return step
 
 
-def _layout(numbers: str) -> dict[str, str]:
-    return {
-        "input": f"{INPUT_NAME}: {numbers} (N, {SIDE}, {SIDE}, 1), white digit on black, 0 to 1"
-    }
+def _layout(numbers: str, metadata: Mapping[str, str]) -> dict[str, str]:
+    return {"input": f"{INPUT_NAME}: {numbers} (N, {SIDE}, {SIDE}, 1), {_white(metadata)}, 0 to 1"}
 
 
-def _scaling(quantized: QuantizedNet) -> dict[str, str]:
+def _white(metadata: Mapping[str, str]) -> str:
+    """What is white, as every file says it of its own input."""
+    _, _, said = metadata.get("input", "").partition("white ")
+    return f"white {said.partition(',')[0] or 'digit on black'}"
+
+
+def _scaling(quantized: QuantizedNet, metadata: Mapping[str, str]) -> dict[str, str]:
     """How a picture becomes bytes, and bytes logits."""
     picture, last = quantized.grids[0], quantized.grids[len(quantized.net.steps) - 1]
     scale = _picture_scale(quantized)
@@ -89,7 +96,7 @@ def _scaling(quantized: QuantizedNet) -> dict[str, str]:
     return {
         FACTOR: repr(factor),
         OFFSET: repr(offset),
-        "input": f"{INPUT_NAME}: int8 (N, {SIDE}, {SIDE}, 1), white digit on black: "
+        "input": f"{INPUT_NAME}: int8 (N, {SIDE}, {SIDE}, 1), {_white(metadata)}: "
         f"round((intensity * {factor!r} + {offset!r}) / {float(picture.scale)!r}) "
         f"- {128 - picture.zero}, at least -128 and at most 127",
         "output": f"{OUTPUT_NAME}: int8 (N, {quantized.net.steps[-1].shape.channels}), "

@@ -74,3 +74,4 @@ int @name@_predict(const float *picture, float *workspace)
         sum += power((logits[i] - logits[best]) / @NAME@_TEMPERATURE);
     return 1.0f < @NAME@_CONFIDENCE * sum ? -1 : best;
 }
+@names@

@@ -28,7 +28,7 @@ int @name@_class(const float *picture, float *workspace);
 
 /* That class, or -1 where it is like no digit: see @NAME@_CONFIDENCE. */
 int @name@_predict(const float *picture, float *workspace);
-
+@labels@
 #ifdef __cplusplus
 }
 #endif
