@@ -156,6 +156,33 @@ class DataRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What corrected pictures taught a net that was there, and what that cost.
+
+    Attributes:
+        source_sha256: of the weights that it went on from.
+        sha256: of the corrected pictures, as `data.mnist.data_set` defines it.
+        train_size: how many were trained on, and
+        test_size: were held back.
+        right_before: of those held back, read rightly before the lesson, and
+        right_after: after it.
+        test_accuracy_before: on the test set of the net's own data, 0 to 1.
+        cost: in percentage points of accuracy, on training pictures that the lesson left out.
+        share: of the way from the old weights to those that the lesson ended with, 0 to 1.
+    """
+
+    source_sha256: str
+    sha256: str
+    train_size: int
+    test_size: int
+    right_before: int
+    right_after: int
+    test_accuracy_before: float
+    cost: float
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
     """How a training ended. Losses are mean cross-entropy in nats, accuracies 0 to 1.
 
@@ -170,6 +197,7 @@ class TrainingRecord:
     parameters: int
     device: str
     false_reject_rate: float = 0.0
+    lesson: Lesson | None = field(default=None, metadata=LATER)
 
     @property
     def imported(self) -> bool:

@@ -30,6 +30,7 @@ from mnist_edge.cli.steps import measure_artifacts
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.bench import BENCH_RECIPES, SELF_TEST_RECIPE, BenchRecipe
+from mnist_edge.recipes.classes import noun
 from mnist_edge.recipes.fields import Setting
 from mnist_edge.recipes.terms import Runtime, unknown_name
 
@@ -174,6 +175,7 @@ def command(
         chosen = chosen_bundle(bundle, talk, asked)
         _test_itself(talk, chosen, recipe, artifacts, as_json=as_json)
         return
+    what = "digit"
     if from_:
         report = read_report(from_)
     else:
@@ -188,6 +190,7 @@ def command(
             runtimes=_runtimes(backends or ()),
             out=out,
         )
+        what = noun(chosen.manifest.data.classes)
         talk.say(f"wrote {paths[0]} and {len(paths) - 1} more beside it")
     if old:
         _compare(old, report, limit, fail_if_slower is not None, across_machines, as_json)
@@ -196,7 +199,7 @@ def command(
         emit_json(text.json_text(report))
     else:
         emit_table(bench_table(report))
-    talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to="name a digit")
+    talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to=f"name a {what}")
 
 
 def _compare(

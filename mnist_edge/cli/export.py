@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -20,9 +21,13 @@ from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisi
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import install_advice
 from mnist_edge.formats import FORMATS, export_pairs, exported_formats
+from mnist_edge.recipes.classes import noun
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.fields import Setting
 from mnist_edge.recipes.terms import DEFAULT_OPSET, OPSETS, Format, Precision, unknown_name
+
+if TYPE_CHECKING:
+    from mnist_edge.bundle.folder import Bundle
 
 NAMES = exported_formats()
 
@@ -115,8 +120,9 @@ def command(
     from mnist_edge.render.verify import quantization_table
 
     talk = Talk(quiet=quiet)
+    asked = _formats(formats or [], talk)
     recipe = ExportRecipe(
-        formats=_formats(formats or [], talk),
+        formats=asked,
         precisions=_precisions(precisions or [], quantize=quantize),
         opset=opset,
         allow_mismatch=allow_mismatch,
@@ -126,6 +132,8 @@ def command(
     chosen = open_bundle(bundle)
     if bundle is None:
         talk.say(f"bundle: {chosen.path}")
+    named = formats if formats and "all" not in formats else ()
+    recipe = replace(recipe, formats=_fit(chosen, asked, named, talk))
     data = known_test_set(talk, chosen, data_dir)
     exported, written = export_artifacts(talk, chosen, recipe, data, out=out)
     weighed = None
@@ -142,7 +150,8 @@ def command(
         if not artifact.parity.passed:
             reason = artifact.parity.reason
             talk.warn(f"{artifact.name} is not equivalent to the checkpoint, but kept: {reason}")
-    talk.suggest(f"mnist-edge predict{given_bundle(out or bundle)} PICTURE", to="name a digit")
+    what = noun(chosen.manifest.data.classes)
+    talk.suggest(f"mnist-edge predict{given_bundle(out or bundle)} PICTURE", to=f"name a {what}")
 
 
 def _formats(asked: list[str], talk: Talk) -> tuple[Format, ...]:
@@ -176,6 +185,17 @@ def _left_out(absent: Mapping[Format, str]) -> str:
     extras = dict.fromkeys(FORMATS[name].extra for name in absent if FORMATS[name].package)
     advice = [install_advice(lacking, extra=",".join(extras))] if lacking else []
     return f"left out: {'; '.join([*alone, *needs, *advice])}"
+
+
+def _fit(
+    bundle: Bundle, formats: tuple[Format, ...], named: Collection[str], talk: Talk
+) -> tuple[Format, ...]:
+    """Of formats that nobody named, those that can hold the net of a bundle."""
+    unfit = {name: "" if named else FORMATS[name].unfit(bundle.manifest) for name in formats}
+    for name, reason in unfit.items():
+        if reason:
+            talk.warn(f"{name} is left out: {reason}")
+    return tuple(name for name, reason in unfit.items() if not reason)
 
 
 def _precisions(asked: list[str], *, quantize: bool) -> tuple[Precision, ...]:

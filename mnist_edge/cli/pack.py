@@ -15,6 +15,7 @@ from mnist_edge.cli.options import (
     given_bundle,
 )
 from mnist_edge.cli.talk import Talk, emit_json, emit_table
+from mnist_edge.recipes.classes import noun
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 EPILOG = """[bold]Examples[/bold]
@@ -49,4 +50,5 @@ def command(
     words = given_bundle(out)
     if len(names) > 1 and DEFAULT_ARTIFACT not in names:
         words += f" --artifact {names[0]}"
-    talk.suggest(f"mnist-edge predict{words} PICTURE", to="name a digit, there or here")
+    what = noun(packed.manifest.data.classes)
+    talk.suggest(f"mnist-edge predict{words} PICTURE", to=f"name a {what}, there or here")

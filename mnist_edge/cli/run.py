@@ -34,6 +34,7 @@ from mnist_edge.cli.steps import (
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.recipes.bench import BENCH_RECIPES
 from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, train_recipe
+from mnist_edge.recipes.classes import noun
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.render.answers import Answer, answers, line
 
@@ -110,7 +111,7 @@ def command(
         emit(text.training_line(exported.manifest))
     talk.suggest(
         f"mnist-edge predict{given_bundle(bundle)} {samples[len(samples) * 3 // 4]}",
-        to="name a digit of your own",
+        to=f"name a {noun(exported.manifest.data.classes)} of your own",
     )
     if not verified.passed:
         raise typer.Exit(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, TYPE_CHECKING, cast
 
 from mnist_edge.cli.reports import report_path, write_bench_page, write_report, write_verify_page
 from mnist_edge.cli.talk import Talk
@@ -53,6 +53,33 @@ def known_test_set(talk: Talk, bundle: Bundle, data_dir: Path | None) -> DataSet
     if found is not None and found.classes != record.classes:
         raise UsageError(
             f"{found.name} has other classes than {bundle.path}",
+            fix="name the data that it was trained on with --data-dir",
+        )
+    return found
+
+
+def own_data(talk: Talk, bundle: Bundle, data_dir: Path | None) -> DataSet:
+    """The data that the net of a bundle was trained on, which must be had."""
+    from mnist_edge.data.obtain import obtain_data
+
+    record = bundle.manifest.data
+    if record.name == "folder" and data_dir is None:
+        raise UsageError(
+            f"{bundle.path} was trained on a folder of pictures, which are needed again",
+            fix="name that folder with --data-dir FOLDER",
+        )
+    choice = data_dir if record.name == "folder" and data_dir else record.name
+    preprocessing = record.preprocessing if record.name == "folder" else None
+    place = None if record.name == "folder" else data_dir
+    with talk.progress("data") as progress:
+        found = obtain_data(
+            cast("DataChoice | Path", choice), place, preprocessing=preprocessing, progress=progress
+        )
+    if found.sha256 != record.sha256:
+        talk.warn(f"{record.name} is not the very data that {bundle.path} was trained on")
+    if found.classes != record.classes:
+        raise UsageError(
+            f"{choice} has other classes than {bundle.path}",
             fix="name the data that it was trained on with --data-dir",
         )
     return found

@@ -24,7 +24,7 @@ from mnist_edge.data.mnist import MNIST_FILES, open_raw, unpack
 from mnist_edge.data.named import NAMED, Published
 from mnist_edge.errors import BadInput, DataUnavailable, StorageError, missing_package
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.terms import DataName
+from mnist_edge.recipes.terms import NamedData
 
 _BLOCK_BYTES = 1 << 16
 # What gzip may add, at most, to a file that it cannot compress.
@@ -150,7 +150,7 @@ def _copy(
 
 
 def fetch_named(
-    name: DataName, folder: Path, *, timeout_s: float, progress: Progress = silent
+    name: NamedData, folder: Path, *, timeout_s: float, progress: Progress = silent
 ) -> Path:
     """Bring the files of a set that has a name into `folder`; those that are there and good stay.
 

@@ -25,7 +25,7 @@ from mnist_edge.data.idx import as_labels, as_pictures, parse_idx, unzip
 from mnist_edge.data.mnist import DATA_VARIABLE, DataSet, data_set
 from mnist_edge.errors import BadInput, DataUnavailable
 from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import DataName, Preprocessing
+from mnist_edge.recipes.terms import NamedData, Preprocessing
 
 _BLOCK_BYTES = 1 << 20
 
@@ -102,7 +102,7 @@ _EMNIST = Published(
     600 << 20,
 )
 
-NAMED: dict[DataName, NamedSet] = {
+NAMED: dict[NamedData, NamedSet] = {
     "fashion": NamedSet(
         title="Fashion-MNIST",
         files=_four(
@@ -171,7 +171,7 @@ NAMED: dict[DataName, NamedSet] = {
 }
 
 
-def find_named(name: DataName, data_dir: Path | None) -> Path | None:
+def find_named(name: NamedData, data_dir: Path | None) -> Path | None:
     """The folder that holds the files of a set, or None.
 
     Looked for in `data_dir`, else in `$MNIST_EDGE_DATA`, else in the user's cache folder; in each
@@ -195,12 +195,12 @@ def find_named(name: DataName, data_dir: Path | None) -> Path | None:
     return None
 
 
-def folder_of(name: DataName) -> str:
+def folder_of(name: NamedData) -> str:
     """The folder of a set; those of one archive share it."""
     return "emnist" if NAMED[name].members else name
 
 
-def read_named(name: DataName, folder: Path) -> DataSet:
+def read_named(name: NamedData, folder: Path) -> DataSet:
     """Read a set whose files lie in `folder`.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 from mnist_edge.bundle.manifest import DataRecord
 from mnist_edge.bundle.storage import cache_dir
@@ -12,7 +11,7 @@ from mnist_edge.data.mnist import DataSet, find_mnist, read_mnist
 from mnist_edge.data.named import NAMED, find_named, folder_of, read_named
 from mnist_edge.errors import MnistEdgeError, UsageError, needed_to
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.terms import DataChoice, DataName, Preprocessing
+from mnist_edge.recipes.terms import DataChoice, NamedData, Preprocessing
 
 _FETCH_TIMEOUT_S = 20.0
 
@@ -49,9 +48,8 @@ def obtain_data(
             f"--preprocessing is for a folder: {choice} has its own", fix="leave it out"
         )
     if choice in NAMED:
-        name = cast("DataName", choice)
-        place = find_named(name, data_dir) or _fetch_named(name, progress)
-        return read_named(name, place)
+        place = find_named(choice, data_dir) or _fetch_named(choice, progress)
+        return read_named(choice, place)
     if choice != "rendered":
         try:
             folder = find_mnist(data_dir) or _fetch(progress)
@@ -94,7 +92,7 @@ def _fetch(progress: Progress) -> Path:
     return fetch_mnist(cache_dir(), timeout_s=_FETCH_TIMEOUT_S, progress=progress)
 
 
-def _fetch_named(name: DataName, progress: Progress) -> Path:
+def _fetch_named(name: NamedData, progress: Progress) -> Path:
     from mnist_edge.data.fetch import fetch_named
 
     folder = cache_dir() / folder_of(name)

@@ -38,6 +38,7 @@ from mnist_edge.recipes.terms import Device, Format, Mode, Precision, Preprocess
 from mnist_edge.recipes.train import TrainRecipe
 
 if TYPE_CHECKING:
+    from mnist_edge.bundle.manifest import Manifest
     from mnist_edge.contract import Images, Logits
     from mnist_edge.formats.source import Source
 
@@ -213,6 +214,11 @@ class FileFormat(ABC):
         if self.package and importlib.util.find_spec(self.package) is None:
             missing = ModuleNotFoundError(name=self.package)
             return str(missing_package(missing, f"run {self.name} files", extra=self.extra))
+        return ""
+
+    def unfit(self, manifest: Manifest) -> str:
+        """Why it cannot hold the net of a bundle; empty if it can."""
+        del manifest
         return ""
 
     def is_one(self, data: bytes) -> bool:

@@ -17,26 +17,9 @@ Runtime: TypeAlias = Literal["onnxruntime", "openvino"]
 Mode: TypeAlias = Literal["plain", "compile", "cuda-graph"]
 Preprocessing: TypeAlias = Literal["digit", "letter", "plain"]
 """What is done to a picture before the net sees it; see `picture`."""
-DataName: TypeAlias = Literal[
-    "mnist",
-    "rendered",
-    "fashion",
-    "kmnist",
-    "emnist-letters",
-    "emnist-balanced",
-    "qmnist",
-    "folder",
-]
-DataChoice: TypeAlias = Literal[
-    "auto",
-    "mnist",
-    "rendered",
-    "fashion",
-    "kmnist",
-    "emnist-letters",
-    "emnist-balanced",
-    "qmnist",
-]
+NamedData: TypeAlias = Literal["fashion", "kmnist", "emnist-letters", "emnist-balanced", "qmnist"]
+DataName: TypeAlias = Literal["mnist", "rendered", NamedData, "folder"]
+DataChoice: TypeAlias = Literal["auto", "mnist", "rendered", NamedData]
 Architecture: TypeAlias = Literal[
     "simple", "dropout", "lenet", "batchnorm", "wide", "compact", "deep", "tiny"
 ]

@@ -5,7 +5,7 @@ SI units inside, readable ones here: microseconds, kilobytes of 1,000 bytes, per
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ __all__ = [
     "files_table",
     "json_text",
     "kilobytes",
+    "lesson_lines",
     "markdown",
     "microseconds",
     "plan_lines",
@@ -111,6 +112,26 @@ def training_line(manifest: Manifest) -> str:
     return (
         f"{reached}: recipe {manifest.name}, {size}, {manifest.data.name}, "
         f"{training.duration_s:.1f} s on {training.device}"
+    )
+
+
+def lesson_lines(manifest: Manifest) -> Iterator[str]:
+    """What corrected pictures taught a net, and what it cost on its own data."""
+    training, lesson = manifest.training, manifest.training.lesson
+    if lesson is None:
+        return
+    yield (
+        f"gained: {lesson.right_after} of {lesson.test_size} held-back pictures read right, "
+        f"{lesson.right_before} before"
+    )
+    before, after = lesson.test_accuracy_before, training.test_accuracy
+    yield (
+        f"cost: {before:.2%} before on the test set of {manifest.data.name}, {after:.2%} now "
+        f"({100 * (after - before):+.2f} points)"
+    )
+    yield (
+        f"chosen on held-out training pictures: {lesson.share:.0%} of the way to the new weights, "
+        f"which costs {lesson.cost:.2f} points there"
     )
 
 

@@ -73,6 +73,7 @@ def fit(
     threads: int = 1,
     group: Group = ALONE,
     teacher: Path | None = None,
+    initial: nn.Sequential | None = None,
     evaluate_epochs: bool = True,
     state: bytes | None = None,
     progress: Progress = silent,
@@ -90,6 +91,7 @@ def fit(
         threads: of torch on the CPU. Another number can give other last bits.
         group: the processes that train together.
         teacher: the bundle of the net to learn from, where it is not the shipped one.
+        initial: the net to go on from; by default one with weights of the recipe's seed.
         evaluate_epochs: measure the test set after every epoch; off, only after the last, and
             the history has no other line.
         state: where an interrupted training stood, as `on_state` was given it.
@@ -109,7 +111,7 @@ def fit(
     train_images, train_labels = training_set(recipe, data)
     images = torch.from_numpy(train_images).unsqueeze(1).to(device)
     labels = torch.from_numpy(train_labels).to(device)
-    run = start(recipe, device, group)
+    run = start(recipe, device, group, initial)
     taught_by = find_teacher(recipe, teacher)
     if taught_by is not None:
         taught_by = taught_by.to(device).to(memory_format=torch.channels_last)

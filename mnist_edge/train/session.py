@@ -13,6 +13,7 @@ from mnist_edge.bundle.history import Epoch
 from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.bundle.signing import ANYONE, vouching_bundle
 from mnist_edge.bundle.storage import atomic_write, lock, read_file
+from mnist_edge.data.folder import Pictures
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import (
     BundleError,
@@ -147,6 +148,55 @@ def train_bundle(
             (folder / STATE).unlink(missing_ok=True)
         group.wait()
         return open_bundle(folder)
+
+
+@process_as_it_was()
+def teach_bundle(
+    source: Bundle,
+    recipe: TrainRecipe,
+    data: DataSet,
+    lesson: tuple[Pictures, Pictures],
+    folder: Path,
+    *,
+    most_cost: float,
+    device: DeviceChoice = "auto",
+    threads: int | None = None,
+    progress: Progress = silent,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> Bundle:
+    """Go on from the weights of a bundle with corrected pictures, and write a bundle of its own.
+
+    Raises:
+        UsageError: the folder holds a shipped bundle, or the one that is taught.
+        TrainingError, DeviceUnavailable, MissingDependency, StorageError, BundleError: see there.
+    """
+    check_teacher(recipe, source.path, folder)
+    refuse_shipped(folder)
+    with needed_to("train"):
+        from mnist_edge.train.lesson import teach
+        from mnist_edge.train.write import write_bundle
+    with lock(folder):
+        fitted, record = teach(
+            source,
+            recipe,
+            data,
+            lesson,
+            most_cost=most_cost,
+            device=training_device(device),
+            threads=threads or usable_threads(),
+            progress=progress,
+            on_epoch=on_epoch,
+        )
+        return write_bundle(
+            folder,
+            recipe,
+            data,
+            fitted.model,
+            history=fitted.history,
+            duration_s=fitted.duration_s,
+            device=fitted.device,
+            lesson=record,
+        )
 
 
 @process_as_it_was()

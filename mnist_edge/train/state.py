@@ -46,11 +46,19 @@ class Run:
     duration_s: float = 0.0
 
 
-def start(recipe: TrainRecipe, device: Device, group: Group) -> Run:
-    """A training before its first step, its initial weights drawn from the recipe's seed."""
+def start(
+    recipe: TrainRecipe, device: Device, group: Group, initial: nn.Sequential | None = None
+) -> Run:
+    """A training before its first step.
+
+    Its first weights are those of `initial`, else drawn from the recipe's seed.
+    """
     torch.manual_seed(recipe.seed)
+    model = build_model(recipe)
+    if initial is not None:
+        model.load_state_dict(initial.state_dict())
     # Channels innermost: 0.6 to 1.0 of the time of the default layout, over all recipes.
-    model = build_model(recipe).to(device).to(memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
     return Run(
         model=model,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.card import with_model_card
 from mnist_edge.bundle.folder import Bundle, Reference, free_name, save_bundle
 from mnist_edge.bundle.history import Epoch
-from mnist_edge.bundle.manifest import Manifest, Role, TrainingRecord, record
+from mnist_edge.bundle.manifest import Lesson, Manifest, Role, TrainingRecord, record
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import DataSet, balanced_sample, data_record
@@ -42,6 +42,7 @@ def write_bundle(
     history: Sequence[Epoch] = (),
     duration_s: float = 0.0,
     device: Device = "cpu",
+    lesson: Lesson | None = None,
 ) -> Bundle:
     """Write a trained model with all that later verbs need of it.
 
@@ -53,6 +54,7 @@ def write_bundle(
         history: of the training; empty where it is not known.
         duration_s: of the training.
         device: it was trained on.
+        lesson: that a net which was there before was given.
 
     Raises:
         StorageError: as for `save_bundle`; the folder is as it was.
@@ -79,7 +81,9 @@ def write_bundle(
         schema=1,
         recipe=recipe,
         data=data_record(data),
-        training=_training(model, recipe, data, duration_s=duration_s, device=device),
+        training=replace(
+            _training(model, recipe, data, duration_s=duration_s, device=device), lesson=lesson
+        ),
         versions=library_versions(),
         reference=reference_record,
         artifacts=(artifact,),

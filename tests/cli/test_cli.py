@@ -498,7 +498,7 @@ def options_of(verb: str) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("verb", "recipe", "left_out"),
     [
-        ("train", TrainRecipe, {"name", "claim", "augmentation"}),
+        ("train", TrainRecipe, {"name", "claim", "augmentation", "outputs"}),
         ("train", Augmentation, set()),
         (
             "bench",

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import io
 import shutil
 import signal
 import ssl
+import struct
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from mnist_edge.bundle.storage import cache_dir
 from mnist_edge.data import fetch
 from mnist_edge.data import mnist as data
-from mnist_edge.data.mnist import MNIST_FILES, TRAIN_IMAGES
-from mnist_edge.errors import DataUnavailable, MissingDependency, StorageError
+from mnist_edge.data.mnist import DATA_VARIABLE, MNIST_FILES, TRAIN_IMAGES
+from mnist_edge.data.named import NAMED, Published, folder_of
+from mnist_edge.data.obtain import obtain_data
+from mnist_edge.errors import BadInput, DataUnavailable, MissingDependency, StorageError
+from mnist_edge.recipes.terms import NamedData
 
 pytestmark = pytest.mark.edge
 
@@ -270,6 +281,7 @@ def test_two_fetches_at_once_do_not_harm_each_other(
 KILLED = """
 import os, sys, time
 from pathlib import Path
+from typing import Any
 from mnist_edge.data import fetch, mnist as data
 
 name, spec, body = sys.argv[1], sys.argv[2], sys.argv[3]
@@ -332,3 +344,107 @@ def test_without_torchvision_the_error_says_how_to_install_it(
     with pytest.raises(MissingDependency, match="torchvision") as caught:
         fetch.fetch_mnist(tmp_path, timeout_s=5)
     assert "pip install" in caught.value.fix
+
+
+# --- Sets that have a name, from a mirror of them -----------------------------------------------
+
+
+def idx(array: NDArray[np.generic], kind: int = 8) -> bytes:
+    return struct.pack(f">4B{array.ndim}I", 0, 0, kind, array.ndim, *array.shape) + array.tobytes()
+
+
+def published(name: NamedData) -> dict[str, bytes]:
+    """The files of a set as they would be published: four pictures to train on, two to test."""
+    known = NAMED[name]
+    rng = np.random.default_rng(0)
+    parts = []
+    for count in (4, 2):
+        parts.append(gzip.compress(idx(rng.integers(0, 256, (count, 28, 28), np.uint8))))
+        labels = np.arange(count) % 2 + known.first
+        if name == "qmnist":
+            table = np.stack([labels, *[labels + 7] * 7], axis=1).astype(">i4")
+            parts.append(gzip.compress(idx(table, 12)))
+        else:
+            parts.append(gzip.compress(idx(labels.astype(np.uint8))))
+    if not known.members:
+        return {file.name: part for file, part in zip(known.files, parts, strict=True)}
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for member, part in zip(known.members, parts, strict=True):
+            packed.writestr(member, part)
+    return {known.files[0].name: archive.getvalue()}
+
+
+def mirrored(
+    name: NamedData, server: Server, monkeypatch: pytest.MonkeyPatch, behaviour: str = "good"
+) -> dict[str, bytes]:
+    """Have the set on our server, with the digests of what lies there; MD5 where it is one."""
+    files = published(name)
+    server.files |= files
+    known = NAMED[name]
+    moved = []
+    for file in known.files:
+        kind = hashlib.sha256 if len(file.digest) == 64 else hashlib.md5
+        url = f"{server.mirror(behaviour)}{file.name}"
+        moved.append(Published(url, kind(files[file.name]).hexdigest(), 10_000))
+    monkeypatch.setitem(NAMED, name, replace(known, files=tuple(moved)))
+    return files
+
+
+@pytest.mark.parametrize("name", list(NAMED))
+def test_a_named_set_is_fetched_checked_and_read(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: NamedData
+) -> None:
+    files = mirrored(name, server, monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    found = obtain_data(name, None)
+    assert found.name == name
+    assert found.classes == NAMED[name].classes
+    assert found.preprocessing == NAMED[name].preprocessing
+    assert found.train_labels.tolist() == [0, 1, 0, 1]
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 28, 28), np.uint8)
+    upright = pixels.transpose(0, 2, 1) if name.startswith("emnist") else pixels
+    np.testing.assert_array_equal(found.train_images, upright)
+    server.asked.clear()
+    assert obtain_data(name, None).sha256 == found.sha256
+    assert server.asked == []
+    assert names_in(cache_dir() / folder_of(name)) == set(files)
+
+
+@pytest.mark.parametrize("behaviour", ["missing", "downgrade", "wrong", "truncated", "endless"])
+def test_a_bad_mirror_of_a_named_set_leaves_nothing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str
+) -> None:
+    mirrored("fashion", server, monkeypatch, behaviour)
+    with pytest.raises(DataUnavailable, match="Fashion-MNIST could not be fetched") as caught:
+        fetch.fetch_named("fashion", tmp_path, timeout_s=5)
+    assert str(tmp_path) in caught.value.fix
+    assert names_in(tmp_path) == set()
+
+
+def test_a_file_of_another_set_is_not_taken_for_a_named_one(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, raw in (published("kmnist") | published("fashion")).items():
+        (tmp_path / name).write_bytes(raw + b" ")
+    with pytest.raises(BadInput, match="another data set than Fashion-MNIST"):
+        obtain_data("fashion", tmp_path)
+    with pytest.raises(DataUnavailable, match="EMNIST Letters is not in"):
+        obtain_data("emnist-letters", tmp_path)
+
+
+def test_the_addresses_and_digests_are_torchvisions() -> None:
+    sets = pytest.importorskip("torchvision.datasets")
+    assert NAMED["emnist-letters"].files[0].url == sets.EMNIST.url
+    assert [(f.url, f.digest) for f in NAMED["qmnist"].files] == [
+        *sets.QMNIST.resources["train"],
+        *sets.QMNIST.resources["test"],
+    ]
+    alike: dict[NamedData, Any] = {"fashion": sets.FashionMNIST, "kmnist": sets.KMNIST}
+    for name, theirs in alike.items():
+        assert [file.name for file in NAMED[name].files] == [file for file, _ in theirs.resources]
+    (kmnist,) = sets.KMNIST.mirrors
+    assert NAMED["kmnist"].files[0].url.startswith(kmnist.replace("http:", "https:"))
+    assert NAMED["emnist-balanced"].classes == tuple(sets.EMNIST.classes_split_dict["balanced"])
+    assert all(file.url.startswith("https://") for known in NAMED.values() for file in known.files)

@@ -184,7 +184,7 @@ class Stub:
 
     def run(self, images: Images) -> Logits:
         self.sizes.append(len(images))
-        logits = (images.reshape(len(images), -1) @ weight_matrix()).astype(np.float32)
+        logits = (images.reshape(len(images), 28 * 28) @ weight_matrix()).astype(np.float32)
         match self.flaw:
             case "size":
                 logits += np.float32(1e-3) * (len(images) == 33)
@@ -406,7 +406,7 @@ def test_the_test_set_is_judged_by_the_checkpoint_in_double_precision(tmp_path: 
     files = {
         f"{format_}-{precision}": exported.artifact(format_, precision)
         for format_, precision in exported.PAIRS
-        if not FORMATS[format_].absent()
+        if not FORMATS[format_].absent() and not FORMATS[format_].needs
     }
     bundle = make_bundle(
         tmp_path / "b",

@@ -9,6 +9,7 @@ from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.recipes.terms import Precision
 
 if TYPE_CHECKING:
+    from mnist_edge.bundle.manifest import Manifest
     from mnist_edge.formats.source import Source
 
 
@@ -33,6 +34,13 @@ class Web(FileFormat):
         from mnist_edge.formats.web.write import write_web
 
         return Written(write_web(source, precision))
+
+    def unfit(self, manifest: Manifest) -> str:
+        """A page brings a picture into the form of digits alone."""
+        kind = manifest.data.preprocessing
+        if kind == "digit":
+            return ""
+        return f"a page brings pictures to a net as digits, and this one wants them {kind}"
 
     def load(self, written: Written, how: Loading) -> Backend:
         """See `FileFormat.load`."""
