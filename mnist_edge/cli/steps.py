@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from mnist_edge.cli.reports import report_path, write_bench_page, write_report, write_verify_page
 from mnist_edge.cli.talk import Talk
