@@ -22,7 +22,7 @@ from mnist_edge.bundle.own import remember
 from mnist_edge.bundle.storage import LOCK, lock
 from mnist_edge.data.mnist import DataSet, if_named
 from mnist_edge.errors import NotEquivalent, UsageError, has_torch, missing_package, needed_to
-from mnist_edge.formats import FORMATS, Written, export_pairs, find_artifact, write_artifact
+from mnist_edge.formats import FORMATS, Wish, Written, export_pairs, find_artifact, write_artifact
 from mnist_edge.machine import process_as_it_was
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.export import ExportRecipe
@@ -79,11 +79,12 @@ def export_verified(
         checkpoint = bundle.manifest.origin
         reference = bundle.reference()
         source = export_source(bundle, recipe.opset)
+        wish = Wish(prefix=recipe.prefix, tflm=recipe.tflm)
         kept: list[Artifact] = []
         failed: list[str] = []
         for number, (format_, precision) in enumerate(pairs):
             progress(number, len(pairs), f"{format_}-{precision}")
-            written = write_artifact(source, format_, precision)
+            written = write_artifact(source, format_, precision, wish)
             artifact = judged_artifact(
                 written,
                 bundle.manifest.recipe,
@@ -144,10 +145,11 @@ def prove_rebuildable(
     for number, artifact in enumerate(chosen):
         progress(number, len(chosen), artifact.name)
         source = source_of(artifact.opset or DEFAULT_OPSET)
-        again = write_artifact(source, artifact.format, artifact.precision)
-        data = bundle.read(artifact)
-        if again != Written(data, bundle.read_companions(artifact)):
-            changed.append(f"{artifact.name}{_first_difference(data, again.data)}")
+        written = Written(bundle.read(artifact), bundle.read_companions(artifact))
+        wish = FORMATS[artifact.format].wish_of(written)
+        again = write_artifact(source, artifact.format, artifact.precision, wish)
+        if again != written:
+            changed.append(f"{artifact.name}{_first_difference(written.data, again.data)}")
     progress(len(chosen), len(chosen), "")
     if changed:
         raise NotEquivalent(

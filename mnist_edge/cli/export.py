@@ -87,6 +87,22 @@ def command(
             ),
         ),
     ] = DEFAULT_OPSET,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="The prefix of what C and C++ files define.",
+            show_default="the recipe's name",
+        ),
+    ] = "",
+    tflm: Annotated[
+        bool,
+        typer.Option(
+            "--tflm",
+            help="Of litert, write the C++ sources for microcontrollers (TensorFlow Lite Micro).",
+        ),
+    ] = False,
     allow_mismatch: Annotated[
         bool,
         typer.Option(
@@ -126,6 +142,8 @@ def command(
         precisions=_precisions(precisions or [], quantize=quantize),
         opset=opset,
         allow_mismatch=allow_mismatch,
+        prefix=name,
+        tflm=tflm,
     )
     export_pairs(recipe)  # refuse what cannot be before the bundle is read
     # A damaged artifact is what an export mends; the weights are checked as they are read.

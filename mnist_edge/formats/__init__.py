@@ -21,11 +21,13 @@ from mnist_edge.errors import (
 from mnist_edge.formats.c import C
 from mnist_edge.formats.checkpoint import Checkpoint
 from mnist_edge.formats.format import (
+    NO_WISH,
     Backend,
     DeviceResident,
     FileFormat,
     Loading,
     Optimization,
+    Wish,
     Written,
 )
 from mnist_edge.formats.litert import LiteRt
@@ -57,6 +59,7 @@ __all__ = [
     "FileFormat",
     "Loading",
     "Optimization",
+    "Wish",
     "Written",
     "companions_of",
     "export_pairs",
@@ -108,6 +111,13 @@ def export_pairs(recipe: ExportRecipe) -> tuple[tuple[Format, Precision], ...]:
         UsageError: not one of its formats can hold a precision.
     """
     formats = tuple(dict.fromkeys(recipe.formats))
+    for field, option in (("prefix", "--name"), ("tflm", "--tflm")):
+        able = [name for name, format_ in FORMATS.items() if field in format_.wishes]
+        if getattr(recipe, field) and not set(able) & set(formats):
+            raise UsageError(
+                f"{option} means nothing to {' and '.join(formats)}",
+                fix=f"add --format {' or '.join(able)}, or leave {option} away",
+            )
     wanted = {name: recipe.precisions or (FORMATS[name].usual,) for name in formats}
     for precision in recipe.precisions:
         if not any(precision in FORMATS[format_].precisions for format_ in formats):
@@ -183,7 +193,9 @@ def companions_of(
     return companions
 
 
-def write_artifact(source: Source, format_: Format, precision: Precision) -> Written:
+def write_artifact(
+    source: Source, format_: Format, precision: Precision, wish: Wish = NO_WISH
+) -> Written:
     """The files of one artifact.
 
     Raises:
@@ -194,7 +206,7 @@ def write_artifact(source: Source, format_: Format, precision: Precision) -> Wri
     if precision not in FORMATS[format_].precisions:
         raise FORMATS[format_].refuse(precision)
     try:
-        return FORMATS[format_].write(source, precision)
+        return FORMATS[format_].write_as(source, precision, wish)
     except ModuleNotFoundError as error:
         raise missing_package(error, "export") from error
 

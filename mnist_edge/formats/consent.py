@@ -50,7 +50,8 @@ def _is_made_again(bundle: Bundle, artifact: Artifact, format_: FileFormat) -> b
     from mnist_edge.formats.source import onnx_source
 
     try:
-        again = format_.write(onnx_source(bundle, artifact.opset), artifact.precision)
-        return again == Written(bundle.read(artifact), bundle.read_companions(artifact))
+        written = Written(bundle.read(artifact), bundle.read_companions(artifact))
+        source = onnx_source(bundle, artifact.opset)
+        return written == format_.write_as(source, artifact.precision, format_.wish_of(written))
     except Exception:
         return False

@@ -106,6 +106,22 @@ class Written:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What may be asked of a writer beside the precision; a file shows what was asked of it.
+
+    Attributes:
+        prefix: of the names that a file defines; empty for the recipe's name.
+        tflm: whether a `.tflite` file comes with its sources for microcontrollers.
+    """
+
+    prefix: str = ""
+    tflm: bool = False
+
+
+NO_WISH = Wish()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Loading:
     """How an artifact is to be loaded.
 
@@ -168,6 +184,7 @@ class FileFormat(ABC):
         tolerance: the gate of float32 on the CPU.
         extra: of pyproject.toml, that installs what runs it; empty for the base dependencies.
         package: that is imported to run it, where it is none of the base dependencies.
+        wishes: the fields of `Wish` that it knows.
         default: whether `export` writes it where no format is asked for.
         needs: the suffixes of the companions without which the main file cannot run.
         runs_code: whether to open a file is to run what somebody wrote into it.
@@ -186,6 +203,7 @@ class FileFormat(ABC):
     tolerance: ClassVar[Tolerance]
     extra: ClassVar[str] = ""
     package: ClassVar[str] = ""
+    wishes: ClassVar[tuple[str, ...]] = ()
     default: ClassVar[bool] = True
     needs: ClassVar[tuple[str, ...]] = ()
     runs_code: ClassVar[bool] = False
@@ -198,6 +216,16 @@ class FileFormat(ABC):
         """The files of one artifact; the caller has checked `precision`."""
         del source
         raise self.refuse(precision)
+
+    def write_as(self, source: Source, precision: Precision, wish: Wish) -> Written:
+        """`write`, with what is wished as far as the format knows it."""
+        del wish
+        return self.write(source, precision)
+
+    def wish_of(self, written: Written) -> Wish:
+        """What was asked when these files were written."""
+        del written
+        return NO_WISH
 
     @abstractmethod
     def load(self, written: Written, how: Loading) -> Backend:

@@ -22,6 +22,8 @@ class ExportRecipe:
             with one of them, which the formats know (`formats.export_pairs`). None stand for the
             one in which each format is mostly wanted: int8 of a page, float32 of all others.
         opset: the ONNX operator set; what is asked for is what the file says.
+        prefix: of the names in C and C++; empty for the recipe's name.
+        tflm: write a LiteRT file's sources for microcontrollers, too.
         allow_mismatch: keep an artifact that failed parity, marked so in the manifest.
     """
 
@@ -29,6 +31,8 @@ class ExportRecipe:
     precisions: tuple[Precision, ...] = ()
     opset: int = DEFAULT_OPSET
     allow_mismatch: bool = False
+    prefix: str = ""
+    tflm: bool = False
 
     def __post_init__(self) -> None:
         for format_ in self.formats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mnist_edge.errors import MissingDependency
-from mnist_edge.formats.format import Backend, FileFormat, Loading, Written
+from mnist_edge.formats.format import NO_WISH, Backend, FileFormat, Loading, Wish, Written
 from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.recipes.terms import Precision
 
@@ -20,15 +20,27 @@ class C(FileFormat):
     suffix = ".c"
     precisions = ("float32", "int8")
     tolerance = Tolerance(max_abs_error=1e-4)
+    wishes = ("prefix",)
     runs_code = True
     by_hand = "cc -O3 -DMNIST_EDGE_SELFTEST {} && ./a.out"
 
     def write(self, source: Source, precision: Precision) -> Written:
         """See `FileFormat.write`."""
+        return self.write_as(source, precision, NO_WISH)
+
+    def write_as(self, source: Source, precision: Precision, wish: Wish) -> Written:
+        """See `FileFormat.write_as`."""
         from mnist_edge.formats.c.write import header_of, write_c
 
-        code = write_c(source, precision, tolerance=self.tolerance.max_abs_error)
+        prefix = wish.prefix or source.name
+        code = write_c(source, precision, prefix=prefix, tolerance=self.tolerance.max_abs_error)
         return Written(code, {".h": header_of(code)})
+
+    def wish_of(self, written: Written) -> Wish:
+        """See `FileFormat.wish_of`."""
+        from mnist_edge.formats.c.write import prefix_of
+
+        return Wish(prefix=prefix_of(written.data))
 
     def load(self, written: Written, how: Loading) -> Backend:
         """See `FileFormat.load`."""

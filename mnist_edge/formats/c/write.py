@@ -23,12 +23,13 @@ from mnist_edge.recipes.terms import Precision
 __all__ = ["Golden", "export_c", "header_of", "write_c"]
 
 
-def write_c(source: Source, precision: Precision, *, tolerance: float) -> bytes:
+def write_c(source: Source, precision: Precision, *, prefix: str, tolerance: float) -> bytes:
     """The C file of a net. See `export_c` for the errors.
 
     Args:
         source: the net.
         precision: float32 or int8.
+        prefix: of what the file defines; int8 adds itself.
         tolerance: the largest error that its self-test lets pass.
     """
     graph, quantized = source.onnx(precision), precision == "int8"
@@ -40,7 +41,7 @@ def write_c(source: Source, precision: Precision, *, tolerance: float) -> bytes:
                 logits = backend.run(to_images(pictures)).astype(np.float64)
         golden = Golden(pictures=pictures, logits=logits, tolerance=tolerance)
     # Nets of two precisions may be linked into one program.
-    name = source.name if precision == "float32" else f"{source.name}_{precision}"
+    name = prefix if precision == "float32" else f"{prefix}_{precision}"
     return export_c(
         graph,
         name=name,
@@ -81,7 +82,7 @@ def export_c(
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", prefix):
         raise UsageError(
             f"{name!r:.60} cannot be the prefix of names in C",
-            fix="use a recipe whose name is lower-case letters, digits and -",
+            fix="give --name one of at most 31 lower-case letters, digits and _, a letter first",
         )
     program = (
         write_quantized(read_quantized(graph)) if quantized else write_program(read_graph(graph))
@@ -95,6 +96,12 @@ def export_c(
         golden=golden,
     )
     return document.encode("ascii")
+
+
+def prefix_of(source: bytes) -> str:
+    """The prefix with which a C file was written; empty where it is none of ours."""
+    found = re.search(rb"^void (\w+)_logits\(", source, re.MULTILINE)
+    return found[1].decode().removesuffix("_int8") if found else ""
 
 
 def header_of(source: bytes) -> bytes:

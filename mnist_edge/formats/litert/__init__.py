@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mnist_edge.formats.format import Backend, FileFormat, Header, Loading, Written
+from mnist_edge.formats.format import (
+    NO_WISH,
+    Backend,
+    FileFormat,
+    Header,
+    Loading,
+    Wish,
+    Written,
+)
 from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.recipes.terms import Precision
 
 if TYPE_CHECKING:
     from mnist_edge.formats.source import Source
+
+
+_SOURCE = ".cc"
 
 
 class LiteRt(FileFormat):
@@ -22,10 +33,15 @@ class LiteRt(FileFormat):
     tolerance = Tolerance(max_abs_error=1e-4)
     extra = "litert"
     package = "ai_edge_litert"
+    wishes = ("prefix", "tflm")
     default = False
 
     def write(self, source: Source, precision: Precision) -> Written:
         """See `FileFormat.write`."""
+        return self.write_as(source, precision, NO_WISH)
+
+    def write_as(self, source: Source, precision: Precision, wish: Wish) -> Written:
+        """See `FileFormat.write_as`."""
         from mnist_edge.formats.litert.write import write_litert
 
         quantized = precision in ("int8", "int8-io")
@@ -36,7 +52,19 @@ class LiteRt(FileFormat):
             from mnist_edge.formats.litert.agree import check_agreement
 
             check_agreement(data, graph, to_images(source.golden[0]))
-        return Written(data)
+        if not wish.tflm:
+            return Written(data)
+        from mnist_edge.formats.litert.tflm import write_tflm
+
+        return Written(data, write_tflm(data, prefix=wish.prefix or source.name))
+
+    def wish_of(self, written: Written) -> Wish:
+        """See `FileFormat.wish_of`."""
+        if _SOURCE not in written.companions:
+            return NO_WISH
+        from mnist_edge.formats.litert.tflm import prefix_of
+
+        return Wish(tflm=True, prefix=prefix_of(written.companions[_SOURCE]))
 
     def load(self, written: Written, how: Loading) -> Backend:
         """See `FileFormat.load`."""
