@@ -19,6 +19,7 @@ _REACH = 0.6  # times a part's own size: as near as that, it belongs to what is 
 _LONGEST_REACH = 0.25  # times the height of what is there
 _OVERLAP = 0.4  # of the narrower of two
 _ONE_WIDE = 1.1  # times its height; what is wider is more than one digit
+_WHOLE = 2.2  # times the height of the pieces: higher is more than one digit
 _FULL_HEIGHT = 0.85  # of two parts together: each of them is a digit
 _MOST_DUST, _DUST_SHARE = 30, 0.25  # of specks, of all ink: more is the grain of noise
 _MOST_PARTS = 200  # the largest; more are no handwriting, and would take long
@@ -94,16 +95,17 @@ def _size(digit: Digit) -> int:
 
 
 def _join_by_faint_ink(digits: list[Digit], links: NDArray[np.int64], *, many: bool) -> list[Digit]:
-    """Pieces of a stroke that fades are one, unless they are wider than a digit."""
+    """Pieces of a stroke that fades are one, unless they are larger than a digit."""
     found: dict[int, list[Digit]] = {}
     for digit in digits:
         found.setdefault(int(links[digit.parts[0]]), []).append(digit)
-    result = []
+    result, highest = [], _WHOLE * typical_height(digits)
     for pieces in found.values():
         whole = pieces[0]
         for piece in pieces[1:]:
             whole = joined(whole, piece)
-        result += pieces if many and is_wide(whole.box) else [whole]
+        apart = many and (is_wide(whole.box) or whole.box.height > highest)
+        result += pieces if apart else [whole]
     return result
 
 

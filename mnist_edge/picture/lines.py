@@ -2,253 +2,279 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mnist_edge.picture.components import Box, Components, components
-from mnist_edge.picture.layout import Digit, typical_height
-from mnist_edge.picture.paper import Mask
+from mnist_edge.picture.components import Box, Components, components, keep
+from mnist_edge.picture.layout import Digit, typical_height, union
+from mnist_edge.picture.paper import Mask, grown
+from mnist_edge.picture.straight import (
+    CORNER,
+    SHORTEST,
+    SLENDER,
+    WHOLE,
+    Line,
+    flipped,
+    moved,
+    straight_lines,
+    turned,
+)
 
-_SHORTEST = 0.25  # of the page, in its direction
+_SMALL = 48  # pixels: on a smaller page a line is as short as a stroke
+_WIDER = 1.2  # than high; one digit seldom is
+
+_RIM = 0.15  # of its side: so near its edge lie the sides of a box
 
 # Of the page's longer side.
-_THICKEST = 1 / 40
-_LONGEST_GAP = 0.4  # where strokes cross it
-_WRITTEN = 0.06  # the least size of what the lines are compared with
-
-_STEEPEST = 0.12  # a page that leans more is to be turned first
-_FILLED = 0.5  # of its length
-
-_ACROSS_PAGE = 0.9  # of the page: so long it is ruled, unless what is written is as long
-_FEW = 3  # fewer lines are none where hardly anything is written beside them
-_LOW = 0.25  # of the page
+_THICKEST = 0.05
+_LONGEST_GAP = 0.02  # in a pale line
+_WRITTEN = 0.04  # the least size of what the lines are compared with
 
 # Of the height of what is written.
 _LONGER = 1.4  # what is longer belongs to no digit
 _BEYOND = 0.12  # so far it runs on, at both ends
 
-_WIDER = 1.2  # than high; one digit seldom is
-_SMALL = 48  # pixels: on a smaller page a line is as short as a stroke
-_CORNER = 3  # pixels between a line and the one that it ends at
-_MOST_LINES = 60
+_EMPTY = 0.25  # of the height of a cell: what is lower is not written in it
+_LARGE = 0.6  # of the page: a ruled part
+_LENGTH = 0.85  # of that part
+_FEW = 3  # fewer ruled lines are to be longer than what is beside them is high
+_SIDES = 3  # of a frame that the border cuts, at least
+_MOST = 0.7  # of its part a frame goes around
+_TALL = 2.5  # times as high as what is written on it is a page
+_AS_THICK = 1.5  # times what most of a frame are: a stroke is thicker
+_NEAR = 2  # pixels between a line and what touches it
 
 
 @dataclass(frozen=True, eq=False)
-class _Runs:
-    """The unbroken stretches of ink in each column; `end` lies just outside."""
-
-    column: NDArray[np.int64]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class _Line:
-    """A line from left to right, and the pixels that are its alone."""
+class _Group:
+    """The lines of one part, which `box` just holds."""
 
     box: Box
-    pixels: Mask
+    across: list[Line]
+    upright: list[Line]
+
+
+@dataclass(frozen=True, eq=False)
+class _Written:
+    """What is no line: its larger parts, and how high they are; 0 if there are none."""
+
+    parts: Components
+    height: int
 
 
 def may_hold_lines(parts: Components) -> bool:
-    """Whether a part lies as no digit does: across the page, very wide, or around others."""
-    height, width = parts.labels.shape
-    if max(height, width) < _SMALL:
-        return False
-    for box in parts.boxes:
-        if box.width < _SHORTEST * width and box.height < _SHORTEST * height:
-            continue
-        if box.width == width or box.height == height or box.width > _WIDER * box.height:
-            return True
-        if any(_is_inside(other, box) for other in parts.boxes if other is not box):
-            return True
-    return False
+    """Whether a part lies as no digit does: across the page, very wide, around others or a box."""
+    return max(parts.labels.shape) >= _SMALL and any(
+        _may_be_lines(number, parts) for number in range(1, len(parts.boxes) + 1)
+    )
 
 
 def find_lines(mask: Mask) -> Mask:
     """The pixels of a page (H, W) that belong to lines and to no digit."""
-    across = list(_straight(mask))
-    upright = [_flipped(line) for line in _straight(np.ascontiguousarray(mask.T))]
-    if not across and not upright:
-        return np.zeros_like(mask)
-    found = _of_paper(across, upright, mask)
-    rest = mask & ~found
-    for line in across + upright:
-        if not (line.pixels & found).any():
-            written = [
-                digit
-                for digit in _written(rest & ~line.pixels)
-                if not any(_is_inside(digit.box, _wider(other.box)) for other in across + upright)
-            ]
-            if written and _is_apart(line, written, _LONGER * typical_height(written)):
-                found |= line.pixels
-    return found
-
-
-def _of_paper(across: list[_Line], upright: list[_Line], mask: Mask) -> Mask:
-    """Ruled lines, and those that end at others on both sides, as frames and cells do."""
-    height, width = mask.shape
-    framing = [line for line in across if _ends_at(line, upright)]
-    framing += [line for line in upright if _ends_at(line, across)]
-    ruled = [line for line in across if line.box.width >= _ACROSS_PAGE * width]
-    ruled += [line for line in upright if line.box.height >= _ACROSS_PAGE * height]
-    ruled = [line for line in ruled if line not in framing]
-    rest = mask.copy()
-    for line in ruled + framing:
-        rest &= ~line.pixels
-    written = _written(rest)
     found = np.zeros_like(mask)
-    if not written:
+    groups = list(_groups(mask))
+    if not groups:
         return found
-    typical = typical_height(written)
-    if len(ruled) < _FEW and typical < _LOW * min(height, width):
-        ruled = []
-    if framing and typical < _LOW * max(line.box.height for line in framing):
+    taken = _of_paper(groups, mask)
+    for line in taken:
+        found[line.pixels] = True
+    # Where lines cross, no pixel is that of one alone.
+    across = _bands([line for line in taken if not line.is_upright], mask)
+    return found | (across & _bands([line for line in taken if line.is_upright], mask))
+
+
+def _groups(mask: Mask) -> Iterator[_Group]:
+    """The lines of each part that may hold some."""
+    side = max(mask.shape)
+    thickest, gap = max(3, round(_THICKEST * side)), max(2, round(_LONGEST_GAP * side))
+    parts = components(grown(mask))  # pale lines have gaps
+    for number, box in enumerate(parts.boxes, start=1):
+        if _may_be_lines(number, parts):
+            place = np.s_[box.top : box.bottom, box.left : box.right]
+            own: Mask = np.logical_and(mask[place], parts.labels[place] == number)
+            across = [moved(line, box) for line in straight_lines(own, thickest, gap)]
+            turned = straight_lines(np.ascontiguousarray(own.T), thickest, gap)
+            upright = [moved(flipped(line), box) for line in turned]
+            if across or upright:
+                yield _Group(box, across, upright)
+
+
+def _of_paper(groups: list[_Group], mask: Mask) -> list[Line]:
+    """Those of some lines that nobody wrote."""
+    ruled = [line for group in groups for line in _ruled(group, mask.shape)]
+    framing = [line for group in groups for line in _framing(group, ruled, mask.shape)]
+    if _written(mask, framing).height < _EMPTY * _cell(framing, mask.shape):
         framing = []
-    for line in ruled:
-        if _is_apart(line, written, _LONGER * typical):
-            found |= line.pixels
-    for line in framing:
-        if _is_apart(line, written, 0):
-            found |= line.pixels
-    return found
+    written = _written(mask, framing + ruled)
+    if all(line.is_upright for line in framing + ruled) and (
+        _TALL * written.height > mask.shape[0]
+    ):
+        ruled = []  # the strokes of digits that fill the page
+    many = len(ruled) >= _FEW
+    taken = framing + [
+        line
+        for line in ruled
+        if _is_apart(line, written)
+        and (many or _is_across(line, mask.shape) or _is_under(line, written))
+    ]
+    for line in (line for group in groups for line in group.across if line not in taken):
+        if line.box.width < SLENDER * line.thickness:
+            continue
+        written = _written(mask, [*taken, line])
+        if _is_under(line, written) and _is_apart(line, written):
+            taken.append(line)
+    return taken
 
 
-def _written(mask: Mask) -> list[Digit]:
-    least = _WRITTEN * max(mask.shape)
-    parts = components(mask)
+def _is_under(line: Line, written: _Written) -> bool:
+    """Whether it is longer than what is written above or below it is high."""
+    box, labels = line.box, written.parts.labels
+    if line.is_upright:
+        box, labels = turned(box), labels.T
+    ink = [bool(row.any()) for row in labels[:, box.left : box.right]]
+    above, before = _run(ink[: box.top][::-1])
+    below, after = _run(ink[box.bottom :])
+    height = above + below if max(before, after) <= _NEAR else max(above, below)
+    return box.width >= _LONGER * height
+
+
+def _run(ink: list[bool]) -> tuple[int, int]:
+    """How long the first stretch of ink is, and how far away it begins."""
+    if True not in ink:
+        return 0, len(ink)
+    start = ink.index(True)
+    end = ink.index(False, start) if False in ink[start:] else len(ink)
+    return end - start, start
+
+
+def _may_be_lines(number: int, parts: Components) -> bool:
+    box, (height, width) = parts.boxes[number - 1], parts.labels.shape
+    if max(box.width, box.height) < SHORTEST / 2 * max(height, width):
+        return False
+    if box.width >= width - 2 or box.height >= height - 2 or box.width > _WIDER * box.height:
+        return True
+    if any(_is_inside(other, box) for other in parts.boxes if other is not box):
+        return True
+    own = parts.labels[box.top : box.bottom, box.left : box.right] == number
+    return _has_sides(own) or _has_sides(own.T)
+
+
+def _has_sides(mask: Mask) -> bool:
+    """Whether there is ink all along the upper and the lower edge."""
+    rows = max(1, round(_RIM * len(mask)))
+    return bool(min(mask[:rows].any(axis=0).mean(), mask[-rows:].any(axis=0).mean()) >= WHOLE)
+
+
+def _ruled(group: _Group, shape: tuple[int, ...]) -> list[Line]:
+    """Lines as long as a large part, or the page, is wide, that do not just end at others."""
+    height, width = shape
     return [
-        Digit((index,), int(area), box)
-        for index, (area, box) in enumerate(zip(parts.areas, parts.boxes, strict=True))
-        if max(box.width, box.height) >= least
+        line
+        for lines, others, own, side in (
+            (group.across, group.upright, group.box.width, width),
+            (group.upright, group.across, group.box.height, height),
+        )
+        for line in lines
+        if own >= _LARGE * side
+        and line.ends[1] - line.ends[0] >= _LENGTH * own
+        and not (
+            _ends_at(line, others, None, CORNER)
+            if _is_across(line, shape)
+            else _ends_at(line, others, side, line.near)
+        )
     ]
 
 
-def _is_apart(line: _Line, written: list[Digit], longest: float) -> bool:
-    """Whether it is longer than that, and runs on at both ends of what it touches."""
-    height = typical_height(written)
-    box, others = line.box, [digit.box for digit in written]
-    if box.height > box.width:
-        box, others = _across(box), [_across(other) for other in others]
-    if box.width < longest:
+def _is_across(line: Line, shape: tuple[int, ...]) -> bool:
+    """Whether a line runs from border to border."""
+    start, end = line.ends
+    return start <= CORNER and end >= shape[not line.is_upright] - CORNER
+
+
+def _framing(group: _Group, ruled: list[Line], shape: tuple[int, ...]) -> list[Line]:
+    """Those that end at others, or at the border, on both sides, as frames and cells do."""
+    height, width = shape
+    across = [line for line in group.across if line not in ruled]
+    upright = [line for line in group.upright if line not in ruled]
+    found = [
+        line
+        for lines, others, side in ((across, upright, width), (upright, across, height))
+        for line in lines
+        if _ends_at(line, others, side, line.near)
+    ]
+    if len(found) < _SIDES:
+        return []
+    around = reduce(union, (line.box for line in found))
+    if around.width < _MOST * group.box.width or around.height < _MOST * group.box.height:
+        return []
+    thickness = sorted(line.thickness for line in found)[len(found) // 2]
+    return [line for line in found if line.thickness <= _AS_THICK * thickness + 1]
+
+
+def _ends_at(line: Line, others: list[Line], side: int | None, near: float) -> bool:
+    """Whether one line ends at two others, or at one and at the border, so far away."""
+    start, end = line.ends
+    before = [other for other in others if other.meets(start, line.levels[0], near)]
+    after = [other for other in others if other.meets(end, line.levels[1], near)]
+    if before and after:
+        return len({*before, *after}) > 1
+    if side is None:
         return False
-    touching = [other for other in others if _touch(box, other)]
-    left = min((other.left for other in touching), default=box.right)
-    right = max((other.right for other in touching), default=box.left)
-    beyond = max(1, _BEYOND * height)
-    return box.left <= left - beyond and box.right >= right + beyond
+    return bool((before and end >= side - near) or (after and start <= near))
 
 
-def _ends_at(line: _Line, others: Sequence[_Line]) -> bool:
-    """Whether both ends of a line are at some other line."""
-    box, boxes = line.box, [other.box for other in others]
-    if box.height > box.width:
-        box, boxes = _across(box), [_across(other) for other in boxes]
-    level, near = (box.top + box.bottom) / 2, _CORNER
-    meeting = [o for o in boxes if o.top - near <= level <= o.bottom + near]
-    return all(
-        any(o.left - near <= end <= o.right + near for o in meeting)
-        for end in (box.left, box.right)
-    )
+def _cell(lines: list[Line], shape: tuple[int, ...]) -> int:
+    """The side of the largest cell between lines: its shorter one."""
+    tops = sorted(line.box.top for line in lines if line.box.width >= line.box.height)
+    lefts = sorted(line.box.left for line in lines if line.box.width < line.box.height)
+    down = max((b - a for a, b in pairwise(tops)), default=shape[0])
+    across = max((b - a for a, b in pairwise(lefts)), default=shape[1])
+    return min(down, across)
 
 
-def _straight(mask: Mask) -> Iterator[_Line]:
-    """Lines of small slope; of each, the pixels that no stroke shares."""
-    height, width = mask.shape
-    side = max(height, width)
-    runs = _runs(mask)
-    length = runs.end - runs.start
-    thin = np.flatnonzero(length <= max(3, _THICKEST * side))
-    least = _SHORTEST * width
-    slopes = np.arange(-_STEEPEST, _STEEPEST, 2 / max(width, 20))
-    for _ in range(_MOST_LINES):
-        if len(thin) < _FILLED * least:
-            return
-        x = runs.column[thin] - width / 2
-        y = (runs.start[thin] + runs.end[thin] - 1) / 2
-        count, slope, level = max(_best_level(x, y, slope) for slope in slopes.tolist())
-        if count < _FILLED * least:
-            return
-        on_it = np.abs(y - slope * x - level) <= 1.5
-        slope, level = _fitted(x[on_it], y[on_it])
-        thickness = float(np.median(length[thin[on_it]]))
-        on_it = np.abs(y - slope * x - level) <= 1 + thickness / 2
-        mine, thin = thin[on_it], thin[~on_it]
-        line = _line(runs, mine[length[mine] <= 1.6 * thickness + 1], mask.shape)
-        if line is not None and line.box.width >= least:
-            yield line
-            if line.box.width > width / 2:  # the others of a page lie as it does
-                alike = np.abs(slopes - slope) < 0.02
-                slopes = slopes[alike] if alike.any() else slopes
+def _bands(lines: Sequence[Line], mask: Mask) -> Mask:
+    bands = np.zeros_like(mask)
+    for line in lines:
+        bands[line.band] = True
+    return bands & mask
 
 
-def _best_level(
-    x: NDArray[np.float64], y: NDArray[np.float64], slope: float
-) -> tuple[int, float, float]:
-    """How many of the points lie on the fullest line of that slope, and its height at x = 0."""
-    levels = y - slope * x
-    low = float(levels.min())
-    counts = np.bincount((levels - low).astype(np.int64))
-    pairs = counts[:-1] + counts[1:] if len(counts) > 1 else counts
-    best = int(pairs.argmax())
-    return int(pairs[best]), slope, low + best + (1 if len(counts) > 1 else 0.5)
+def _written(mask: Mask, lines: Sequence[Line]) -> _Written:
+    """What is left without some lines; where they cross, specks are left that nobody wrote."""
+    rest = mask.copy()
+    for line in lines:
+        rest[line.pixels] = False
+    parts = components(rest)
+    least = _WRITTEN * max(mask.shape)
+    large = [i for i, box in enumerate(parts.boxes) if max(box.width, box.height) >= least]
+    if not large:
+        return _Written(keep(parts, []), 0)
+    digits = [Digit((i,), int(parts.areas[i]), parts.boxes[i]) for i in large]
+    return _Written(keep(parts, large), typical_height(digits))
 
 
-def _fitted(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and height at x = 0 of the line with the least squares."""
-    middle, centred = float(y.mean()), x - x.mean()
-    power = float(centred @ centred)
-    slope = float(centred @ y) / power if power else 0.0
-    return slope, middle - slope * float(x.mean())
-
-
-def _line(runs: _Runs, mine: NDArray[np.int64], shape: tuple[int, ...]) -> _Line | None:
-    """The longest stretch of some runs without a gap too long for strokes; None if it is thin."""
-    if not len(mine):
-        return None
-    columns = np.array(sorted({*runs.column[mine].tolist()}))
-    breaks = np.flatnonzero(np.diff(columns) > _LONGEST_GAP * max(shape)) + 1
-    stretch = max(np.split(columns, breaks), key=len)
-    left, right = int(stretch[0]), int(stretch[-1]) + 1
-    if len(stretch) < _FILLED * (right - left):
-        return None
-    mine = mine[(runs.column[mine] >= left) & (runs.column[mine] < right)]
-    top, bottom = int(runs.start[mine].min()), int(runs.end[mine].max())
-    edges = np.zeros((shape[0] + 1, shape[1]), np.int8)
-    edges[runs.start[mine], runs.column[mine]] = 1
-    np.add.at(edges, (runs.end[mine], runs.column[mine]), -1)
-    pixels = np.cumsum(edges, axis=0)[:-1] > 0
-    return _Line(Box(left=left, top=top, right=right, bottom=bottom), pixels)
-
-
-def _runs(mask: Mask) -> _Runs:
-    height, width = mask.shape
-    padded = np.zeros((width, height + 2), np.int8)
-    padded[:, 1:-1] = mask.T
-    steps = np.diff(padded.ravel())
-    column, start = np.divmod(np.flatnonzero(steps == 1), height + 2)
-    end = np.flatnonzero(steps == -1) % (height + 2)
-    return _Runs(column, start, end)
-
-
-def _across(box: Box) -> Box:
-    return Box(left=box.top, top=box.left, right=box.bottom, bottom=box.right)
-
-
-def _flipped(line: _Line) -> _Line:
-    return _Line(_across(line.box), line.pixels.T)
-
-
-def _wider(box: Box) -> Box:
-    return Box(
-        left=box.left - _CORNER,
-        top=box.top - _CORNER,
-        right=box.right + _CORNER,
-        bottom=box.bottom + _CORNER,
-    )
+def _is_apart(line: Line, written: _Written) -> bool:
+    """Whether it is longer than a digit, and runs on at both ends of what touches it."""
+    labels = written.parts.labels.T if line.is_upright else written.parts.labels
+    start, end = line.ends
+    if not written.height or end - start < _LONGER * written.height:
+        return False
+    reach = _NEAR + math.ceil(line.thickness)  # a stroke that it ends in shares its last pixels
+    along = np.arange(max(start - reach, 0), min(end + reach, labels.shape[1]))
+    half = int(line.thickness / 2) + 1 + _NEAR
+    first, last = line.levels
+    rows = np.rint(first + (last - first) * ((along - start) / max(1, end - start)))
+    beside = rows.astype(np.int64) + np.arange(-half, half + 1)[:, None]
+    touched = along[labels[np.clip(beside, 0, len(labels) - 1), along].any(axis=0)]
+    if not len(touched):
+        return True
+    beyond = max(1, _BEYOND * written.height)
+    return bool(start <= touched[0] - beyond and touched[-1] + 1 + beyond <= end)
 
 
 def _is_inside(one: Box, other: Box) -> bool:
@@ -258,10 +284,3 @@ def _is_inside(one: Box, other: Box) -> bool:
         and one.right < other.right
         and one.bottom < other.bottom
     )
-
-
-def _touch(one: Box, other: Box) -> bool:
-    """Whether two boxes overlap, or have less than two pixels between them."""
-    across = max(one.left, other.left) - min(one.right, other.right)
-    down = max(one.top, other.top) - min(one.bottom, other.bottom)
-    return across < 2 and down < 2

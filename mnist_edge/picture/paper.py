@@ -295,7 +295,8 @@ def _turn_dark_on_bright(grey: Grey, steps: list[str]) -> Grey:
     border = _border(grey)
     middle = (int(grey.max()) + int(grey.min())) / 2
     bright = float((border > middle).mean())
-    if 0.4 < bright < 0.6:
+    # A frame or a dark table along the border is not the paper.
+    if 0.4 < bright < 0.6 or (bright < 0.5) != (np.count_nonzero(grey > middle) < grey.size / 2):
         bright = float(_has_dark_strokes(grey))
     if bright >= 0.5:
         steps.append("inverted, for the border is bright")
