@@ -259,12 +259,13 @@ class ForeignSource(Source):
         import onnx
         from onnx.version_converter import convert_version
 
+        from mnist_edge.formats.graph.fold import fold
         from mnist_edge.formats.graph.read import read_graph
         from mnist_edge.formats.graph.write import write_graph
         from mnist_edge.formats.onnx.write import serialize_onnx
 
         try:
-            graph = write_graph(read_graph(self._graph), self.opset)
+            graph = write_graph(fold(read_graph(self._graph)), self.opset)
         except BadInput:  # an operator of which no step can be made
             graph = onnx.load_model_from_string(self._graph)
             if self.opset != DEFAULT_OPSET:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.formats.c.plan import Place, Plan, padded
 from mnist_edge.formats.c.text import Code, call, define, either, padded_rows
-from mnist_edge.formats.graph.layers import Convolution, Shape
+from mnist_edge.formats.graph.layers import Convolution, Shape, is_depthwise
 
 # How F(2, 3) spreads the three weights of a row, or of a column, over four products: see rows.c
 # and winograd.c.
@@ -25,7 +25,7 @@ _MOST_PIECES = 25
 def write_convolution(name: str, comment: str, step: Convolution, plan: Plan, place: Place) -> Code:
     """The C function of a convolution, which reads from `step.source` and writes to `place`."""
     shape = plan.shape(step.source)
-    if step.groups == step.weight.shape[0] == shape.channels > 1:
+    if is_depthwise(step):
         return _depthwise(name, comment, step, plan, place)
     _, height, width = step.shape
     data, body = _direct(name, step, plan, place)

@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 
 from mnist_edge.formats.c.convolve import describe, write_convolution
 from mnist_edge.formats.c.document import Program
+from mnist_edge.formats.c.layout import move_table, resize_tables, surround_calls
 from mnist_edge.formats.c.plan import GROUP, LANES, Place, Plan, lay_out, padded
-from mnist_edge.formats.c.text import Code, call, define, padded_rows, size
+from mnist_edge.formats.c.text import Code, call, define, number, padded_rows, size
 from mnist_edge.formats.graph.layers import (
+    Activate,
     Add,
+    Border,
     Concat,
     Convolution,
     Linear,
+    Move,
     Net,
     Pool,
+    Resize,
     Scale,
     SpaceToDepth,
     Step,
@@ -73,6 +78,10 @@ def _kernels(steps: Sequence[Code]) -> Iterator[str]:
     if "convolve_rows(" in bodies:
         yield "rows.c"
     yield "plain.c"
+    if any(f"{name}(" in bodies for name in ("move", "surround", "resize")):
+        yield "moves.c"
+    if "EACH(" in bodies:
+        yield "functions.c"
 
 
 def write_steps(plan: Plan, write: Writer) -> list[Code]:
@@ -83,7 +92,7 @@ def write_steps(plan: Plan, write: Writer) -> list[Code]:
         kind, what = _kind(step)
         numbers[kind] += 1
         before = " and ".join(size(plan.shape(source)) for source in sources(step))
-        relu = "; ReLU" if not isinstance(step, (Concat, SpaceToDepth)) and step.relu else ""
+        relu = "; ReLU" if getattr(step, "relu", False) else ""
         comment = f"{before} -> {size(step.shape)}: {what}{relu}"
         codes.append(write(f"{kind}{numbers[kind]}", comment, step, plan, index))
     return codes
@@ -107,6 +116,14 @@ def _kind(step: Step) -> tuple[str, str]:
             return "concat", "one after the other"
         case SpaceToDepth():
             return "space", f"each {step.block} x {step.block} becomes one"
+        case Move():
+            return "move", "in another order"
+        case Border():
+            return "border", f"a border of {step.fill:g} around it"
+        case Resize():
+            return "resize", "between neighbours"
+        case Activate():
+            return "each", step.function
 
 
 def _write(name: str, comment: str, step: Step, plan: Plan, index: int) -> Code:
@@ -126,6 +143,14 @@ def _write(name: str, comment: str, step: Step, plan: Plan, index: int) -> Code:
             return _concat(name, comment, step, plan, place)
         case SpaceToDepth():
             return _space_to_depth(name, comment, step, plan, place)
+        case Move():
+            return _move(name, comment, step, plan, place)
+        case Border():
+            return _surround(name, comment, step, plan, place)
+        case Resize():
+            return _resize(name, comment, step, plan, place)
+        case Activate():
+            return _activate(name, comment, step, plan, place)
 
 
 def _linear(name: str, comment: str, step: Linear, plan: Plan, index: int) -> Code:
@@ -219,16 +244,16 @@ def _add(name: str, comment: str, step: Add, plan: Plan, place: Place) -> Code:
 
 def _concat(name: str, comment: str, step: Concat, plan: Plan, place: Place) -> Code:
     lines, offset = [], 0
-    for number, source in enumerate(step.sources):
+    for index, source in enumerate(step.sources):
         shape, view = plan.shape(source), plan.view(source)
         to = (f"out + {offset}", place.row, place.shape.channels)
-        lines.append(call("copy", *shape, f"in{number}", *view, *to))
+        lines.append(call("copy", *shape, f"in{index}", *view, *to))
         offset += shape.channels
     return Code(
         name=name,
         comment=comment,
         body="\n".join(lines),
-        inputs=tuple(f"in{number}" for number in range(len(step.sources))),
+        inputs=tuple(f"in{index}" for index in range(len(step.sources))),
     )
 
 
@@ -236,3 +261,43 @@ def _space_to_depth(name: str, comment: str, step: SpaceToDepth, plan: Plan, pla
     channels, row = plan.shape(step.source).channels, plan.view(step.source).row
     to = (*step.shape[1:], "in", row, "out", place.row)
     return Code(name=name, comment=comment, body=call("space_to_depth", channels, step.block, *to))
+
+
+def _move(name: str, comment: str, step: Move, plan: Plan, place: Place) -> Code:
+    channels, height, width = step.shape
+    return Code(
+        name=name,
+        comment=comment,
+        data=move_table(name, step, plan),
+        body=call("move", height, width * channels, "in", f"{name}_from", "out", place.row),
+    )
+
+
+def _surround(name: str, comment: str, step: Border, plan: Plan, place: Place) -> Code:
+    filled, within = surround_calls(step, place, number(step.fill), plan)
+    to = (within, place.row, step.shape.channels)
+    shape, view = plan.shape(step.source), plan.view(step.source)
+    return Code(
+        name=name, comment=comment, body=f"{filled}\n{call('copy', *shape, 'in', *view, *to)}"
+    )
+
+
+def _resize(name: str, comment: str, step: Resize, plan: Plan, place: Place) -> Code:
+    tables = (f"{name}_{table}" for table in ("rows", "lower", "columns", "right"))
+    return Code(
+        name=name,
+        comment=comment,
+        data=resize_tables(name, step, plan),
+        body=call("resize", *step.shape, "in", *plan.view(step.source), *tables, "out", place.row),
+    )
+
+
+def _activate(name: str, comment: str, step: Activate, plan: Plan, place: Place) -> Code:
+    function = step.function.upper().replace("-", "_")
+    constants = (number(step.first), number(step.second))
+    view = plan.view(step.source)
+    return Code(
+        name=name,
+        comment=comment,
+        body=call(*("EACH", function, *constants, *step.shape, "in", *view, "out", place.row)),
+    )

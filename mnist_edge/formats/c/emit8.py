@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -9,13 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
+from mnist_edge.formats.c.bytes8 import write_bytewise
 from mnist_edge.formats.c.convolve import dense, multiply_adds, slide
 from mnist_edge.formats.c.document import Program
 from mnist_edge.formats.c.emit import MOST_DOTS, in_one_piece, innermost, product, write_steps
 from mnist_edge.formats.c.plan import LANES, LARGE_BYTES, Place, Plan, lay_out, padded
 from mnist_edge.formats.c.text import Code, call, define, either, number, padded_rows
-from mnist_edge.formats.graph.layers import PICTURE, Convolution, Linear, Net, Pool, Scale, Step
+from mnist_edge.formats.graph.layers import (
+    PICTURE,
+    Convolution,
+    Linear,
+    Net,
+    Pool,
+    Scale,
+    Step,
+    is_depthwise,
+)
 from mnist_edge.formats.graph.quantized import Grid, QuantizedNet
+
+# What moves8.c defines.
+_MOVES = "move", "translate", "surround", "resize", "add", "mean", "depthwise", "space_to_depth"
 
 # Inputs that one step of a kernel takes in: what the instructions for sums of bytes do.
 _TOGETHER = 4
@@ -46,10 +60,16 @@ def write_quantized(quantized: QuantizedNet) -> Program:
         )
     plan = lay_out(quantized.net, weight_bytes=1)
     last = quantized.grids[len(quantized.net.steps) - 1]
+    steps = write_steps(plan, partial(_write, quantized))
+    bodies = "".join(step.body for step in steps)
+    moves = any(re.search(rf"\b{name}\(", bodies) for name in _MOVES)
     return Program(
         plan=plan,
-        steps=write_steps(plan, partial(_write, quantized)),
-        kernels=("lanes8.c", "common.c", "vectors8.c", "kernels.c", "plain8.c"),
+        steps=steps,
+        kernels=(
+            *("lanes8.c", "common.c", "vectors8.c", "kernels.c", "plain8.c"),
+            *(("moves8.c",) if moves else ()),
+        ),
         workspace=plan.size // 4 + LANES,
         marks={
             "about": _ABOUT,
@@ -92,12 +112,14 @@ def _write(
     match step:
         case Scale():
             return _bytes(name, comment, step, plan, grid)
-        case Pool():
+        case Pool() if step.kind == "max":
             return _pool(name, comment, step, plan, plan.places[index])
+        case Convolution() if is_depthwise(step):
+            return _depthwise(quantized, name, comment, step, plan, index)
         case Convolution() | Linear():
             return _product(quantized, name, comment, step, plan, index)
         case _:
-            raise AssertionError(f"no quantized net has a {type(step).__name__}")
+            return write_bytewise(quantized, name, comment, step, plan, index)
 
 
 def _bytes(name: str, comment: str, step: Scale, plan: Plan, grid: Grid) -> Code:
@@ -172,6 +194,33 @@ def _product(
         body=body,
         macs=macs,
         counted=isinstance(step, Linear) and index >= plan.head,
+        reads="uint8_t",
+        writes="uint8_t",
+    )
+
+
+def _depthwise(
+    quantized: QuantizedNet, name: str, comment: str, step: Convolution, plan: Plan, index: int
+) -> Code:
+    source, grid, place = quantized.grids[step.source], quantized.grids[index], plan.places[index]
+    factor = source.scale * quantized.scales[index] / grid.scale
+    taps = step.weight.transpose(2, 3, 1, 0)[:, :, 0].astype(np.int8)
+    sums = step.weight.reshape(len(step.weight), -1).astype(np.int64).sum(axis=1)
+    bias = step.bias.astype(np.int64) - source.zero * sums
+    arrays = (f"{name}_weight", f"{name}_bias", f"{name}_factor")
+    return Code(
+        name=name,
+        comment=comment,
+        data="\n".join(
+            define(array, numbers)
+            for array, numbers in zip(arrays, (taps, bias.astype(np.int32), factor), strict=True)
+        ),
+        body=call(
+            *("depthwise", *step.shape, plan.start(step.source, step.window)),
+            *(plan.view(step.source).row, *step.window[:4], *arrays, grid.zero, "out", place.row),
+            step.relu,
+        ),
+        macs=step.shape.size * step.window.height * step.window.width,
         reads="uint8_t",
         writes="uint8_t",
     )

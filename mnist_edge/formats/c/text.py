@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 T = TypeVar("T", bound=np.generic)
 
 _WIDTH = 100
-_TYPES = {"float32": "float", "int32": "int32_t", "int8": "int8_t"}
+_TYPES = {
+    "float32": "float",
+    "int32": "int32_t",
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "uint16": "uint16_t",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,7 @@ class Code:
 
 def define(
     name: str,
-    array: NDArray[np.float32] | NDArray[np.int32] | NDArray[np.int8],
+    array: NDArray[np.generic],
     shape: Sequence[int] = (),
     note: str = "",
 ) -> str:
@@ -58,7 +64,7 @@ def define(
     """
     texts = [number(value) for value in array.reshape(-1).tolist()]
     # Bytes are many: without blanks they take a third less.
-    blank, count = (",", 24) if array.dtype == np.int8 else (", ", 8)
+    blank, count = (",", 24) if array.itemsize == 1 else (", ", 8)
     lines = ["    " + blank.join(texts[i : i + count]) for i in range(0, len(texts), count)]
     about = "".join(f"[{size}]" for size in shape) + (f", {note}" if note else "")
     comment = f" /* {about} */" if about else ""

@@ -7,13 +7,16 @@ as ONNX has them, so a step can be compared with the node that it came from.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 # In a quantized net, those of convolutions and matrix products are whole numbers of any type.
 Weights: TypeAlias = NDArray[np.float32]
+Order: TypeAlias = NDArray[np.int64]
+Numbers: TypeAlias = NDArray[np.floating[Any]]
+"""Of any precision, while they are worked out."""
 
 PICTURE = -1
 
@@ -141,7 +144,78 @@ class SpaceToDepth:
     block: int
 
 
-Step: TypeAlias = Scale | Convolution | Linear | Pool | Add | Concat | SpaceToDepth
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Move:
+    """The same numbers in another order: layouts, cut-outs, and channels that stand twice.
+
+    Attributes:
+        order: (size,), for each number of the result, in the order channel, row, column, which
+            number of the source it is.
+    """
+
+    source: int
+    shape: Shape
+    order: Order
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Border:
+    """Rows and columns of one number around each channel."""
+
+    source: int
+    shape: Shape
+    top: int
+    left: int
+    fill: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Resize:
+    """Another size, each pixel a weighted mean of its up to four neighbours.
+
+    Centres of pixels lie at half a pixel; beyond the edge its pixels go on.
+    """
+
+    source: int
+    shape: Shape
+
+
+Function: TypeAlias = Literal[
+    "sigmoid", "tanh", "elu", "leaky", "clip", "hard-sigmoid", "hard-swish", "silu", "round"
+]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Activate:
+    """A function of each number.
+
+    Attributes:
+        function: sigmoid; tanh; elu, `first · (e^x - 1)` below 0; leaky, `first · x` below 0;
+            clip, from `first` to `second`; hard-sigmoid, `first · x + second` from 0 to 1;
+            hard-swish, `x` times that of 1/6 and 1/2; silu, `x` times sigmoid; round, of halves
+            to the even one.
+    """
+
+    source: int
+    shape: Shape
+    function: Function
+    first: float = 0.0
+    second: float = 0.0
+
+
+Step: TypeAlias = (
+    Scale
+    | Convolution
+    | Linear
+    | Pool
+    | Add
+    | Concat
+    | SpaceToDepth
+    | Move
+    | Border
+    | Resize
+    | Activate
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,6 +240,11 @@ def sources(step: Step) -> tuple[int, ...]:
     return (step.source,)
 
 
+def is_depthwise(step: Convolution) -> bool:
+    """Whether each of several channels sees only itself."""
+    return step.groups == len(step.weight) > 1 and step.weight.shape[1] == 1
+
+
 def rows(net: Net) -> frozenset[int]:
     """The steps that give a row of channels, without height and width: products, and what follows.
 
@@ -173,7 +252,9 @@ def rows(net: Net) -> frozenset[int]:
     """
     found: set[int] = set()
     for index, step in enumerate(net.steps):
-        follows = isinstance(step, (Scale, Add, Concat)) and not found.isdisjoint(sources(step))
+        follows = isinstance(step, (Scale, Add, Concat, Activate)) and not found.isdisjoint(
+            sources(step)
+        )
         if follows or isinstance(step, Linear):
             found.add(index)
     return frozenset(found)

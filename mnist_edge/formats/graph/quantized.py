@@ -14,24 +14,21 @@ import numpy as np
 import onnx
 
 from mnist_edge.errors import BadInput
+from mnist_edge.formats.graph import functions, moves
 from mnist_edge.formats.graph.layers import (
     PICTURE,
+    Border,
     Convolution,
     Linear,
+    Move,
     Net,
     Pool,
     Scale,
+    SpaceToDepth,
+    Step,
     Weights,
 )
-from mnist_edge.formats.graph.operators import (
-    combine,
-    convolve,
-    multiply,
-    pass_on,
-    pool,
-    rectify,
-    reshape,
-)
+from mnist_edge.formats.graph.operators import convolve, multiply, pool, pool_globally
 from mnist_edge.formats.graph.read import Operators, read_steps
 from mnist_edge.formats.graph.reader import FIX, Node, Reader, Value
 
@@ -88,6 +85,15 @@ class _Reader(Reader):
         except KeyError:
             raise node.refuse("its input is not quantized") from None
 
+    def append(self, step: Step, dims: tuple[int, ...] | None = None) -> Value:
+        """Add a step; what only moves numbers gives them as they were quantized."""
+        value = super().append(step, dims)
+        match step:
+            case Move() | Border() | SpaceToDepth() | Pool(kind="max"):
+                if step.source in self.grids:
+                    self.grids[value.step] = self.grids[step.source]
+        return value
+
     def unit(self, node: Node, index: int) -> Unit:
         """Of a constant that an operator reads."""
         name = node.proto.input[index]
@@ -127,12 +133,14 @@ def _quantize(reader: _Reader, node: Node) -> Value:
             factor=np.ones(channels, np.float32),
             offset=np.zeros(channels, np.float32),
         )
-        value = reader.append(picture, flat=value.flat)
+        value = value._replace(step=reader.append(picture).step)
     elif value.shared and value.step not in reader.grids:
         raise node.refuse("its input is read as it is, too")
     grid = Grid(np.float32(scale.item()), int(zero.item()))
     if reader.grids.setdefault(value.step, grid) != grid:
-        raise node.refuse("its input is quantized already, in another way")
+        step = Move(source=value.step, shape=value.shape, order=np.arange(value.shape.size))
+        value = value._replace(step=reader.append(step).step)
+        reader.grids[value.step] = grid
     return value
 
 
@@ -183,28 +191,36 @@ def _largest_sum(step: Convolution | Linear) -> int:
     return int((512 * weight.sum(axis=1) + np.abs(step.bias)).max())
 
 
+def _on_bytes(operator: Callable[[Reader, Node], Value]) -> Callable[[_Reader, Node], Value]:
+    """An operator all of whose results so far are quantized."""
+
+    def read(reader: _Reader, node: Node) -> Value:
+        for index in range(node.inputs):
+            value = reader.values.get(node.proto.input[index])
+            if value is not None and value.step not in reader.grids:
+                raise node.refuse("its input is not quantized")
+        return operator(reader, node)
+
+    return read
+
+
 def _rectify(reader: _Reader, node: Node) -> Value:
-    """Relu after a convolution or a matrix product."""
-    value = rectify(reader, node)
-    if not isinstance(reader.steps[value.step], (Convolution, Linear)):
+    """Relu after what ends in a sum."""
+    value = functions.rectify(reader, node)
+    step = reader.steps[value.step]
+    if isinstance(step, Scale) or (isinstance(step, Pool) and step.kind == "max"):
         raise node.refuse("it follows neither a Conv nor a Gemm")
     return value
 
 
 def _combine(reader: _Reader, node: Node) -> Value:
-    """Add, Sub, Mul and Div of the picture and a constant."""
-    value = combine(reader, node)
+    """Add, Sub, Mul and Div of the picture and a constant; Add of two results."""
+    if node.constant(0) is None and node.constant(1) is None:
+        return _on_bytes(functions.combine)(reader, node)
+    value = functions.combine(reader, node)
     step = reader.steps[value.step]
     if not isinstance(step, Scale) or step.source != PICTURE or value.step in reader.grids:
         raise node.refuse("only the picture, before it is quantized, may have another scale")
-    return value
-
-
-def _pool(reader: _Reader, node: Node) -> Value:
-    """MaxPool: the result is quantized as its input is."""
-    value = pool(reader, node)
-    if isinstance(reader.steps[value.step], Pool):
-        reader.grids[value.step] = reader.grid(node)
     return value
 
 
@@ -215,13 +231,21 @@ _OPERATORS: Operators[_Reader] = {
     "Gemm": _weighted(multiply),
     "MatMul": _weighted(multiply),
     "Relu": _rectify,
-    "Add": _combine,
-    "Sub": _combine,
-    "Mul": _combine,
-    "Div": _combine,
-    "MaxPool": _pool,
-    "Flatten": reshape,
-    "Reshape": reshape,
-    "Identity": pass_on,
-    "Dropout": pass_on,
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _combine),
+    **dict.fromkeys(
+        (*("Sigmoid", "Tanh", "Elu", "LeakyRelu", "HardSigmoid", "HardSwish", "Clip", "Round"),),
+        _on_bytes(functions.activate),
+    ),
+    "MaxPool": _on_bytes(pool),
+    "AveragePool": _on_bytes(pool),
+    "GlobalAveragePool": _on_bytes(pool_globally),
+    "Concat": _on_bytes(moves.concatenate),
+    "Pad": _on_bytes(moves.pad),
+    "Resize": _on_bytes(moves.resize),
+    "SpaceToDepth": _on_bytes(moves.rearrange),
+    **dict.fromkeys(("Flatten", "Reshape"), moves.reshape),
+    "Transpose": moves.transpose,
+    "Gather": moves.gather,
+    "Identity": moves.pass_on,
+    "Dropout": moves.pass_on,
 }

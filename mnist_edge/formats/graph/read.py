@@ -46,11 +46,12 @@ def read_steps(
     if len(inputs) != 1 or len(graph.output) != 1:
         raise BadInput("the graph has not one input and one output", fix=FIX)
     picture = _picture_shape(inputs[0])
-    reader.values[inputs[0].name] = Value(PICTURE, picture)
+    reader.values[inputs[0].name] = Value(PICTURE, picture, tuple(picture))
     for node in graph.node:
         _read_node(reader, node, operators)
     output = reader.value(graph.output[0].name)
-    if output.step != len(reader.steps) - 1 or output.shape[1:] != (1, 1):
+    laid = output.shape[1:] == (1, 1) and output.order is None
+    if output.step != len(reader.steps) - 1 or not laid or len(output.dims) != 1:
         raise BadInput("the output of the graph is no row of logits of its last step", fix=FIX)
     sha256 = hashlib.sha256(data).hexdigest()
     return Net(steps=tuple(reader.steps), picture=picture, sha256=sha256), reader
@@ -64,11 +65,8 @@ def _read_node(reader: R, proto: onnx.NodeProto, operators: Operators[R]) -> Non
         return
     operator = operators.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
     if operator is None:
-        raise BadInput(
-            f"no step can be made of the operator {proto.op_type!r:.60}, "
-            f"only of {', '.join(sorted(operators))}",
-            fix=FIX,
-        )
+        name = f" ({proto.name!r:.60})" if proto.name else ""
+        raise BadInput(f"no step can be made of the operator {proto.op_type!r:.60}{name}", fix=FIX)
     result = operator(reader, Node(proto, attributes, reader.constants, reader.types))
     if result is not None:
         reader.values[proto.output[0]] = result

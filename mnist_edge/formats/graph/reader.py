@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
-from mnist_edge.formats.graph.layers import PICTURE, Shape, Step, Weights
+from mnist_edge.formats.graph.layers import PICTURE, Move, Order, Shape, Step, Weights
 
 Array: TypeAlias = NDArray[np.generic]
 Attributes: TypeAlias = Mapping[str, object]
@@ -21,19 +22,38 @@ FIX = "choose another format, or a recipe of whose operators steps can be made"
 
 
 class Value(NamedTuple):
-    """A result in the graph.
+    """A result in the graph: the numbers of a step, laid out in some way.
 
     Attributes:
-        step: that gives it.
-        shape: of it.
-        flat: whether a Flatten made a row of it.
+        step: that gives them.
+        shape: of that step.
+        dims: its sizes in the graph, without the batch.
+        order: for each number in the graph, which of the step's it is; None where they lie alike.
         shared: whether the same numbers are read under another name, too.
     """
 
     step: int
     shape: Shape
-    flat: bool = False
+    dims: tuple[int, ...]
+    order: Order | None = None
     shared: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.dims)
+
+    @property
+    def indices(self) -> Order:
+        """Which of the step's numbers each is, in its sizes."""
+        order = np.arange(self.size) if self.order is None else self.order
+        return order.reshape(self.dims)
+
+    def laid_out(self, indices: Order) -> Value:
+        """The same step's numbers, in another way."""
+        order = indices.reshape(-1)
+        whole = order.size == self.shape.size and np.array_equal(order, np.arange(order.size))
+        return self._replace(dims=indices.shape, order=None if whole else order)
 
 
 @dataclass(frozen=True)
@@ -74,13 +94,18 @@ class Node:
                 f"the weights {self.proto.input[index]!r:.60} hold NaN or infinity",
                 fix="train again with mnist-edge train",
             )
-        return cast("Weights", array)
+        return cast("Weights", array.astype(np.float32) if array.dtype.kind == "f" else array)
 
     def integers(self, name: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
         """An option that is a list of whole numbers."""
         value = self.attributes.get(name, default)
         assert isinstance(value, (list, tuple))
         return tuple(int(item) for item in value)
+
+    def whole(self, index: int) -> tuple[int, ...] | None:
+        """The constant whole numbers that are its input number `index`, if there are any."""
+        array = self.constant(index)
+        return None if array is None else tuple(int(item) for item in array.reshape(-1))
 
     def number(self, name: str, default: float) -> float:
         """An option that is a number."""
@@ -90,13 +115,14 @@ class Node:
 
     def refuse(self, why: str) -> BadInput:
         """The error for what no step can say."""
-        return BadInput(f"no step can be made of {self.kind}: {why}", fix=FIX)
+        name = f" {self.proto.name!r:.60}" if self.proto.name else ""
+        return BadInput(f"no step can be made of {self.kind}{name}: {why}", fix=FIX)
 
 
 class Reader:
     """The steps so far, and the names that stand for them."""
 
-    types: Sequence[str] = ("float32",)
+    types: Sequence[str] = ("float32", "float16", "float64")
     """Of numbers that may be weights."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -120,10 +146,36 @@ class Reader:
         """What an operator reads."""
         return self.value(node.proto.input[index])
 
-    def append(self, step: Step, *, flat: bool = False) -> Value:
-        """Add a step; its result."""
+    def append(self, step: Step, dims: tuple[int, ...] | None = None) -> Value:
+        """Add a step; its result, which has its shape where no other is named."""
         self.steps.append(step)
-        return Value(len(self.steps) - 1, step.shape, flat)
+        return Value(len(self.steps) - 1, step.shape, tuple(step.shape) if dims is None else dims)
+
+    def picture(self, node: Node, value: Value) -> Value:
+        """A result as (channels, height, width), as a step of its own if it lies otherwise."""
+        if len(value.dims) != 3:
+            raise node.refuse("its input is not two-dimensional")
+        if value.dims == value.shape and value.order is None:
+            return value
+        return self.moved(value)
+
+    def row(self, value: Value) -> Value:
+        """A result as a row of channels."""
+        flat = value._replace(dims=(value.size, 1, 1))
+        if flat.dims != flat.shape or flat.order is not None:
+            flat = self.moved(flat)
+        return flat._replace(dims=(value.size,))
+
+    def moved(self, value: Value) -> Value:
+        """A step that puts the numbers of a result where it says that they are."""
+        channels, height, width = value.dims
+        return self.append(
+            Move(
+                source=value.step,
+                shape=Shape(channels, height, width),
+                order=value.indices.reshape(-1),
+            )
+        )
 
     def private(self, value: Value) -> Step | None:
         """The step that gives a value, if nothing else reads it: it may be changed."""
@@ -132,7 +184,8 @@ class Reader:
     def replace(self, value: Value, step: Step) -> Value:
         """Put another step in the place of the one that gives a value; its result."""
         self.steps[value.step] = step
-        return value._replace(shape=step.shape)
+        dims = value.dims if step.shape == value.shape else tuple(step.shape)
+        return value._replace(shape=step.shape, dims=dims)
 
 
 def read_tensor(tensor: onnx.TensorProto) -> Array:

@@ -1,12 +1,9 @@
-"""The steps of a net as an ONNX graph: what `read` reads, said in the plainest way.
-
-Whatever an exporter put around a net of others is gone after that: operators that only lay numbers
-out in another way, normalisations that a convolution can hold, shapes computed as it runs.
-"""
+"""Typed steps to an ONNX graph of few, common operators: NCHW, one name a result."""
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,145 +13,240 @@ from onnx import TensorProto, helper, numpy_helper
 from mnist_edge.contract import BATCH_NAME, INPUT_NAME, OUTPUT_NAME
 from mnist_edge.formats.graph.layers import (
     PICTURE,
+    Activate,
     Add,
+    Border,
     Concat,
     Convolution,
     Linear,
+    Move,
     Net,
     Pool,
+    Resize,
     Scale,
+    Shape,
     SpaceToDepth,
     Step,
     Window,
     rows,
 )
 
+_FUNCTIONS = {
+    "sigmoid": ("Sigmoid", ()),
+    "tanh": ("Tanh", ()),
+    "elu": ("Elu", ("alpha",)),
+    "leaky": ("LeakyRelu", ("alpha",)),
+    "hard-sigmoid": ("HardSigmoid", ("alpha", "beta")),
+    "hard-swish": ("HardSwish", ()),
+    "round": ("Round", ()),
+}
+_HALVING = Window(2, 2, 2, 2)
+
 
 def write_graph(net: Net, opset: int) -> onnx.ModelProto:
-    """The graph of a net, from `images` to `logits`, float32, with an open batch size."""
-    writer = _Writer(net)
+    """The graph of a net, from `images` to `logits`."""
+    graph = _Graph(net)
     for index, step in enumerate(net.steps):
-        writer.write(index, step)
-    writer.name_the_last()
-    classes = net.steps[-1].shape.size
-    (picture, logits) = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH_NAME, *shape])
-        for name, shape in ((INPUT_NAME, net.picture), (OUTPUT_NAME, (classes,)))
+        graph.write(index, step)
+    last = len(net.steps) - 1
+    graph.rename(graph.row(last), OUTPUT_NAME)
+    classes = net.steps[last].shape.size
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "mnist_edge",
+            [_value(INPUT_NAME, net.picture)],
+            [_value(OUTPUT_NAME, (classes,))],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", opset)],
     )
-    graph = helper.make_graph(
-        writer.nodes, "mnist_edge", [picture], [logits], initializer=writer.tensors
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = 8
+    return model
 
 
-class _Writer:
-    """The operators so far, and the name of each step's result."""
+def _value(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH_NAME, *shape])
+
+
+class _Graph:
+    """Operators and constants so far."""
 
     def __init__(self, net: Net) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self.tensors: list[TensorProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._net, self._rows = net, rows(net)
         self._names = {PICTURE: INPUT_NAME}
-        self._rows = rows(net)
+        self._as_rows: dict[int, str] = {}
 
     def write(self, index: int, step: Step) -> None:
-        """Add the operators of one step."""
+        """The operators of a step."""
+        name = f"{type(step).__name__.lower()}{index}"
         match step:
-            case Scale():
-                name = self._scaled(index, step)
             case Convolution():
-                name = self._convolved(index, step)
+                result = self._convolve(name, step)
             case Linear():
-                constants = {"weight": step.weight, "bias": step.bias}
-                name = self._add("Gemm", index, [self._row(step.source)], constants, transB=1)
+                inputs = [self.row(step.source), *self._weights(name, step)]
+                result = self._add("Gemm", inputs, name, transB=1)
             case Pool():
-                name = self._pooled(index, step)
+                result = self._pool(name, step)
+            case Scale():
+                result = self._scale(name, step, index)
             case Add():
-                name = self._add("Add", index, [self._names[s] for s in (step.source, step.other)])
+                inputs = [self._as(index, source) for source in (step.source, step.other)]
+                result = self._add("Add", inputs, name)
             case Concat():
-                name = self._add("Concat", index, [self._names[s] for s in step.sources], axis=1)
+                inputs = [self._as(index, source) for source in step.sources]
+                result = self._add("Concat", inputs, name, axis=1)
             case SpaceToDepth():
-                source = self._names[step.source]
-                name = self._add("SpaceToDepth", index, [source], blocksize=step.block)
-            case _:
-                assert_never(step)
-        if not isinstance(step, (Convolution, Pool)) and getattr(step, "relu", False):
-            name = self._add("Relu", index, [name])
-        self._names[index] = name
-
-    def name_the_last(self) -> None:
-        """Give the result of the last step, a row, the name of the output."""
-        last = len(self._names) - 2
-        self._row(last)
-        self.nodes[-1].output[0] = OUTPUT_NAME
-
-    def _scaled(self, index: int, step: Scale) -> str:
-        name = self._names[step.source]
-        shape = (-1,) if index in self._rows else (-1, 1, 1)
-        for kind, numbers, idle in (("Mul", step.factor, 1.0), ("Add", step.offset, 0.0)):
-            if (numbers != idle).any():
-                alike = numbers.size > 1 and (numbers == numbers[0]).all()
-                constant = numbers[:1] if alike else numbers
-                name = self._add(
-                    kind, index, [name], {f"{kind.lower()}_by": constant.reshape(shape)}
+                result = self._add(
+                    "SpaceToDepth", [self.picture(step.source)], name, blocksize=step.block
                 )
-        if name == self._names[step.source]:
-            name = self._add("Identity", index, [name])
-        return name
+            case Move():
+                result = self._move(name, step)
+            case Border():
+                result = self._border(name, step)
+            case Resize():
+                sizes = self._constant(f"{name}_sizes", np.array(step.shape[1:], np.int64))
+                inputs = [self.picture(step.source), "", "", sizes]
+                result = self._add("Resize", inputs, name, mode="linear", axes=[2, 3])
+            case Activate():
+                result = self._activate(name, step, index)
+        if isinstance(step, (Linear, Pool, Scale, Add)) and step.relu:
+            result = self._add("Relu", [result], f"{name}_relu")
+        self._names[index] = result
 
-    def _convolved(self, index: int, step: Convolution) -> str:
-        name = self._add(
+    def row(self, index: int) -> str:
+        """The result of a step as (N, numbers)."""
+        if index in self._rows:
+            return self._names[index]
+        if index not in self._as_rows:
+            name = self._names[index]
+            self._as_rows[index] = self._add("Flatten", [name], f"{name}_row", axis=1)
+        return self._as_rows[index]
+
+    def picture(self, index: int) -> str:
+        """The result of a step as (N, channels, height, width)."""
+        if index not in self._rows:
+            return self._names[index]
+        name = self._names[index]
+        return self._reshape(name, f"{name}_picture{len(self.nodes)}", self._shape(index))
+
+    def rename(self, old: str, new: str) -> None:
+        """Call a result otherwise."""
+        for node in self.nodes:
+            node.output[:] = [new if name == old else name for name in node.output]
+            node.input[:] = [new if name == old else name for name in node.input]
+
+    def _shape(self, index: int) -> Shape:
+        return self._net.picture if index == PICTURE else self._net.steps[index].shape
+
+    def _as(self, index: int, source: int) -> str:
+        return self.row(source) if index in self._rows else self.picture(source)
+
+    def _convolve(self, name: str, step: Convolution) -> str:
+        window = step.window
+        result = self._add(
             "Conv",
-            index,
-            [self._names[step.source]],
-            {"weight": step.weight, "bias": step.bias},
-            **_options(step.window),
-            group=step.groups,
+            [self.picture(step.source), *self._weights(name, step)],
+            name,
+            kernel_shape=window[:2],
+            strides=window[2:4],
+            pads=window[4:],
+            **({"group": step.groups} if step.groups > 1 else {}),
         )
         if step.relu:
-            name = self._add("Relu", index, [name])
+            result = self._add("Relu", [result], f"{name}_relu")
         if step.pooled:
-            name = self._add("MaxPool", index, [name], kernel_shape=[2, 2], strides=[2, 2])
-        return name
-
-    def _pooled(self, index: int, step: Pool) -> str:
-        name = self._names[step.source]
-        if step.kind == "max":
-            # The largest of what is left of the numbers is what is left of the largest.
-            if step.relu:
-                name = self._add("Relu", index, [name])
-            return self._add("MaxPool", index, [name], **_options(step.window))
-        options = _options(step.window) | {"count_include_pad": int(step.counts_border)}
-        name = self._add("AveragePool", index, [name], **options)
-        return self._add("Relu", index, [name]) if step.relu else name
-
-    def _row(self, index: int) -> str:
-        """The result of a step as one row a picture."""
-        name = self._names[index]
-        return name if index in self._rows else self._add("Flatten", index, [name], axis=1)
-
-    def _add(
-        self,
-        kind: str,
-        index: int,
-        inputs: list[str],
-        constants: dict[str, NDArray[np.float32]] | None = None,
-        **options: Any,
-    ) -> str:
-        result = f"step{index}_{kind.lower()}"
-        names = []
-        for role, numbers in (constants or {}).items():
-            names.append(f"step{index}_{role}")
-            array = np.ascontiguousarray(numbers, np.float32)
-            self.tensors.append(numpy_helper.from_array(array, names[-1]))
-        self.nodes.append(
-            helper.make_node(kind, [*inputs, *names], [result], name=result, **options)
-        )
+            result = self._add(
+                "MaxPool", [result], f"{name}_pool", kernel_shape=[2, 2], strides=[2, 2]
+            )
         return result
 
+    def _pool(self, name: str, step: Pool) -> str:
+        window, source = step.window, self.picture(step.source)
+        average = step.kind == "average"
+        if average and window == Window(*self._shape(step.source)[1:]):
+            return self._add("GlobalAveragePool", [source], name)
+        return self._add(
+            "AveragePool" if average else "MaxPool",
+            [source],
+            name,
+            kernel_shape=window[:2],
+            strides=window[2:4],
+            pads=window[4:],
+            **({"count_include_pad": 1} if step.counts_border else {}),
+        )
 
-def _options(window: Window) -> dict[str, Any]:
-    return {
-        "kernel_shape": [window.height, window.width],
-        "strides": [window.stride_y, window.stride_x],
-        "pads": [window.top, window.left, window.bottom, window.right],
-    }
+    def _scale(self, name: str, step: Scale, index: int) -> str:
+        result = self._as(index, step.source)
+        shape = (-1,) if index in self._rows else (-1, 1, 1)
+        # Sub, not Add: that is quantized.
+        for kind, array, neutral in (("Mul", step.factor, 1.0), ("Sub", -step.offset, 0.0)):
+            if np.any(array != neutral):
+                part = f"{name}_{kind.lower()}"
+                number = self._constant(f"{part}_constant", array.reshape(shape))
+                result = self._add(kind, [result, number], part)
+        return result
+
+    def _activate(self, name: str, step: Activate, index: int) -> str:
+        source = self._as(index, step.source)
+        if step.function == "silu":
+            gate = self._add("Sigmoid", [source], f"{name}_gate")
+            return self._add("Mul", [source, gate], name)
+        if step.function == "clip":
+            bounds = [
+                self._constant(f"{name}_{which}", np.array(bound, np.float32))
+                for which, bound in (("low", step.first), ("high", step.second))
+            ]
+            return self._add("Clip", [source, *bounds], name)
+        kind, options = _FUNCTIONS[step.function]
+        values = dict(zip(options, (step.first, step.second), strict=False))
+        return self._add(kind, [source], name, **values)
+
+    def _move(self, name: str, step: Move) -> str:
+        before = self._shape(step.source)
+        numbers = np.arange(before.size)
+        if np.array_equal(step.order, numbers):
+            return self._reshape(self.picture(step.source), name, step.shape)
+        for perm in ((0, 2, 1), (1, 2, 0), (2, 0, 1), (1, 0, 2), (2, 1, 0)):
+            turned = numbers.reshape(before).transpose(perm)
+            if np.array_equal(turned.reshape(-1), step.order):
+                axes = [0, *(axis + 1 for axis in perm)]
+                result = f"{name}_turned" if turned.shape != step.shape else name
+                result = self._add("Transpose", [self.picture(step.source)], result, perm=axes)
+                same = turned.shape == step.shape
+                return result if same else self._reshape(result, name, step.shape)
+        order = self._constant(f"{name}_order", step.order.astype(np.int64))
+        taken = self._add("Gather", [self.row(step.source), order], f"{name}_taken", axis=1)
+        return self._reshape(taken, name, step.shape)
+
+    def _border(self, name: str, step: Border) -> str:
+        _, height, width = self._shape(step.source)
+        bottom = step.shape.height - height - step.top
+        right = step.shape.width - width - step.left
+        pads = np.array([0, 0, step.top, step.left, 0, 0, bottom, right], np.int64)
+        inputs = [
+            self.picture(step.source),
+            self._constant(f"{name}_pads", pads),
+            self._constant(f"{name}_fill", np.array(step.fill, np.float32)),
+        ]
+        return self._add("Pad", inputs, name, mode="constant")
+
+    def _reshape(self, source: str, name: str, shape: Sequence[int]) -> str:
+        sizes = self._constant(f"{name}_sizes", np.array([-1, *shape], np.int64))
+        return self._add("Reshape", [source, sizes], name)
+
+    def _weights(self, name: str, step: Convolution | Linear) -> list[str]:
+        return [
+            self._constant(f"{name}_weight", step.weight),
+            self._constant(f"{name}_bias", step.bias),
+        ]
+
+    def _constant(self, name: str, array: NDArray[np.generic]) -> str:
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def _add(self, kind: str, inputs: Sequence[str], name: str, **options: Any) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **options))
+        return name

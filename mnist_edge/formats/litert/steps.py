@@ -95,6 +95,11 @@ class Steps:
                     self._result(f"space{index}", index),
                     block=step.block,
                 )
+            case _:
+                raise BadInput(
+                    f"LiteRT is not written of {type(step).__name__} steps of nets of others",
+                    fix=_FIX,
+                )
 
     def _convolve(self, index: int, step: Convolution) -> int:
         out, depth, *_ = step.weight.shape

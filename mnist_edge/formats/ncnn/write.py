@@ -104,6 +104,11 @@ class _Writer:
             case SpaceToDepth():
                 options = {0: step.block, 1: 1}
                 return self._add("Reorg", name, (self._take(step.source),), options)
+            case _:
+                raise BadInput(
+                    f"ncnn is not written of {type(step).__name__} steps of nets of others",
+                    fix="choose another format",
+                )
         return self._add("ReLU", f"{name}_relu", (result,), {}) if step.relu else result
 
     def _convolve(self, name: str, step: Convolution) -> str:

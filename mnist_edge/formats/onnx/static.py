@@ -28,7 +28,14 @@ from mnist_edge.metrics import sqnr_db
 
 _STDOUT = threading.Lock()
 
-_OPERATORS = ["Conv", "Gemm", "MatMul", "MaxPool", "AveragePool", "Relu", "Reshape", "Flatten"]
+_OPERATORS = [
+    *("Conv", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Concat"),
+    *("Relu", "Sigmoid", "Tanh", "Elu", "LeakyRelu", "HardSigmoid", "HardSwish", "Clip"),
+    *("Reshape", "Flatten", "Transpose", "Gather", "Pad", "Resize", "SpaceToDepth"),
+]
+
+
+_MOVING = ("Transpose", "Gather", "Pad", "Resize", "SpaceToDepth")
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,9 @@ def _quantized(model: onnx.ModelProto, ranges: TensorsData) -> onnx.ModelProto:
         op_types_to_quantize=_OPERATORS,
         extra_options={},
     )
+    for node in model.graph.node:  # it lets a picture pass these as it is
+        if node.op_type in _MOVING:
+            quantizer.quantize_activation_tensor(node.input[0])
     quantizer.quantize_model()
     quantizer.model.topological_sort()
     quantized: onnx.ModelProto = quantizer.model.model

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_edge.errors import BadInput
 from mnist_edge.formats.c.convolve import dense
 from mnist_edge.formats.c.emit import in_one_piece, innermost
 from mnist_edge.formats.c.emit8 import borders, factors, offsets, packed, picture_units
@@ -132,7 +133,7 @@ class _Writer:
     def add(self, kind: Kind, record: Record, index: int, **fields: int) -> None:
         """A record of a step: `record` says where it reads."""
         place, step = self.plan.places[index], self.plan.net.steps[index]
-        fields = {"relu": 0 if isinstance(step, (Concat, SpaceToDepth)) else step.relu} | fields
+        fields = {"relu": int(getattr(step, "relu", False))} | fields
         fields = {
             "out": self.place(index),
             "out_row": place.row,
@@ -267,6 +268,15 @@ def _write(writer: _Writer, index: int, step: Step) -> None:
         case SpaceToDepth():
             channels = plan.shape(step.source).channels
             writer.add(Kind.SPACE, writer.source(step), index, choice=step.block, channels=channels)
+        case _:
+            raise _no_record(step)
+
+
+def _no_record(step: Step) -> BadInput:
+    return BadInput(
+        f"the engine of the page has no step for {type(step).__name__}: a net of others has one",
+        fix="choose another format, such as c or onnx",
+    )
 
 
 def _concatenate(writer: _Writer, index: int, step: Concat) -> None:
@@ -315,7 +325,7 @@ def write_quantized_net(quantized: QuantizedNet) -> bytes:
             case Scale():
                 units = writer.keep(np.array(picture_units(step, quantized.grids[index])))
                 writer.add(Kind.TO_BYTES, writer.source(step), index, factor=units, zero=zero)
-            case Pool():
+            case Pool(kind="max"):
                 writer.add(Kind.POOL, writer.source(step), index, **_pooling(step, writer.plan))
             case Convolution() | Linear():
                 writer.product(
@@ -327,6 +337,6 @@ def write_quantized_net(quantized: QuantizedNet) -> bytes:
                     zero=zero,
                 )
             case _:
-                raise AssertionError(f"no quantized net has a {type(step).__name__}")
+                raise _no_record(step)
     last = quantized.grids[len(net.steps) - 1]
     return writer.finish(scale=writer.keep(np.array([last.scale])), zero=last.zero)
