@@ -305,10 +305,15 @@ def _turn_dark_on_bright(grey: Grey, steps: list[str]) -> Grey:
 
 
 def _has_dark_strokes(grey: Grey) -> bool:
-    """Whether what stands out of its surroundings is dark: few pixels, and far from them."""
+    """Whether what stands out of its surroundings is dark: few pixels, and far from them.
+
+    At the border nothing is known of one side, so it has no say.
+    """
     reach = max(2, max(grey.shape) // 20)
     around = Image.fromarray(grey).filter(ImageFilter.BoxBlur(reach))
-    out = grey.astype(np.float32) - np.asarray(around)
+    rim = min(reach, min(grey.shape) // 4)
+    inner = np.s_[rim : grey.shape[0] - rim, rim : grey.shape[1] - rim]
+    out = grey[inner].astype(np.float32) - np.asarray(around)[inner]
     return float(np.vdot(out, out * out)) < 0
 
 

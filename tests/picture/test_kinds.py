@@ -181,6 +181,58 @@ def pixel_row() -> Image.Image:
     return Image.fromarray(page)
 
 
+def form(*rows: str, grey: int = 40, astray: int = 0) -> Image.Image:
+    """Rows of cells with a digit in each; every third sits so much too high."""
+    side = 70
+    page = Image.new("L", (side * len(rows[0]) + 40, (side + 24) * len(rows) + 30), 255)
+    pen = ImageDraw.Draw(page)
+    for number, digits in enumerate(rows):
+        top = 20 + number * (side + 24)
+        for place, digit in enumerate(digits):
+            left = 20 + place * side
+            pen.rectangle((left, top, left + side, top + side), outline=grey, width=2)
+            one = tight(draw(int(digit), size=(120, 120), pen=10))
+            one = one.resize((max(5, one.width * 44 // one.height), 44))
+            ink = Image.eval(one, lambda value: 255 - value)
+            up = astray if place % 3 == 1 else 0
+            page.paste(0, (left + (side - one.width) // 2, top + 13 - up), ink)
+    return page
+
+
+def boxed(digit: int, grey: int) -> Image.Image:
+    """A small frame on a large page, which the digit touches."""
+    page = row(str(digit), margin=110)
+    left, right = 110 - 6, page.width - 110 + 14
+    ImageDraw.Draw(page).rectangle((left, 96, right, 171), outline=grey, width=2)
+    return page
+
+
+def framed_by_hand(digits: str) -> Image.Image:
+    page = row(digits)
+    right, bottom = page.width - 20, page.height - 16
+    corners = [(18, 22), (right, 17), (right - 3, bottom), (20, bottom - 5), (18, 22)]
+    ImageDraw.Draw(page).line(corners, fill=60, width=3)
+    return page
+
+
+def cut_frame(digits: str) -> Image.Image:
+    """A frame that goes on beyond the right border."""
+    page = framed(row(digits), 40)
+    return page.crop((0, 0, page.width - 25, page.height))
+
+
+def along_the_border(image: Image.Image) -> Image.Image:
+    """Cut so close that the frame is the border."""
+    rimmed = image.copy()
+    size = (0, 0, image.width - 1, image.height - 1)
+    ImageDraw.Draw(rimmed).rectangle(size, outline=20, width=3)
+    return rimmed
+
+
+def fine_squares(image: Image.Image, grey: int, step: int) -> Image.Image:
+    return ruled(ruled(image, grey, squared=True, step=step), grey, step=step)
+
+
 YELLOW, BLACK, RED = (240, 200, 0), (0, 0, 0), (200, 20, 20)
 
 LINED: dict[str, Callable[[Image.Image, int], Image.Image]] = {
@@ -216,6 +268,13 @@ ONE: dict[str, tuple[Callable[[], Image.Image], str]] = {
         for kind in LINED
         for grey in (0, 80, 110, 140)
     },
+    **{
+        f"a {digit} in a small frame, grey {grey}": (partial(boxed, digit, grey), str(digit))
+        for digit in (2, 5, 8)
+        for grey in (0, 90)
+    },
+    "squares smaller than the digit": (lambda: fine_squares(draw(3, pen=14), 60, 37), "3"),
+    "a frame along the border": (lambda: along_the_border(draw(3)), "3"),
     "a small digit on a large photo": (lambda: far(3), "3"),
     "a dark strip at the edge": (lambda: beside_a_strip(draw(3)), "3"),
 }
@@ -235,6 +294,15 @@ MANY: dict[str, tuple[Callable[[], Image.Image], str]] = {
     ),
     "a dot far from a row": (lambda: with_dot(row("237"), 0.05), "237"),
     "cells": (lambda: celled("273", 0), "273"),
+    "three rows of cells": (lambda: form("235", "476", "893"), "235/476/893"),
+    "digits that leave their cells": (lambda: form("2357", "4682", astray=22), "2357/4682"),
+    "a digit that strays from its row": (
+        lambda: beside(row("23"), stacked(row("5"), Image.new("L", (60, 30), 255)), row("7")),
+        "2357",
+    ),
+    "a frame drawn by hand": (lambda: framed_by_hand("2357"), "2357"),
+    "a frame that the border cuts": (lambda: cut_frame("2357"), "2357"),
+    "small squares": (lambda: fine_squares(row("2357", pen=8), 90, 30), "2357"),
     "cells paler than the pen": (lambda: celled("2735", 90), "2735"),
     "a framed row": (lambda: framed(row("2435"), 0), "2435"),
     "an underlined row": (lambda: underlined(row("2435"), 0), "2435"),

@@ -22,8 +22,11 @@ def test_a_vector_gives_its_digit(case: dict[str, Any]) -> None:
     shape = (case["height"], case["width"], case["channels"])
     pixels = unpacked(case["pixels"]).reshape(shape[:2] if shape[2] == 1 else shape)
     picture = load_picture(pixels)
-    expected = unpacked(case["digit"]).reshape(28, 28).astype(int)
-    assert np.abs(picture.pixels - expected).max() <= DOCUMENT["tolerance"]
+    found = [picture.pixels, *(one.pixels for (one,) in picture.others)]
+    expected = [unpacked(digit).reshape(28, 28) for digit in (case["digit"], *case["others"])]
+    assert len(found) == len(expected)
+    off = np.array(found).astype(int) - np.array(expected)
+    assert np.abs(off).max() <= DOCUMENT["tolerance"]
     assert (picture.blank, list(picture.steps)) == (case["blank"], case["steps"])
 
 
