@@ -18,7 +18,7 @@ from mnist_edge.contract import BATCH_NAME
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.constants import replace_nodes
 from mnist_edge.foreign.ends import FIX, Entry
-from mnist_edge.foreign.graph import prune
+from mnist_edge.foreign.graph import prune, settled
 from mnist_edge.formats.graph.bounds import apply, infer
 from mnist_edge.formats.graph.outline import Tensor
 from mnist_edge.formats.onnx.outline import read_outline
@@ -33,7 +33,7 @@ def free_batch(model: onnx.ModelProto, entry: Entry, scores: str) -> tuple[onnx.
     """The graph from any number of pictures (N, ...) to their scores (N, classes).
 
     Args:
-        model: as `graph.cleaned` leaves it; it is not changed.
+        model: as `graph.part_for` leaves it; it is not changed.
         entry: how it takes a picture.
         scores: the result that is wanted.
 
@@ -41,15 +41,13 @@ def free_batch(model: onnx.ModelProto, entry: Entry, scores: str) -> tuple[onnx.
         The graph, its one output, and how many classes there are.
 
     Raises:
-        BadInput: an operator takes one picture alone.
+        BadInput: as `graph.settled`, or an operator takes one picture alone.
     """
     freed = onnx.ModelProto()
     freed.CopyFrom(model)
+    _set_input(freed.graph, entry, (1, *entry.shape) if entry.batched else entry.shape)
+    freed = settled(freed)
     graph = freed.graph
-    graph.ClearField("output")
-    graph.output.append(onnx.ValueInfoProto(name=scores))
-    prune(graph)
-    _set_input(graph, entry, (1, *entry.shape) if entry.batched else entry.shape)
     one = _sizes_of_one(freed)
     nodes = _freed_nodes(freed, entry, one)
     classes = math.prod(one[scores].shape)

@@ -22,6 +22,16 @@ _FIX = "export the net again, with operators of ONNX alone"
 _OLDEST = 7
 _IR_VERSION = 8  # the one of `DEFAULT_OPSET`
 _ALIASES = ("", "ai.onnx")
+_QUANTIZED = (
+    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger"),
+    *("MatMulInteger", "DynamicQuantizeMatMul", "MatMulNBits"),
+)
+_FUSED = {"FusedConv": "Conv", "FusedGemm": "Gemm"}
+_ACTIVATIONS = {
+    **dict.fromkeys(("Relu", "Sigmoid", "Tanh"), ()),
+    "LeakyRelu": ("alpha",),
+    "HardSigmoid": ("alpha", "beta"),
+}
 
 
 def parse(data: bytes) -> onnx.ModelProto:
@@ -35,23 +45,52 @@ def parse(data: bytes) -> onnx.ModelProto:
     return model
 
 
-def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph without functions, of our opset and in float32; each operator after its inputs.
+def opened(data: bytes) -> onnx.ModelProto:
+    """The graph in a file without functions, each operator after its inputs, constants as tensors.
+
+    Raises:
+        BadInput: it is no ONNX file, or its functions or operators go in circles.
+    """
+    model = inlined(parse(data))
+    graph = model.graph
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    # What an exporter inferred for one picture does not hold for several.
+    del graph.input[:], graph.value_info[:], model.metadata_props[:]
+    graph.input.extend(inputs)
+    lift_constants(graph)
+    replace_nodes(graph, list(nodes_in_order(graph)))
+    return model
+
+
+def part_for(model: onnx.ModelProto, result: str) -> onnx.ModelProto:
+    """The part of a graph that one result needs, and of its inputs those that this reads."""
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    graph = part.graph
+    del graph.output[:]
+    graph.output.append(helper.make_empty_tensor_value_info(result))
+    prune(graph)
+    read = {name for node in graph.node for name in node.input}
+    inputs = [value for value in graph.input if value.name in read]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    return part
+
+
+def settled(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph in our opset and in float32, with what follows from constants computed.
+
+    Args:
+        model: whose input has a size in each direction; it may be changed.
 
     Raises:
         BadInput: it uses what is no operator of ONNX, is older than opset 7, or takes more to run
             than a picture may.
     """
-    model = inlined(model)
-    graph = model.graph
-    constants = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in constants]
-    del graph.input[:], model.metadata_props[:]
-    graph.input.extend(inputs)
-    lift_constants(graph)
-    _sort(graph)
+    _refuse_quantized(model.graph)
+    _part_fused(model.graph)
     model = _raised(model)
-    # What an exporter inferred for one picture does not hold for several.
     del model.graph.value_info[:]
     lift_constants(model.graph)
     retype(model.graph, TensorProto.FLOAT)
@@ -133,8 +172,38 @@ def _check_size(model: onnx.ModelProto) -> None:
         raise BadInput(f"it has more than {MOST_OPERATORS:,} operators", fix=_FIX)
 
 
-def _sort(graph: onnx.GraphProto) -> None:
-    replace_nodes(graph, list(nodes_in_order(graph)))
+def _refuse_quantized(graph: onnx.GraphProto) -> None:
+    for node in graph.node:
+        if node.op_type in _QUANTIZED or node.op_type.startswith(("QLinear", "QGemm")):
+            raise BadInput(
+                f"it is quantized already, as its {node.op_type} shows",
+                fix="give the float32 net that it was made from; export quantizes it",
+            )
+
+
+def _part_fused(graph: onnx.GraphProto) -> None:
+    """Put two operators in the place of each that ONNX Runtime made of them."""
+    nodes = []
+    for node in graph.node:
+        fused = node.domain == "com.microsoft" and node.op_type in _FUSED and len(node.input) < 4
+        kinds = [a for a in node.attribute if a.name == "activation"]
+        if not fused or not kinds:
+            nodes.append(node)
+            continue
+        numbers = [n for a in node.attribute if a.name == "activation_params" for n in a.floats]
+        kind, between = kinds[0].s.decode(errors="replace"), f"{node.output[0]}_unfused"
+        names = _ACTIVATIONS.get(kind)
+        if names is None or len(numbers) > len(names):
+            raise BadInput(f"its {node.op_type} does {kind!r:.40} besides", fix=_FIX)
+        first = onnx.NodeProto()
+        first.CopyFrom(node)
+        first.domain, first.op_type, first.output[0] = "", _FUSED[node.op_type], between
+        kept = [a for a in node.attribute if not a.name.startswith("activation")]
+        del first.attribute[:]
+        first.attribute.extend(kept)
+        options = dict(zip(names, numbers, strict=False))
+        nodes += [first, helper.make_node(kind, [between], node.output, **options)]
+    replace_nodes(graph, nodes)
 
 
 def _raised(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -18,7 +18,7 @@ from mnist_edge.errors import BadInput
 from mnist_edge.foreign.batch import free_batch
 from mnist_edge.foreign.constants import replace_nodes
 from mnist_edge.foreign.ends import FIX, End, Entry, find_entries, find_scores
-from mnist_edge.foreign.graph import check, cleaned, parse
+from mnist_edge.foreign.graph import check, opened, part_for
 from mnist_edge.foreign.net import ForeignNet
 from mnist_edge.formats.original.feed import Pixels, feed
 
@@ -93,24 +93,28 @@ def prepare(net: ForeignNet) -> tuple[Prepared, ...]:
     Raises:
         BadInput: there is none; the message says why the likeliest is not.
     """
-    model = cleaned(parse(net.graph))
-    refusal: BadInput | None = None
-    found: list[Prepared] = []
-    scores = find_scores(model.graph)
-    for entry in find_entries(model.graph):
-        for output, (name, end) in enumerate(scores):
+    model = opened(net.graph)
+    refusals: list[BadInput] = []
+    found = []
+    for output, (name, end) in enumerate(find_scores(model.graph)):
+        part = part_for(model, name)
+        try:
+            entries = find_entries(part.graph)
+        except BadInput as error:
+            refusals.append(error)
+            continue
+        for entry in entries:
             try:
-                freed, classes = free_batch(model, entry, name)
+                freed, classes = free_batch(part, entry, name)
                 prepared = Prepared(
                     net=net, model=freed, entry=entry, output=output, end=end, classes=classes
                 )
                 found.append(_checked(prepared))
+                break
             except BadInput as error:
-                refusal = refusal or error
-        if found:
-            break
-    if not found and refusal:
-        raise refusal
+                refusals.append(error)
+    if not found:
+        raise refusals[0]
     return tuple(found)
 
 

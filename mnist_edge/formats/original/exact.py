@@ -16,6 +16,7 @@ from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from mnist_edge.contract import INPUT_NAME, OUTPUT_NAME, Images, check_images
+from mnist_edge.errors import BadInput
 from mnist_edge.formats.original.windows import AveragePool, Conv, MaxPool
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
@@ -31,13 +32,22 @@ def exact_logits(
         data: an ONNX file.
         images: (N, 1, 28, 28) float32 in [0, 1].
         on_batch: told how many more images are done.
+
+    Raises:
+        BadInput: the evaluator lacks an operator, or a form of one.
     """
-    run = evaluator(onnx.load_model_from_string(data))
     parts = []
-    for start in range(0, len(images), _BATCH):
-        batch = check_images(images[start : start + _BATCH]).astype(np.float64)
-        parts.append(run({INPUT_NAME: batch}, OUTPUT_NAME))
-        on_batch(len(batch))
+    try:
+        run = evaluator(onnx.load_model_from_string(data))
+        for start in range(0, len(images), _BATCH):
+            batch = check_images(images[start : start + _BATCH]).astype(np.float64)
+            parts.append(run({INPUT_NAME: batch}, OUTPUT_NAME))
+            on_batch(len(batch))
+    except (NotImplementedError, RuntimeError, TypeError, IndexError) as error:
+        raise BadInput(
+            f"the reference evaluator cannot compute it: {error!s:.200}",
+            fix="export the net with other operators",
+        ) from None
     return np.concatenate(parts)
 
 
