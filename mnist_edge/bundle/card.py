@@ -23,6 +23,7 @@ _HUB_MNIST = "ylecun/mnist"
 _DATA: dict[DataName, str] = {
     "mnist": "MNIST",
     "rendered": "digits rendered from fonts",
+    "drawn": "digits drawn by strokes",
     "fashion": "Fashion-MNIST",
     "kmnist": "Kuzushiji-MNIST",
     "emnist-letters": "EMNIST Letters",
@@ -90,7 +91,7 @@ def _about(data: DataRecord) -> tuple[str, ...]:
 def _hub_type(data: DataRecord) -> str:
     if data.name == "mnist":
         return _HUB_MNIST
-    return "rendered-digits" if data.name == "rendered" else data.name
+    return f"{data.name}-digits" if data.name in ("rendered", "drawn") else data.name
 
 
 def _text(manifest: Manifest) -> Iterator[str]:

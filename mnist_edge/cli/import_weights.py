@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mnist_edge.bundle.folder import Bundle
     from mnist_edge.data.mnist import DataSet
     from mnist_edge.foreign.net import Forced
+    from mnist_edge.recipes.terms import Preprocessing
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge import model.onnx                      # what it wants of a picture is found
@@ -97,6 +98,8 @@ def command(
     read = partial(get_data, talk, data, data_dir, preprocessing)
     if recipe is None:
         forced = Forced.of(mean, std, inverted=invert, transposed=transpose)
+        if data == "auto" and data_dir is None:
+            read = partial(_digits_at_hand, talk, preprocessing)
         imported = _take_in(talk, weights, folder, read, forced)
     else:
         imported = _by_recipe(talk, weights, recipe, folder, read)
@@ -120,6 +123,22 @@ def _by_recipe(
         return import_bundle(weights, named, digits, folder, notice=talk.warn)
 
 
+def _digits_at_hand(talk: Talk, preprocessing: Preprocessing | None) -> DataSet:
+    """MNIST, or where it cannot be had digits that are drawn: what the contract is found on."""
+    from mnist_edge.errors import DataUnavailable, MissingDependency
+
+    try:
+        return get_data(talk, "mnist", None, preprocessing)
+    except (DataUnavailable, MissingDependency) as error:
+        from mnist_edge.data.strokes import drawn_data
+
+        talk.warn(
+            f"MNIST cannot be had ({error.what}): drawn digits tell how the net reads pictures, "
+            "and how often it is right; give --data-dir, or --mean and --std"
+        )
+        return drawn_data()
+
+
 def _take_in(
     talk: Talk, file: Path, folder: Path, read: Callable[[], DataSet], forced: Forced
 ) -> Bundle:
@@ -134,5 +153,13 @@ def _take_in(
     digits = read()
     with talk.signature_kept(folder), talk.progress("import") as progress:
         return take_in(
-            nets, file, digest, digits, folder, forced=forced, notice=talk.say, progress=progress
+            nets,
+            file,
+            digest,
+            digits,
+            folder,
+            forced=forced,
+            notice=talk.say,
+            warn=talk.warn,
+            progress=progress,
         )

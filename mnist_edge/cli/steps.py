@@ -47,7 +47,7 @@ def known_test_set(talk: Talk, bundle: Bundle, data_dir: Path | None) -> DataSet
     found = known_data(record, data_dir)
     if found is None and record.name == "mnist":
         talk.say("MNIST is not on this machine: using the bundle's reference digits alone")
-    elif found is None and record.name != "rendered":
+    elif found is None and record.name not in ("rendered", "drawn"):
         what = "--data-dir names no folder" if record.name == "folder" else "it is not here"
         talk.say(f"data set {record.name}: {what}, using the bundle's reference pictures alone")
     if found is not None and found.classes != record.classes:

@@ -38,6 +38,9 @@ CALIBRATION_SIZE = 1024
 DOUBTFUL, HOPELESS = 0.9, 0.5
 """Accuracy under which an import warns, and under which it refuses."""
 
+_CLOSE, _ALIKE = 0.005, 1.1
+"""Accuracy, and times the loss, by which a second contract is as good."""
+
 _BATCH = 500
 
 
@@ -51,6 +54,7 @@ def take_in(
     *,
     forced: Forced = NOTHING,
     notice: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
     progress: Progress = silent,
 ) -> Bundle:
     """Make a bundle of a net that others made, measured on `data`.
@@ -62,7 +66,8 @@ def take_in(
         data: on whose training digits the contract is found.
         folder: of the bundle; an earlier one in it is replaced once all is written.
         forced: what the user says of the contract.
-        notice: told what was found, and what is doubtful.
+        notice: told what was found.
+        warn: told what is doubtful in it.
         progress: in trials.
 
     Raises:
@@ -72,7 +77,25 @@ def take_in(
     """
     refuse_shipped(folder)
     with about(file):
-        manifest, contents = _made(nets, file, digest, data, folder, forced, notice, progress)
+        found = find_contract(
+            nets,
+            data.train_images,
+            data.train_labels,
+            classes=len(data.classes),
+            forced=forced,
+            progress=progress,
+        )
+        _judge(found, data, notice, warn)
+        best = found.best
+        imported = ImportRecord(
+            kind=best.prepared.net.kind,
+            said=best.prepared.net.said,
+            file=file.name,
+            sha256=digest,
+            contract=best.contract,
+            forced=forced.complete,
+        )
+        manifest, contents = _made(imported, found, data, folder)
     with lock(folder):
         bundle, card = with_model_card(Bundle(folder, manifest))
         save_bundle(bundle, contents | card)
@@ -80,34 +103,10 @@ def take_in(
 
 
 def _made(
-    nets: Sequence[ForeignNet],
-    file: Path,
-    digest: str,
-    data: DataSet,
-    folder: Path,
-    forced: Forced,
-    notice: Callable[[str], None],
-    progress: Progress,
+    imported: ImportRecord, found: Found, data: DataSet, folder: Path
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest of a bundle, and its files."""
-    found = find_contract(
-        nets,
-        data.train_images,
-        data.train_labels,
-        classes=len(data.classes),
-        forced=forced,
-        progress=progress,
-    )
-    _judge(found, data, notice)
     best = found.best
-    imported = ImportRecord(
-        kind=best.prepared.net.kind,
-        said=best.prepared.net.said,
-        file=file.name,
-        sha256=digest,
-        contract=best.contract,
-        forced=forced.complete,
-    )
     graph = wrap(best.prepared, best.contract)
     parameters = count_parameters(graph)
     source = serialize_onnx(graph, _metadata(imported))
@@ -121,24 +120,31 @@ def _made(
     return _manifest(imported, source, reference, data, found, folder, parameters)
 
 
-def _judge(found: Found, data: DataSet, notice: Callable[[str], None]) -> None:
+def _judge(
+    found: Found, data: DataSet, notice: Callable[[str], None], warn: Callable[[str], None]
+) -> None:
     """Say what was found. Raises BadInput where it is nothing."""
     best, other = found.best, found.runner_up
     against = f"; next best, {other.contract}: {other.accuracy:.2%}" if other else ""
     told = (
-        f"reads {best.contract}: {best.accuracy:.2%} of {best.digits:,} training digits "
+        f"it reads {best.contract}: {best.accuracy:.2%} of {best.digits:,} training digits "
         f"of {data.name}{against}"
     )
     if best.accuracy < HOPELESS:
         raise BadInput(
-            f"it is no classifier of {data.name}: the best that it does, it {told}",
+            f"it is no classifier of {data.name}: at best {told}",
             fix="give --mean and --std as it was trained, or --data of its own",
         )
-    notice(f"it {told}")
+    notice(told)
     if best.accuracy < DOUBTFUL:
-        notice(
-            "that is little: if it was trained with another normalisation, give --mean and --std, "
-            "with --invert and --transpose where its digits were so"
+        warn(
+            f"{best.accuracy:.2%} is little: if it was trained with another normalisation, give "
+            "--mean and --std, with --invert and --transpose where its digits were so"
+        )
+    elif other and other.accuracy > best.accuracy - _CLOSE and other.loss < _ALIKE * best.loss:
+        warn(
+            f"{other.contract} would be as good: if you know how it was trained, say so with "
+            "--mean and --std"
         )
 
 

@@ -18,7 +18,7 @@ Mode: TypeAlias = Literal["plain", "compile", "cuda-graph"]
 Preprocessing: TypeAlias = Literal["digit", "letter", "plain"]
 """What is done to a picture before the net sees it; see `picture`."""
 NamedData: TypeAlias = Literal["fashion", "kmnist", "emnist-letters", "emnist-balanced", "qmnist"]
-DataName: TypeAlias = Literal["mnist", "rendered", NamedData, "folder"]
+DataName: TypeAlias = Literal["mnist", "rendered", "drawn", NamedData, "folder"]
 DataChoice: TypeAlias = Literal["auto", "mnist", "rendered", NamedData]
 Architecture: TypeAlias = Literal[
     "simple", "dropout", "lenet", "batchnorm", "wide", "compact", "deep", "tiny"

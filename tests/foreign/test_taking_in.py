@@ -1,0 +1,362 @@
+"""ONNX nets of others: found out how they read pictures, and taken in without torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="reads them")
+
+import onnx
+import strangers as nets
+from onnx import TensorProto, helper
+
+from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import open_bundle
+from mnist_edge.bundle.imported import Contract, Norm
+from mnist_edge.bundle.manifest import SOURCE, Manifest
+from mnist_edge.contract import Labels, RawImages, to_images
+from mnist_edge.data.mnist import IdxFile
+from mnist_edge.errors import BadInput
+from mnist_edge.foreign.contract import find_contract
+from mnist_edge.foreign.net import Forced, ForeignNet
+from mnist_edge.foreign.onnx import read_onnx
+from mnist_edge.foreign.take_in import take_in
+from mnist_edge.formats import open_backend, reference_logits
+from mnist_edge.formats.original.feed import feed
+
+node = helper.make_node
+FIXED = np.array([1, 784], np.int64)
+HALF = Contract(norm=Norm(mean=0.5, std=0.5))
+
+VARIANTS: dict[str, tuple[Contract, bytes]] = {}
+
+
+def variant(name: str, contract: Contract = HALF, **options: object) -> None:
+    """One more file, of a net that reads pictures so."""
+    VARIANTS[name] = (contract, nets.mlp(contract, **options))  # type: ignore[arg-type]
+
+
+variant("open batch")
+variant("0 to 1", Contract())
+variant("0 to 255", Contract(norm=Norm(std=1 / 255)))
+variant("-0.5 to 0.5", Contract(norm=Norm(mean=0.5)))
+variant("MNIST's mean", Contract(norm=Norm(mean=0.1307, std=0.3081)))
+variant("black on white", Contract(inverted=True))
+variant("transposed", Contract(norm=HALF.norm, transposed=True))
+variant("14 pixels", Contract(norm=HALF.norm, side=14, fit="resize"), shape=("N", 196))
+variant("32 pixels", Contract(norm=HALF.norm, side=32, fit="pad"), shape=(1, 1, 32, 32))
+variant("three channels", Contract(norm=HALF.norm, channels=3), shape=(1, 3, 28, 28))
+variant(
+    "three channels, last",
+    Contract(norm=HALF.norm, channels=3, channels_last=True),
+    shape=("N", 28, 28, 3),
+)
+variant("one picture", shape=(1, 1, 28, 28))
+variant("channels last", shape=("N", 28, 28, 1))
+variant("no channels", shape=("N", 28, 28))
+variant("a row", shape=("N", 784))
+variant("a row without a batch", shape=(784,), front=[node("Identity", ["in"], ["row"])])
+variant(
+    "no batch",
+    shape=(28, 28),
+    front=[node("Reshape", ["in", "fixed"], ["row"])],
+    more={"fixed": FIXED},
+)
+variant(
+    "a shape that is computed",
+    shape=(1, 1, 28, 28),
+    front=[
+        node("Shape", ["in"], ["all"]),
+        node("Gather", ["all", "zero"], ["batch"], axis=0),
+        node("Unsqueeze", ["batch", "places"], ["batches"]),
+        node("Concat", ["batches", "rest"], ["wanted"], axis=0),
+        node("Reshape", ["in", "wanted"], ["row"]),
+    ],
+    more={
+        "zero": np.array(0, np.int64),
+        "places": np.array([0], np.int64),
+        "rest": np.array([-1], np.int64),
+    },
+)
+variant("all sizes open", shape=("a", "b", "c", "d"))
+variant(
+    "bytes",
+    Contract(norm=Norm(std=1 / 255)),
+    kind=TensorProto.UINT8,
+    front=[node("Cast", ["in"], ["float"], to=1), node("Flatten", ["float"], ["row"])],
+)
+variant("double", kind=TensorProto.DOUBLE, changes=[nets.of_type(TensorProto.DOUBLE, np.float64)])
+variant("half", kind=TensorProto.FLOAT16, changes=[nets.of_type(TensorProto.FLOAT16, np.float16)])
+variant("opset 7", opset=7)
+variant("opset 22", opset=22)
+variant("backwards", changes=[nets.backwards])
+variant("weights as inputs", changes=[nets.weights_as_inputs])
+variant("a function", changes=[nets.as_function])
+variant("softmax", end=[node("Softmax", ["scores"], ["answer"], axis=1)])
+variant("log-softmax", end=[node("LogSoftmax", ["scores"], ["answer"], axis=-1)])
+variant(
+    "the log of a softmax",
+    end=[node("Softmax", ["scores"], ["share"], axis=1), node("Log", ["share"], ["answer"])],
+)
+variant(
+    "a softmax in parts",
+    end=[
+        node("ReduceMax", ["scores"], ["most"], axes=[1]),
+        node("Sub", ["scores", "most"], ["less"]),
+        node("Exp", ["less"], ["powers"]),
+        node("ReduceSum", ["powers", "axes"], ["sum"]),
+        node("Div", ["powers", "sum"], ["answer"]),
+    ],
+    more={"axes": np.array([1], np.int64)},
+)
+variant(
+    "sigmoid",
+    Contract(norm=Norm(mean=0.1307, std=0.3081)),
+    end=[node("Sigmoid", ["scores"], ["answer"])],
+)
+variant("the class alone", end=[node("ArgMax", ["scores"], ["answer"], axis=1)])
+variant("another output first", outputs=("positive", "scores"))
+variant(
+    "an output of another library",
+    end=[node("ZipMap", ["scores"], ["answer"], domain="ai.onnx.ml")],
+    outputs=("scores", "answer"),
+    changes=[lambda model: model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))],
+)
+
+
+def read(data: bytes) -> tuple[ForeignNet, ...]:
+    return read_onnx(data, Path("nowhere"))
+
+
+def take(data: bytes, folder: Path, forced: Forced | None = None, **told: list[str]) -> Manifest:
+    file = folder / "net.onnx"
+    bundle = take_in(
+        read(data),
+        file,
+        "0" * 64,
+        nets.drawn(),
+        folder / "b",
+        forced=forced or Forced(),
+        notice=told.get("said", []).append,
+        warn=told.get("warned", []).append,
+    )
+    return bundle.manifest
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_net_comes_in_and_reads_pictures_as_it_was_trained(name: str, tmp_path: Path) -> None:
+    contract, data = VARIANTS[name]
+    manifest = take(data, tmp_path)
+    assert manifest.imported is not None
+    assert manifest.imported.contract == contract
+    bundle = open_bundle(tmp_path / "b")
+    weights, test = nets.trained(contract), nets.drawn()
+    pixels = feed(to_images(test.test_images), contract).reshape(len(test.test_labels), -1)
+    scores = np.maximum(pixels @ weights["first"], 0) @ weights["second"]
+    with open_backend(bundle, bundle.artifact(SOURCE)) as backend:
+        logits = backend.run(to_images(test.test_images))
+    assert np.mean(logits.argmax(axis=1) == scores.argmax(axis=1)) > 0.99
+    assert manifest.training.test_accuracy == np.mean(logits.argmax(axis=1) == test.test_labels)
+    exact = reference_logits(bundle, to_images(test.test_images[:9]))
+    np.testing.assert_allclose(logits[:9], exact, atol=1e-3)
+
+
+def test_the_two_best_contracts_are_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    take(VARIANTS["open batch"][1], tmp_path, said=said)
+    assert said[0].startswith("it reads pixels -1 to 1: ")
+    assert "; next best, pixels " in said[0]
+
+
+def test_what_the_user_says_of_the_contract_is_believed(tmp_path: Path) -> None:
+    warned: list[str] = []
+    forced = Forced.of(0.5, 1.0)
+    manifest = take(VARIANTS["open batch"][1], tmp_path, forced, warned=warned)
+    assert manifest.imported is not None
+    assert manifest.imported.forced
+    assert manifest.imported.contract == Contract(norm=Norm(mean=0.5))
+
+
+def test_a_net_that_reads_no_digits_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(nets.mlp())
+    for tensor in model.graph.initializer:
+        noise = np.random.default_rng(1).normal(size=tuple(tensor.dims)).astype(np.float32)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(noise, tensor.name))
+    with pytest.raises(BadInput, match=r"net\.onnx: it is no classifier of drawn: at best"):
+        take(model.SerializeToString(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_manifest_of_a_net_of_others_is_of_schema_2(tmp_path: Path) -> None:
+    manifest = take(VARIANTS["softmax"][1], tmp_path)
+    assert manifest.schema == 2
+    text = codec.dumps(manifest)
+    assert codec.loads(Manifest, text) == manifest
+    with pytest.raises(ValueError, match="schema 1 knows no nets of others"):
+        codec.loads(Manifest, text.replace('"schema": 2', '"schema": 1', 1))
+
+
+# --- refused ------------------------------------------------------------------------------------
+
+
+def bomb(model: onnx.ModelProto) -> None:
+    """Forty functions, each of which calls the one before it twice."""
+    opset = [helper.make_opsetid("", 13), helper.make_opsetid("bomb", 1)]
+    kind, domain = "Identity", ""
+    for number in range(40):
+        calls = [node(kind, ["a"], ["b"], domain=domain), node(kind, ["b"], ["c"], domain=domain)]
+        model.functions.append(
+            helper.make_function("bomb", f"F{number}", ["a"], ["c"], calls, opset)
+        )
+        kind, domain = f"F{number}", "bomb"
+    model.opset_import.append(opset[1])
+    model.graph.node.insert(0, node(kind, ["in"], ["in2"], domain=domain))
+
+
+def circle(model: onnx.ModelProto) -> None:
+    model.graph.node[0].input[0] = "scores"
+
+
+def renamed(model: onnx.ModelProto) -> None:
+    model.graph.node[1].op_type, model.graph.node[1].domain = "Secret", "my.library"
+    model.opset_import.append(helper.make_opsetid("my.library", 1))
+
+
+REFUSED = {
+    "nothing": (b"", "no ONNX file"),
+    "half of one": (nets.mlp()[:5000], "damaged, or no ONNX file"),
+    "a bomb": (nets.mlp(changes=[bomb]), "more than 1,000 operators"),
+    "a circle": (nets.mlp(changes=[circle]), "in a circle"),
+    "a stranger's operator": (nets.mlp(changes=[renamed]), r"my\.library\.Secret"),
+    "old": (nets.mlp(opset=6), "opset 6; the oldest that is read is 7"),
+    "two inputs": (
+        nets.mlp(
+            end=[node("Add", ["scores", "other"], ["answer"])],
+            changes=[
+                lambda model: model.graph.input.append(
+                    helper.make_tensor_value_info("other", TensorProto.FLOAT, ["N", 10])
+                )
+            ],
+        ),
+        "2 inputs, 'in', 'other'",
+    ),
+    "no picture": (nets.mlp(shape=("N", 5)), r"it takes \(\?, 5\), which is no picture"),
+    "quantized": (
+        nets.mlp(front=[
+            node("DynamicQuantizeLinear", ["in"], ["bytes", "scale", "zero"]),
+            node("DequantizeLinear", ["bytes", "scale", "zero"], ["float"]),
+            node("Flatten", ["float"], ["row"]),
+        ]),
+        "quantized already",
+    ),
+    "features": (nets.mlp(outputs=("positive",)), "it has 200 classes, not 10"),
+    "a huge result": (
+        nets.mlp(
+            front=[
+                node("Expand", ["in", "huge"], ["big"]),
+                node("ReduceMax", ["big"], ["small"], axes=[0], keepdims=0),
+                node("Flatten", ["small"], ["row"]),
+            ],
+            more={"huge": np.array([1 << 30, 1, 1, 28, 28], np.int64)},
+        ),
+        "more than a picture may",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_taken_in_is_refused_by_its_name(name: str) -> None:
+    data, reason = REFUSED[name]
+    images, labels = nets.drawn().train_images, nets.drawn().train_labels
+    with pytest.raises(BadInput, match=reason):
+        find_contract(read(data), images, labels)
+
+
+def test_weights_in_a_file_beside_it_are_taken_inside_and_from_nowhere_else(tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(nets.mlp())
+    onnx.save(
+        model,
+        tmp_path / "net.onnx",
+        save_as_external_data=True,
+        location="net.data",
+        size_threshold=0,
+    )
+    data = (tmp_path / "net.onnx").read_bytes()
+    (net,) = read_onnx(data, tmp_path)
+    assert len(net.graph) > len(data)
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(BadInput, match=r"net\.data, which cannot be read") as caught:
+        read_onnx(data, tmp_path / "sub")
+    assert caught.value.fix == "put net.data beside it"
+    elsewhere = data.replace(b"net.data", b"../t.dat")
+    with pytest.raises(BadInput, match="no file beside it"):
+        read_onnx(elsewhere, tmp_path / "sub")
+    (tmp_path / "sub" / "net.data").symlink_to(tmp_path / "net.data")
+    with pytest.raises(BadInput, match="is a link"):
+        read_onnx(data, tmp_path / "sub")
+    (tmp_path / "net.data").write_bytes(b"short")
+    with pytest.raises(BadInput, match="shorter than the weights"):
+        read_onnx(data, tmp_path)
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+
+def write_idx(folder: Path, part: str, images: RawImages, labels: Labels) -> None:
+    """Two files as those of MNIST."""
+    folder.mkdir(exist_ok=True)
+    for kind, array in (("images-idx3", images), ("labels-idx1", labels.astype(np.uint8))):
+        header = IdxFile(shape=array.shape, sha256="").header
+        (folder / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
+
+
+WITHOUT_TORCH = """
+import sys
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+hidden = lambda name: name.split(".")[0] in ("torch", "matplotlib", "safetensors", "torchvision")
+PathFinder.find_spec = lambda name, *rest: None if hidden(name) else find(name, *rest)
+from mnist_edge.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def without_torch(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs a C compiler")
+def test_from_import_to_c_without_torch(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(VARIANTS["softmax"][1])
+    data = nets.drawn()
+    write_idx(tmp_path / "digits", "train", data.train_images, data.train_labels)
+    write_idx(tmp_path / "digits", "t10k", data.test_images, data.test_labels)
+    done = without_torch(tmp_path, "import", "net.onnx", "--bundle", "b", "--data", "digits")
+    assert done.returncode == 0, done.stderr
+    words = ("export", "--bundle", "b", "--format", "c", "--format", "onnx", "--no-verdict")
+    done = without_torch(tmp_path, *words, "--precision", "float32", "--precision", "int8")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "b").iterdir()} >= {
+        "source.onnx", "onnx-float32.onnx", "onnx-int8.onnx", "c-float32.c", "c-int8.c"
+    }  # fmt: skip
+    done = without_torch(tmp_path, "export", "--bundle", "b", "--format", "torchscript")
+    assert done.returncode == 2
+    assert "torch" in done.stderr.splitlines()[-1]
+    done = without_torch(tmp_path, "verify", "--bundle", "b")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "source-float32" in done.stdout
