@@ -6,6 +6,9 @@
 #   make edge    the tests that pass with the base dependencies alone
 #   make extras  the tests of LiteRT and ncnn files and of web pages, with their runtimes, the one
 #                of microcontrollers, the compiler of pages, and Chromium where it is installed
+#   make docs    the documentation, in build/site, with every link checked
+#   make console the console blocks of the pages, from real runs on this machine
+#   make examples  the examples' tests, with what the notebook and the Ray job need
 #   make default BUNDLE=exports/model    make of that bundle the one that is shipped
 #   make teacher BUNDLE=exports/model    make of it the one that recipes learn from
 #   make clean   remove the environments and caches; bundles stay
@@ -21,7 +24,7 @@ BUNDLE ?= exports/model
 WORKERS ?= 2
 PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: demo test lint edge extras default teacher clean
+.PHONY: demo test lint edge extras docs console examples default teacher clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/train.stamp
@@ -44,6 +47,15 @@ extras: $(VENV)/extras.stamp
 	$(VENV)/bin/python -m pytest tests/formats/test_litert.py tests/formats/test_ncnn.py \
 		tests/formats/test_web.py tests/formats/test_page.py \
 		tests/formats/test_bad_runtimes.py tests/formats/test_backends.py
+
+docs: $(VENV)/docs.stamp
+	$(VENV)/bin/python tools/pages.py
+
+console: $(VENV)/train.stamp
+	$(VENV)/bin/python tools/console.py
+
+examples: $(VENV)/examples.stamp
+	$(VENV)/bin/python -m pytest tests/test_examples.py
 
 default: SHIPPED := default
 teacher: SHIPPED := large
@@ -68,6 +80,14 @@ $(VENV)/dev.stamp: pyproject.toml $(VENV)/train.stamp
 
 $(VENV)/extras.stamp: pyproject.toml $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pip install --quiet --editable '.[litert,ncnn,web]' --group extras
+	touch $@
+
+$(VENV)/docs.stamp: pyproject.toml $(VENV)/train.stamp
+	$(VENV)/bin/python -m pip install --quiet --group docs
+	touch $@
+
+$(VENV)/examples.stamp: pyproject.toml $(VENV)/dev.stamp
+	$(VENV)/bin/python -m pip install --quiet --group examples
 	touch $@
 
 $(EDGE)/test.stamp: pyproject.toml $(EDGE)/bin/python

@@ -1,4 +1,4 @@
-"""Turns the results in benchmarks/ into the package's figures.json and the tables of the README.
+"""Turns the results in benchmarks/ into the package's figures.json and the tables of the pages.
 
 python benchmarks/tables.py            rewrites both
 python benchmarks/tables.py --check    says whether they are stale, and exits 1 if so
@@ -26,7 +26,8 @@ from mnist_edge.recipes.train import Claim
 from mnist_edge.render.published import FIGURES, Accuracy, Figures, Latency, recipe_digest
 from mnist_edge.render.text import NOTHING, Table, accuracy_text, markdown
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 NOT_YET = "not measured yet"
 
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
     arguments = parser.parse_args()
-    wanted = {FIGURES: figures_text(), README: readme_text()}
+    wanted = {FIGURES: figures_text()} | page_texts()
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if arguments.check:
         for path in stale:
@@ -90,14 +91,20 @@ def figures_text() -> str:
     return codec.dumps(tuple(figures().values()))
 
 
-def readme_text() -> str:
-    """The README with each generated table in its place."""
-    text = README.read_text()
+def page_texts() -> dict[Path, str]:
+    """The pages, each with the generated tables in their places."""
+    generated = tables()
+    return {page: _with_tables(page.read_text(), generated) for page in PAGES}
+
+
+def tables() -> dict[str, Table]:
+    """Every table that a page may show, by name."""
     found = figures()
     photos = photos_report()
     (targets,) = RESULTS.glob("c-targets-*.json")  # of one machine: times are not compared
     elsewhere = read_report(targets)
-    tables = {
+    made = {
+        "short": short_table(found),
         "recipes": recipes_table(found),
         "costs": costs_table(found, photos),
         "pictures": pictures_table(photos, our_recipes()),
@@ -108,13 +115,37 @@ def readme_text() -> str:
         "c-targets": targets_table(elsewhere),
     }
     if comparison := read_comparison(RESULTS):
-        tables["runtimes"] = summary_table(comparison)
-    for name, table in tables.items():
+        made["runtimes"] = summary_table(comparison)
+    return made
+
+
+def _with_tables(text: str, generated: dict[str, Table]) -> str:
+    for name, table in generated.items():
         before, start, rest = text.partition(f"<!-- table: {name} -->\n")
         if start:
             _, end, after = rest.partition("<!-- end -->")
             text = before + start + markdown(table) + end + after
     return text
+
+
+def short_table(found: dict[str, Figures]) -> Table:
+    """Our recipes in short, as the README has them."""
+    rows = []
+    for name in our_recipes():
+        row = found.get(name)
+        if row and row.latency:
+            rows.append(
+                (
+                    f"`{name}`",
+                    f"{row.parameters:,}",
+                    accuracy_text(row.accuracy),
+                    f"{row.latency.size_bytes / 1000:.0f}",
+                    f"{row.latency.p50_s * 1e6:.0f}",
+                )
+            )
+    return Table(
+        headers=("recipe", "parameters", "test accuracy", "ONNX kB", "µs"), rows=tuple(rows)
+    )
 
 
 def our_recipes() -> list[str]:

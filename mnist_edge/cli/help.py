@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 _INDENT, _GAP = 2, 2
+_ARGUMENTS = "Arguments"
 # With less room than this beside the names, texts stand below them.
 _LEAST_TEXT = 30
 
@@ -29,16 +30,8 @@ def help_page(command: Any, context: Any, verbs: Mapping[str, Sequence[Row]]) ->
         verbs: under each heading, the names of its own commands and what is said of them.
     """
     width = shutil.get_terminal_size().columns
-    sections: dict[str, list[Row]] = {}
-    usage = [context.command_path, "[OPTIONS]"]
-    for parameter in command.get_params(context):
-        if parameter.param_type_name == "argument":
-            usage.append(parameter.metavar)
-            sections.setdefault("Arguments", []).append(_row(parameter, [parameter.metavar]))
-        else:
-            names = [*parameter.opts, *parameter.secondary_opts]
-            title = parameter.rich_help_panel or "Options"
-            sections.setdefault(title, []).append(_row(parameter, names))
+    sections = sections_of(command, context)
+    usage = [context.command_path, "[OPTIONS]", *(name for name, _ in sections.get(_ARGUMENTS, ()))]
     if verbs:
         usage.append("VERB")
     for title, listed in verbs.items():
@@ -50,6 +43,19 @@ def help_page(command: Any, context: Any, verbs: Mapping[str, Sequence[Row]]) ->
     for title, rows in sections.items():
         lines += ["", _bold(title), *_section(rows, widest, width)]
     return "\n".join([*lines, "", *_examples(command.epilog or "", width)])
+
+
+def sections_of(command: Any, context: Any) -> dict[str, list[Row]]:
+    """Under each heading, every argument and option of a command, and what is said of it."""
+    sections: dict[str, list[Row]] = {}
+    for parameter in command.get_params(context):
+        if parameter.param_type_name == "argument":
+            sections.setdefault(_ARGUMENTS, []).append(_row(parameter, [parameter.metavar]))
+        else:
+            names = [*parameter.opts, *parameter.secondary_opts]
+            title = parameter.rich_help_panel or "Options"
+            sections.setdefault(title, []).append(_row(parameter, names))
+    return sections
 
 
 def _row(parameter: Any, names: Sequence[str]) -> Row:
