@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -40,9 +41,10 @@ def main() -> int:
     stage(STAGE)
     if arguments.stage:
         return 0
-    return subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict"], cwd=ROOT
-    ).returncode
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+    # It warns of a future version of its own at each build, at length.
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(build, cwd=ROOT, env=environment, check=False).returncode
 
 
 def stage(folder: Path) -> None:
@@ -79,7 +81,7 @@ def options_table(verb: str) -> str:
         verb, [], resilient_parsing=True, help_option_names=["-h", "--help"]
     )
     for title, rows in sections_of(command, context).items():
-        lines += [f"**{title}**", "", "| | |", "|---|---|"]
+        lines += [f"**{title}**", "", "| option | what it does |", "|---|---|"]
         lines += [f"| {_cell(f'`{name}`')} | {_cell(text)} |" for name, text in rows]
         lines.append("")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""From lines of trainings to the tables of the README, with recipes that are made up."""
+"""From lines of trainings to the tables of the pages, with recipes that are made up."""
 
 from __future__ import annotations
 

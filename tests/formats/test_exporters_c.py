@@ -428,12 +428,12 @@ def test_it_gives_the_same_answers_on_64_bit_arm(source: bytes, tmp_path: Path) 
 
 
 @needs_compiler
-def test_the_ten_lines_of_c_in_the_readme_get_a_digit_out_of_a_picture(
+def test_the_ten_lines_of_c_in_the_documentation_get_a_digit_out_of_a_picture(
     images: Images, tmp_path: Path
 ) -> None:
     assert CC
-    readme = (ROOT / "README.md").read_text()
-    (example,) = re.findall(r"^```c\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    page = (ROOT / "docs" / "ship" / "c.md").read_text()
+    (example,) = re.findall(r"^```c\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert len(example.splitlines()) <= 10
     nodes, constants, features = OPERATORS["many channels, pooled, and again"]
     source = export_c(graph(nodes, constants, features=features), name="quick", golden=None)
