@@ -126,7 +126,8 @@ def test_the_notebook_runs(tmp_path: Path, mnist_dir: Path) -> None:
     nbclient = pytest.importorskip("nbclient", reason="needs nbclient: make docs installs it")
     import nbformat
 
-    notebook = nbformat.read(EXAMPLES / "train_and_export.ipynb", as_version=4)
+    text = (EXAMPLES / "train_and_export.ipynb").read_text()
+    notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=240, resources=resources).execute()
     (answers,) = (out["data"]["text/plain"] for out in notebook.cells[-1].outputs)

@@ -118,8 +118,9 @@ def test_the_lines_in_the_readme_are_those_of_the_pages() -> None:
 
 
 def test_the_picture_in_the_readme_is_that_of_the_page_of_today() -> None:
-    shown = Image.open(picture.PICTURE)
-    assert shown.info[picture.DIGEST] == hashlib.sha256(picture.PAGE.read_bytes()).hexdigest(), (
+    with Image.open(picture.PICTURE) as shown:
+        digest = shown.info[picture.DIGEST]
+    assert digest == hashlib.sha256(picture.PAGE.read_bytes()).hexdigest(), (
         "run python tools/picture.py"
     )
 
@@ -175,7 +176,7 @@ def test_the_messages_of_the_troubleshooting_are_those_of_the_program() -> None:
     said = " ".join(re.sub(r'"\s*f?"|[{]\w+[}]', " ", code).split())
     for row in rows:
         # The longest part that is the same for every file and package.
-        fixed = max(re.split(r"\.\.\. ?|torchscript and pt2.*|torch |--key", row), key=len)
+        fixed = max(re.split(r"\.\.\. ?|; |torchscript and pt2.*|torch |--key", row), key=len)
         assert " ".join(fixed.strip("`., :").split()) in said, row
 
 

@@ -74,8 +74,8 @@ def checked_options() -> Iterator[tuple[str, str]]:
             "--batch-sizes is '1,8', which is no whole number; give --batch-sizes one from 1 to",
         ),
         (
-            ("predict", "7.png", "--top", "99"),
-            "--top is 99, which is outside 1 to 10; give --top a value in that range",
+            ("predict", "7.png", "--top", "9999"),
+            "--top is 9999, which is outside 1 to 1000; give --top a value in that range",
         ),
         (
             ("verify", "--device", "tpu"),
@@ -83,7 +83,7 @@ def checked_options() -> Iterator[tuple[str, str]]:
         ),
         (
             ("train", "--data", "mnst"),
-            "unknown data 'mnst'; did you mean mnist? choose from auto, mnist, rendered",
+            "unknown data set 'mnst'; did you mean mnist? choose from auto, mnist, rendered",
         ),
         (
             ("train", "--optimizer", "adamm"),
