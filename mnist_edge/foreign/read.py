@@ -48,6 +48,12 @@ def _nets(data: bytes, folder: Path) -> tuple[ForeignNet, ...]:
             with needed_to("import an ONNX model", extra="onnx"):
                 from mnist_edge.foreign.onnx import read_onnx
             return read_onnx(data, folder)
+        case "keras":
+            with needed_to("import a Keras model", extra="keras"):
+                import h5py  # type: ignore[import-untyped]  # noqa: F401  # run in a process apart
+
+                from mnist_edge.foreign.keras import read_keras
+            return read_keras(data)
         case "torch":
             raise BadInput(
                 f"it is {kind.said}",
