@@ -42,7 +42,10 @@ _CONTRACT_PANEL = "How the net reads a picture, where digits shall not tell"
 def command(
     weights: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="An .onnx file, or weights: .pth, .pt, .safetensors."),
+        typer.Argument(
+            metavar="FILE",
+            help="An .onnx, .h5 or .keras file, or weights: .pth, .pt, .safetensors.",
+        ),
     ],
     recipe: Annotated[
         str | None,
