@@ -21,7 +21,7 @@ from tiers import TIERS, Tier
 from training import training_table
 
 from mnist_edge.bundle import codec
-from mnist_edge.recipes.catalogue import RECIPES, TEACHER
+from mnist_edge.recipes.catalogue import FURTHER_CLAIMS, RECIPES, TEACHER
 from mnist_edge.recipes.train import Claim
 from mnist_edge.render.published import FIGURES, Accuracy, Figures, Latency, recipe_digest
 from mnist_edge.render.text import NOTHING, Table, accuracy_text, markdown
@@ -29,6 +29,11 @@ from mnist_edge.render.text import NOTHING, Table, accuracy_text, markdown
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 NOT_YET = "not measured yet"
+LEAST = "simple"
+"""The recipe that is there for the others to be better than."""
+
+OWN_WEIGHTS = {"mnist-classifier": 98.78}
+"""What the weights that a silent project publishes reach here, imported, in percent."""
 
 
 def main() -> None:
@@ -149,8 +154,8 @@ def short_table(found: dict[str, Figures]) -> Table:
 
 
 def our_recipes() -> list[str]:
-    """Names of those that reproduce no other project."""
-    return [recipe.name for recipe in RECIPES.values() if recipe.claim is None]
+    """Names of those that reproduce no other project, but for the least."""
+    return [name for name, recipe in RECIPES.items() if recipe.claim is None and name != LEAST]
 
 
 def recipes_table(found: dict[str, Figures]) -> Table:
@@ -161,7 +166,7 @@ def recipes_table(found: dict[str, Figures]) -> Table:
         rows=tuple(
             _row(name, found.get(name), TIERS.get(name),
                  found.get(TEACHER) if RECIPES[name].taught else None)
-            for name in our_recipes()
+            for name in (*our_recipes(), *({LEAST} & RECIPES.keys()))
         ),
     )  # fmt: skip
 
@@ -310,10 +315,10 @@ def _sides(name: str, differences: Sequence[Difference]) -> tuple[str, ...]:
 def seeds_table(measured: dict[str, Figures]) -> Table:
     """What each of the five projects claims, beside what its recipe gave here."""
     rows = []
-    for name, recipe in RECIPES.items():
-        claim, found = recipe.claim, measured.get(name)
-        if claim is None:
-            continue
+    reproduced = {name: recipe.claim for name, recipe in RECIPES.items() if recipe.claim}
+    further = {name: claim for name, claim in FURTHER_CLAIMS.items() if name in RECIPES}
+    for name, claim in (*further.items(), *reproduced.items()):
+        found = measured.get(name)
         told = (f"`{name}`", claim.project, claim_text(claim))
         if found is None:
             rows.append((*told, NOT_YET, NOTHING, NOTHING))
@@ -333,13 +338,16 @@ def seeds_table(measured: dict[str, Figures]) -> Table:
 
 
 def claim_text(claim: Claim) -> str:
+    if claim.project in OWN_WEIGHTS:
+        return f"“high accuracy”; its own weights: {OWN_WEIGHTS[claim.project]:.2f}%"
     return f"{claim.test_accuracy:.2f}%" if claim.test_accuracy else "“high accuracy”"
 
 
 def verdict(claim: Claim, accuracy: Accuracy) -> str:
-    if not claim.test_accuracy:
+    asked = claim.test_accuracy or OWN_WEIGHTS.get(claim.project, 0.0)
+    if not asked:
         return "no figure to reach"
-    gap = 100 * accuracy.mean - claim.test_accuracy
+    gap = 100 * accuracy.mean - asked
     # Accuracies are counted in steps of one digit in 10,000.
     return "reached" if gap > -0.005 else f"missed by {-gap:.2f} points"
 

@@ -202,7 +202,7 @@ def _manifest(
 
 
 def _training(source: bytes, data: DataSet, found: Found, parameters: int) -> TrainingRecord:
-    backend = load_backend(source, "onnx")
+    backend = load_backend(source, "onnx", classes=len(data.classes))
     logits = run_in_batches(backend, to_images(data.test_images), _BATCH)
     backend.close()
     return TrainingRecord(

@@ -19,7 +19,8 @@ def check_classes(names: Sequence[str]) -> None:
     between them.
     """
     if not 2 <= len(names) <= MOST_CLASSES:
-        raise ValueError(f"{len(names):,} classes, where 2 to {MOST_CLASSES:,} can be")
+        count = f"{len(names):,} class{'' if len(names) == 1 else 'es'}"
+        raise ValueError(f"{count}, where 2 to {MOST_CLASSES:,} can be")
     for name in names:
         if not 0 < len(name) <= _LONGEST:
             raise ValueError(
