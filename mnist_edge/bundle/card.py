@@ -10,7 +10,14 @@ import json
 from collections.abc import Iterator
 
 from mnist_edge.bundle.folder import Bundle
-from mnist_edge.bundle.manifest import Artifact, DataRecord, Manifest, Score, told_accuracy
+from mnist_edge.bundle.manifest import (
+    Artifact,
+    DataRecord,
+    Manifest,
+    Score,
+    TrainingRecord,
+    told_accuracy,
+)
 from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
 from mnist_edge.recipes.classes import are_digits, joined, noun
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT, DataName
@@ -111,7 +118,7 @@ def _text(manifest: Manifest) -> Iterator[str]:
         yield "Trained elsewhere and imported into mnist-edge,"
     yield f"""{architecture}. Accuracy {training.test_accuracy:.2%} and loss
 {training.test_loss:.4f} over {data.test_size:,} {tests}: {_DATA[data.name]}, SHA-256
-`{data.sha256}`.{_teacher(recipe) if recipe else ""}
+`{data.sha256}`.{_teacher(recipe) if recipe else ""}{_lesson(training)}
 
 ## Use
 
@@ -172,6 +179,18 @@ def _teacher(recipe: TrainRecipe) -> str:
 
 Besides the labels it learnt another net's answers, that of the weights with the SHA-256
 `{recipe.teacher}`."""
+
+
+def _lesson(training: TrainingRecord) -> str:
+    lesson = training.lesson
+    if lesson is None:
+        return ""
+    return f"""
+
+It went on from the weights with the SHA-256
+`{lesson.source_sha256}`, which {lesson.train_size} corrected pictures of a folder were mixed in
+for: of {lesson.test_size} others held back it reads {lesson.right_after} rightly, where it read
+{lesson.right_before}; on the test set above it had {lesson.test_accuracy_before:.2%}."""
 
 
 def _artifacts(manifest: Manifest) -> Iterator[str]:

@@ -228,8 +228,8 @@ _OF_DIGITS = ("strokes", "symbols", "teacher", "temperature", "reject_below", "r
 FURTHER_CLAIMS: dict[str, Claim] = {"lenet": Claim(project="mnist-classifier")}
 """Of projects whose net is that of another project's recipe.
 
-mnist-classifier has the net of `lenet`, trained in batches of 10 for 5 epochs with Adam from 1e-3 on,
-a rate that it lowers. Its own weights, imported as `lenet`, reach 98.78 %.
+mnist-classifier has the net of `lenet`, trained for 5 epochs in batches of 10 with Adam at 1e-3,
+lowered on the way. Its own weights, imported as `lenet`, reach 98.78 %.
 """
 
 

@@ -21,6 +21,7 @@ from mnist_edge.render.report.pages import (
     section,
     table,
 )
+from mnist_edge.render.text import lesson_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ def write_page(
         note(f"Data set {data.name}, SHA-256 {data.sha256}."),
         key_figures(_key_figures(manifest, findings)),
         *_claim(manifest),
+        *map(paragraph, _lesson(manifest)),
     ]
     if history:
         parts.append(_training(history, pictures["training"]))
@@ -108,6 +110,11 @@ def _claim(manifest: Manifest) -> list[Html]:
             f"{claim.test_accuracy:.2f}%. {reached}"
         )
     ]
+
+
+def _lesson(manifest: Manifest) -> Iterator[str]:
+    for line in lesson_lines(manifest):
+        yield f"{line[:1].upper()}{line[1:]}."
 
 
 def _training(history: Sequence[Epoch], curves: bytes) -> Html:
