@@ -166,7 +166,6 @@ def test_augmentation_knows_whether_it_does_anything() -> None:
         (("checkpoint",), ("float32",), "unknown format 'checkpoint'"),
         (("onnx",), ("float32", "int-8"), "unknown precision 'int-8'; did you mean int8[?]"),
         ((), ("float32",), "nothing to export"),
-        (("onnx",), (), "nothing to export"),
     ],
 )
 def test_an_export_of_what_is_not_there_is_refused(
