@@ -98,7 +98,7 @@ def main() -> None:
     # The clock may have risen since: the higher peak is nearer to the truth.
     ceiling = max(report.ceiling, measure_ceiling(), key=_peak)
     report = replace(report, ceiling=ceiling, finished=True)
-    _write(_by_recipe(report, rows, outcomes, watch), options.out)
+    _write(by_recipe(report, rows, outcomes, watch), options.out)
 
 
 def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
@@ -123,7 +123,7 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
             )
 
 
-def _by_recipe(
+def by_recipe(
     report: BenchReport, rows: dict[str, Row], outcomes: Outcomes, watch: Watch
 ) -> dict[str, BenchReport]:
     """A report for each recipe, of rows that were measured in turn with those of all others."""

@@ -94,7 +94,7 @@ def summary_table(comparison: Comparison) -> Table:
 
     def fastest(name: str) -> float:
         found = (rows[name] for rows in nets.values() if name in rows)
-        return min(_median_s(row, "one picture") if row.usable else math.inf for row in found)
+        return min(median_s(row, "one picture") if row.usable else math.inf for row in found)
 
     return Table(
         headers=("runtime", *(f"`{net}` µs{of}" for net in nets for of in ("", f" ({BATCH})"))),
@@ -108,7 +108,7 @@ def summary_table(comparison: Comparison) -> Table:
 def _summary(row: Measurement | None) -> tuple[str, str]:
     if row is None or not row.usable:
         return row.validity if row and row.status == "ok" else NOTHING, NOTHING
-    batch = microseconds(_median_s(row, "batch")) if row.throughput else NOTHING
+    batch = microseconds(median_s(row, "batch")) if row.throughput else NOTHING
     return microseconds(row.p50_s), batch
 
 
@@ -146,7 +146,7 @@ def targets(reports: dict[str, BenchReport]) -> tuple[Target, ...]:
 def _targets(net: str, report: BenchReport, scenario: Scenario) -> list[Target]:
     usable = {row.label: row for row in report.rows if row.usable}
     peers = [row for row in usable.values() if peer_of(row)]
-    best = min(peers, key=lambda row: _median_s(row, scenario), default=None)
+    best = min(peers, key=lambda row: median_s(row, scenario), default=None)
     plain = usable.get(f"{DEFAULT_ARTIFACT}/cpu")
     found = []
     for name in _OURS:
@@ -176,7 +176,7 @@ def _word(measured: Interval, most: float) -> str:
     return verdict if sure else f"{verdict}, not surely"
 
 
-def _median_s(row: Measurement, scenario: Scenario) -> float:
+def median_s(row: Measurement, scenario: Scenario) -> float:
     """Seconds a picture."""
     if scenario == "one picture":
         return row.percentiles_s["p50"].value
@@ -192,7 +192,7 @@ def page(reports: dict[str, BenchReport]) -> str:
         f"# Runtimes side by side\n\n{_claim(found, reports)}\n\n{context(every)}",
         f"## The targets of the C files\n\n{markdown(_target_table(found))}",
         f"## Every row\n\n{listed(_legend(first))}",
-        *(_section(net, report) for net, report in reports.items()),
+        *(section(net, report) for net, report in reports.items()),
         f"## How each is set\n\n{listed(_settings(every.rows))}",
     ]
     return "\n".join(parts)
@@ -230,7 +230,7 @@ def _target_table(found: Sequence[Target]) -> Table:
     )
 
 
-def _section(net: str, report: BenchReport) -> str:
+def section(net: str, report: BenchReport) -> str:
     plain = next((row for row in report.rows if row.label == f"{DEFAULT_ARTIFACT}/cpu"), None)
     cost = report.cost
     table = Table(
@@ -261,7 +261,7 @@ def _legend(report: BenchReport) -> list[str]:
 
 
 def _cells(row: Measurement, plain: Measurement | None, report: BenchReport) -> tuple[str, ...]:
-    middle_s = _median_s(row, "batch")
+    middle_s = median_s(row, "batch")
     return (
         peer_of(row) or row.artifact,
         f"{row.backend} {row.version}",

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cross.report import flags_table, read_report, targets_table
+from formats import devices_table, formats_table, read_formats
 from paired import Difference, PairedReport
 from photos import PhotosReport, of_today, pictures_table
 from runs import RESULTS, TrainingRun, latest, read_runs
@@ -121,6 +122,9 @@ def tables() -> dict[str, Table]:
     }
     if comparison := read_comparison(RESULTS):
         made["runtimes"] = summary_table(comparison)
+    if formats := read_formats(RESULTS):
+        made["formats"] = formats_table(formats)
+        made["devices"] = devices_table(formats, "small")
     return made
 
 

@@ -84,7 +84,7 @@ def test_each_recipe_has_a_report_of_its_own_rows(tmp_path: Path) -> None:
     runs = (make_run((2e-5,) * 700),)
     failure = Failure(status="absent", reason="no compiler is here")
     outcomes: Outcomes = {"a/onnx": runs, "b/onnx": runs, "b/c": failure}
-    reports = runtimes._by_recipe(replace(make_report({}), rows=()), rows, outcomes, Watch())
+    reports = runtimes.by_recipe(replace(make_report({}), rows=()), rows, outcomes, Watch())
     assert {name: [row.label for row in report.rows] for name, report in reports.items()} == {
         "a": ["onnx-float32/cpu"],
         "b": ["onnx-float32/cpu", "c-float32/cpu"],

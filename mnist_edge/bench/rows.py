@@ -13,6 +13,7 @@ from mnist_edge.bench.run import PacedSamples, Run
 from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.turn import Failure
 from mnist_edge.bundle.manifest import Artifact
+from mnist_edge.formats import FORMATS
 from mnist_edge.stats import Interval, estimate_quantile, mean_of_restarts
 
 # A process that ends later than this share of its time after the last picture was due falls behind.
@@ -31,7 +32,7 @@ def failed_row(artifact: Artifact, subject: Subject, failure: Failure) -> Measur
     return Measurement(
         **asdict(subject),
         sha256=artifact.sha256,
-        size_bytes=artifact.size_bytes,
+        size_bytes=_size_bytes(artifact),
         **_score(artifact),
         status=failure.status,
         reason=failure.reason,
@@ -47,7 +48,7 @@ def measured_row(artifact: Artifact, subject: Subject, runs: Sequence[Run]) -> M
     return Measurement(
         **asdict(subject),
         sha256=artifact.sha256,
-        size_bytes=artifact.size_bytes,
+        size_bytes=_size_bytes(artifact),
         **_score(artifact),
         status="ok",
         backend=runs[0].backend,
@@ -65,6 +66,13 @@ def measured_row(artifact: Artifact, subject: Subject, runs: Sequence[Run]) -> M
         else None,
         runs=tuple(runs),
     )
+
+
+def _size_bytes(artifact: Artifact) -> int:
+    """Of the file, and of those without which it cannot run."""
+    needed = tuple(FORMATS[artifact.format].needs)
+    companions = (c.size_bytes for c in artifact.companions if c.file.endswith(needed))
+    return artifact.size_bytes + sum(companions)
 
 
 def _score(artifact: Artifact) -> dict[str, Any]:

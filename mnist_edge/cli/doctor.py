@@ -95,6 +95,8 @@ def _examine_bundle(
     if bundle is not None:
         emit("")
         emit_table(diagnosis.checks_table(report.checks))
+    emit("")
+    emit_table(diagnosis.devices_table())
     return report
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mnist_edge.doctor import FETCH
+from mnist_edge.formats.devices import DEVICES
 from mnist_edge.render.text import NOTHING, Table, kilobytes, reason_notes
 
 if TYPE_CHECKING:
@@ -55,6 +56,14 @@ def needs_table(report: DoctorReport) -> Table:
             (need.command, ", ".join(need.missing) or "nothing", need.fix or NOTHING)
             for need in report.needs
         ),
+    )
+
+
+def devices_table() -> Table:
+    """Which file for which device."""
+    return Table(
+        headers=("for", "take", "mnist-edge export", "proven in"),
+        rows=tuple((a.device, a.artifact, a.options, a.proof) for a in DEVICES),
     )
 
 
