@@ -22,7 +22,7 @@ from mnist_edge.bundle.folder import SHIPPED_BUNDLES, open_bundle
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.web.page import ENGINES, Page, part, put_together, take_apart
-from mnist_edge.formats.web.program import HEAD, RECORD, Head, Kind, Record
+from mnist_edge.formats.web.records import HEAD, RECORD, Head, Kind, Record
 from mnist_edge.formats.web.run import WebBackend
 from mnist_edge.recipes.terms import Precision
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from mnist_edge.errors import BadInput
-from mnist_edge.formats.web.program import HEAD, RECORD, Head, Kind, Record
+from mnist_edge.formats.web.records import HEAD, RECORD, Head, Kind, Record
 from mnist_edge.recipes.classes import MOST_CLASSES
 
 _FIX = "give a page as mnist-edge export wrote it"
