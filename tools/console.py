@@ -114,7 +114,8 @@ class Desk:
             text=True,
             check=False,
         )
-        if done.returncode:
+        # A machine that is slower than a minute ago is what that option is there to tell.
+        if done.returncode > ("--fail-if-slower" in words):
             raise SystemExit(f"{line} ended with {done.returncode}:\n{done.stdout}")
         return done.stdout.replace(str(self._folder / "home"), "~")
 
