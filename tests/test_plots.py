@@ -17,7 +17,7 @@ from mnist_edge.bundle.history import Epoch
 from mnist_edge.metrics import confusion, per_class
 from mnist_edge.plots import ReadDigit, RecipePoint
 from mnist_edge.plots.digits import percent
-from mnist_edge.plots.style import ticks
+from mnist_edge.plots.style import shortened, ticks
 
 
 def make_history(epochs: int, *, last_accuracy: float = 0.99) -> list[Epoch]:
@@ -243,3 +243,18 @@ def test_a_class_that_is_never_named_scores_zero(drawn: list[Figure]) -> None:
     assert scores[8].f1 == pytest.approx(2 / 3)
     plots.class_scores(scores)
     assert math.isfinite(sum(drawn[0].axes[0].get_ylim()))
+
+
+def test_names_in_figures_are_short_and_no_formulas() -> None:
+    assert shortened(["$x^2$", "a" * 30]) == [r"\$x^2\$", "a" * 11 + "…"]
+
+
+@pytest.mark.parametrize("count", [2, 26, 1000])
+def test_any_number_of_classes_is_drawn(count: int) -> None:
+    names = [f"$class {number}" for number in range(count - 1)] + ["日本"]
+    labels = np.arange(3 * count) % count
+    counts = confusion(np.where(labels % 7, labels, 0), labels, count)
+    scores = per_class(counts)
+    for drawn in (plots.confusion_matrix(counts, names), plots.class_scores(scores, names)):
+        width, height = Image.open(io.BytesIO(drawn)).size
+        assert max(width, height) < 5000

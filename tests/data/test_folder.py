@@ -172,7 +172,7 @@ def a_file(folder: Path) -> None:
     ("damage", "message"),
     [
         (empty_class, "the class '5' is empty"),
-        (one_class, "1 classes, where 2 to 1,000"),
+        (one_class, "1 class, where 2 to 1,000"),
         (too_few, "'1' has 3 pictures that can be read and differ, where 4 are the fewest"),
         (all_alike, "'1' has 1 pictures|'3' has"),
         (no_classes, "pictures, but no folder of a class"),
