@@ -21,6 +21,7 @@ from mnist_edge.recipes.terms import DEFAULT_OPSET
 _FIX = "export the net again, with operators of ONNX alone"
 _OLDEST = 7
 _IR_VERSION = 8  # the one of `DEFAULT_OPSET`
+_OF_DAMAGE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _ALIASES = ("", "ai.onnx")
 _QUANTIZED = (
     *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger"),

@@ -129,6 +129,8 @@ def _checked(prepared: Prepared) -> Prepared:
     pixels = feed(np.random.default_rng(0).random((3, 1, 28, 28), np.float32), contract)
     together = prepared.scores(pixels)
     alone = np.concatenate([prepared.scores(pixels[i : i + 1]) for i in range(len(pixels))])
+    if not np.isfinite(together).all():
+        raise BadInput("its answers are no numbers", fix="give a net that works")
     if together.shape != alone.shape or not _alike(together, alone):
         raise BadInput("its answer to a picture depends on those beside it", fix=FIX)
     if prepared.end == "logits" and _are_probabilities(together):

@@ -22,7 +22,7 @@ from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.bundle.imported import Contract, Norm
 from mnist_edge.bundle.manifest import SOURCE, Manifest
 from mnist_edge.contract import Labels, RawImages, to_images
-from mnist_edge.data.mnist import IdxFile
+from mnist_edge.data.mnist import DATA_VARIABLE, IdxFile, read_mnist
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.contract import find_contract
 from mnist_edge.foreign.net import Forced, ForeignNet
@@ -232,6 +232,11 @@ def renamed(model: onnx.ModelProto) -> None:
 REFUSED = {
     "nothing": (b"", "no ONNX file"),
     "half of one": (nets.mlp()[:5000], "damaged, or no ONNX file"),
+    "a text that is none": (nets.mlp().replace(b"positive", b"pos\xfftive"), "a text in it is not UTF-8"),
+    "no numbers": (
+        nets.mlp(end=[node("Log", ["scores"], ["logs"]), node("Log", ["logs"], ["answer"])]),
+        "its answers are no numbers",
+    ),
     "a bomb": (nets.mlp(changes=[bomb]), "more than 1,000 operators"),
     "a circle": (nets.mlp(changes=[circle]), "in a circle"),
     "a stranger's operator": (nets.mlp(changes=[renamed]), r"my\.library\.Secret"),
@@ -360,3 +365,51 @@ def test_from_import_to_c_without_torch(tmp_path: Path) -> None:
     done = without_torch(tmp_path, "verify", "--bundle", "b")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "source-float32" in done.stdout
+
+
+# --- files of others, beside MNIST ----------------------------------------------------------------
+
+# What each reaches on MNIST's test set under its contract.
+FILES: dict[str, tuple[float, Contract]] = {
+    "onnx-conv-dynamic": (98.13, Contract()),
+    "onnx-lenet-softmax": (98.13, Contract(norm=Norm(mean=0.1307, std=0.3081))),
+    "onnx-flat-mlp": (96.59, Contract()),
+    "onnx-mlp": (97.46, Contract(norm=Norm(mean=0.1307, std=0.3081))),
+    "onnx-32x32": (98.74, Contract(side=32, fit="resize")),
+}
+NOT_OF_DIGITS = {
+    "onnx-untrained-tanh": "it is no classifier of mnist: at best",
+    "onnx-emnist-27-classes": "it has 27 classes, not 10",
+}
+
+
+def file_of_others(mnist: Path, name: str) -> Path:
+    """A file beside the folder that `MNIST_EDGE_DATA` names."""
+    path = Path(os.environ[DATA_VARIABLE]).parent / "models" / f"{name}.onnx"
+    if not path.is_file():
+        pytest.skip(f"needs {path.name} beside the folder of {DATA_VARIABLE}")
+    return path
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_others_reaches_what_its_author_measured(
+    name: str, mnist_dir: Path, tmp_path: Path
+) -> None:
+    accuracy, contract = FILES[name]
+    path = file_of_others(mnist_dir, name)
+    bundle = take_in(read_onnx(path.read_bytes(), path.parent), path, "0" * 64,
+                     read_mnist(mnist_dir), tmp_path / "b")  # fmt: skip
+    assert bundle.manifest.imported is not None
+    assert bundle.manifest.imported.contract == contract
+    assert bundle.manifest.training.test_accuracy == pytest.approx(accuracy / 100, abs=5e-4)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", NOT_OF_DIGITS)
+def test_a_file_that_reads_no_digits_is_refused(name: str, mnist_dir: Path, tmp_path: Path) -> None:
+    path = file_of_others(mnist_dir, name)
+    nets_ = read_onnx(path.read_bytes(), path.parent)
+    with pytest.raises(BadInput, match=NOT_OF_DIGITS[name]):
+        take_in(nets_, path, "0" * 64, read_mnist(mnist_dir), tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,54 @@
+"""Convolution and pooling in double precision are those of the standard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="has the standard as NumPy")
+
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from mnist_edge.formats.original.windows import AveragePool, Conv, MaxPool
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.normal(size=(3, 4, 11, 9))
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "plain": ("Conv", {}),
+    "strides, pads and dilations": (
+        "Conv",
+        {"strides": [2, 3], "pads": [1, 0, 2, 1], "dilations": [2, 1]},
+    ),
+    "groups": ("Conv", {"group": 2}),
+    "same": ("Conv", {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+    "largest": ("MaxPool", {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1]}),
+    "largest, rounded up": ("MaxPool", {"kernel_shape": [3, 3], "strides": [3, 3], "ceil_mode": 1}),
+    "mean": ("AveragePool", {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}),
+    "mean with its border": (
+        "AveragePool",
+        {"kernel_shape": [3, 2], "pads": [1, 0, 1, 1], "count_include_pad": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_place_of_a_kernel_gives_what_each_place_of_a_picture_gives(case: str) -> None:
+    kind, options = CASES[case]
+    depth = 4 // options.get("group", 1)
+    weights = {"weight": RNG.normal(size=(6, depth, 3, 2)), "bias": RNG.normal(size=6)}
+    inputs = {"pixels": PIXELS, **(weights if kind == "Conv" else {})}
+    graph = helper.make_graph(
+        [helper.make_node(kind, list(inputs), ["result"], **options)],
+        "one",
+        [helper.make_tensor_value_info(name, 11, array.shape) for name, array in inputs.items()],
+        [helper.make_empty_tensor_value_info("result")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    fast = ReferenceEvaluator(model, new_ops=[Conv, MaxPool, AveragePool])
+    sessions = (ReferenceEvaluator(model), fast)
+    wanted, found = (np.asarray(next(iter(each.run(None, inputs)))) for each in sessions)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
