@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
 
 import onnx
@@ -33,6 +34,23 @@ _ACTIVATIONS = {
     "LeakyRelu": ("alpha",),
     "HardSigmoid": ("alpha", "beta"),
 }
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Say it of what libraries make of damaged bytes: texts that are none, values of other types."""
+    try:
+        yield
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadInput(f"it is damaged, or no ONNX file: {reason:.200}", fix=_FIX) from None
 
 
 def parse(data: bytes) -> onnx.ModelProto:

@@ -6,15 +6,14 @@ import shlex
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.errors import BadInput
+from mnist_edge.foreign.graph import damage_told, parse
 from mnist_edge.foreign.net import ForeignNet
 
 MOST_BYTES = 1 << 30
-_FIX = "export the net again, as one ONNX file"
 
 
 def read_onnx(data: bytes, folder: Path) -> tuple[ForeignNet, ...]:
@@ -27,17 +26,20 @@ def read_onnx(data: bytes, folder: Path) -> tuple[ForeignNet, ...]:
     Raises:
         BadInput: it is no ONNX file, or a file that it names is missing, elsewhere, or too short.
     """
-    try:
-        model = onnx.load_model_from_string(data)
-    except (DecodeError, ValueError) as error:
-        raise BadInput(f"it is damaged, or no ONNX file: {error}", fix=_FIX) from None
+    with damage_told():
+        return (ForeignNet(graph=_whole(data, folder), said="an ONNX model", kind="onnx"),)
+
+
+def _whole(data: bytes, folder: Path) -> bytes:
+    """The file with its weights inside."""
+    model = parse(data)
     outside = [t for t in _tensors(model) if t.data_location == TensorProto.EXTERNAL]
     if outside:
         files: dict[str, bytes] = {}
         for tensor in outside:
             _take_inside(tensor, folder, files)
         data = model.SerializeToString(deterministic=True)
-    return (ForeignNet(graph=data, said="an ONNX model", kind="onnx"),)
+    return data
 
 
 def _tensors(model: onnx.ModelProto) -> list[TensorProto]:

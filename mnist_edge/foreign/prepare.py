@@ -18,7 +18,7 @@ from mnist_edge.errors import BadInput
 from mnist_edge.foreign.batch import free_batch
 from mnist_edge.foreign.constants import replace_nodes
 from mnist_edge.foreign.ends import FIX, End, Entry, find_entries, find_scores
-from mnist_edge.foreign.graph import check, opened, part_for
+from mnist_edge.foreign.graph import check, damage_told, opened, part_for
 from mnist_edge.foreign.net import ForeignNet
 from mnist_edge.formats.original.feed import Pixels, feed
 
@@ -93,6 +93,11 @@ def prepare(net: ForeignNet) -> tuple[Prepared, ...]:
     Raises:
         BadInput: there is none; the message says why the likeliest is not.
     """
+    with damage_told():
+        return _prepared(net)
+
+
+def _prepared(net: ForeignNet) -> tuple[Prepared, ...]:
     model = opened(net.graph)
     refusals: list[BadInput] = []
     found = []

@@ -232,7 +232,7 @@ def renamed(model: onnx.ModelProto) -> None:
 REFUSED = {
     "nothing": (b"", "no ONNX file"),
     "half of one": (nets.mlp()[:5000], "damaged, or no ONNX file"),
-    "a text that is none": (nets.mlp().replace(b"positive", b"pos\xfftive"), "a text in it is not UTF-8"),
+    "a text that is none": (nets.mlp().replace(b"positive", b"pos\xfftive"), "is not UTF-8"),
     "no numbers": (
         nets.mlp(end=[node("Log", ["scores"], ["logs"]), node("Log", ["logs"], ["answer"])]),
         "its answers are no numbers",
