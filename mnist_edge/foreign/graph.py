@@ -38,7 +38,7 @@ _ACTIVATIONS = {
 
 @contextmanager
 def damage_told() -> Iterator[None]:
-    """Say it of what libraries make of damaged bytes: texts that are none, values of other types."""
+    """Say it of what libraries make of damaged bytes: no texts, values of other types."""
     try:
         yield
     except (
