@@ -1,0 +1,321 @@
+"""Weights by name, without the program that they belong to: the nets that they fit.
+
+A convolution's weights say how many channels go in and out and how large its kernel is; borders,
+strides, pooling and activations stand in the program alone. What fits from one layer to the next
+is few: all of that is given, the likeliest first, and digits decide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.errors import BadInput
+from mnist_edge.foreign.keras_layers import Draft
+from mnist_edge.foreign.net import ForeignNet
+
+Array: TypeAlias = NDArray[np.generic]
+Tensors: TypeAlias = Mapping[str, Array]
+
+FIX = "give the class that it was saved from with --architecture FILE.py:CLASS, or export it to ONNX"
+_SIDES = ((28, 0.0), (32, 1.0), (14, 3.0))
+_KEPT = 24  # ways of a chain of convolutions that are followed, at each size
+_GEOMETRIES, _VARIED = 10, 3
+_STATISTICS = ("running_mean", "running_var")
+_EPSILON = 1e-5
+
+Activation: TypeAlias = Literal["Relu", "Tanh", "Sigmoid", "LeakyRelu", "Elu", ""]
+
+
+@dataclass
+class Layer:
+    """A layer with weights.
+
+    Attributes:
+        name: in the file.
+        weight: (out, in, height, width) or (out, in).
+        bias: (out,), or None.
+        norm: what normalises its result: gain, shift, mean and variance.
+    """
+
+    name: str
+    weight: Array
+    bias: Array | None
+    norm: tuple[Array, Array, Array, Array] | None = None
+
+    @property
+    def out(self) -> int:
+        """How many channels or numbers it gives."""
+        return int(self.weight.shape[0])
+
+
+class Place(NamedTuple):
+    """How a convolution slides, and what pools its result: 0, or the side of the window."""
+
+    border: int
+    stride: int
+    pool: int
+    pool_stride: int
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A picture's side, and how each convolution slides; `mean` where all that is left is meant."""
+
+    cost: float
+    side: int
+    places: tuple[Place, ...]
+    mean: bool = False
+
+
+@dataclass(frozen=True)
+class Style:
+    """What the weights do not say at all."""
+
+    cost: float
+    inner: Activation = "Relu"
+    between: Activation = "Relu"
+    pooling: Literal["MaxPool", "AveragePool"] = "MaxPool"
+    norm_last: bool = False
+
+
+_STYLES = (
+    Style(0.0),
+    Style(1.0, pooling="AveragePool"),
+    Style(1.2, "Tanh", "Tanh", "AveragePool"),
+    Style(1.3, "Tanh", "Tanh"),
+    Style(1.5, "Sigmoid", "Sigmoid", "AveragePool"),
+    Style(1.6, "Sigmoid", "Sigmoid"),
+    Style(1.7, "LeakyRelu", "LeakyRelu"),
+    Style(1.8, "Elu", "Elu"),
+    Style(1.9, "Relu", ""),
+    Style(2.0, "", "Relu"),
+)
+
+
+def read_state_dict(tensors: Tensors) -> tuple[ForeignNet, ...]:
+    """The nets that weights may be of: convolutions one after the other, then linear layers.
+
+    Args:
+        tensors: by name, in the order of the file.
+
+    Raises:
+        BadInput: they are of something else.
+    """
+    if list(tensors) == sorted(tensors):  # then the file keeps no order: conv10 is after conv2
+        tensors = {name: tensors[name] for name in sorted(tensors, key=natural)}
+    convolutions, linears = _layers(tensors)
+    said = _said(convolutions, linears)
+    found: list[tuple[float, bytes]] = []
+    geometries = _geometries(convolutions, linears)
+    if not geometries:
+        raise BadInput(
+            f"it is {said}, but no borders, strides and poolings lead from one layer to the next",
+            fix=FIX,
+        )
+    norms = any(layer.norm for layer in (*convolutions, *linears))
+    for number, geometry in enumerate(geometries):
+        for style in _styles(convolutions, norms=norms, varied=number < _VARIED):
+            graph = _graph(convolutions, linears, geometry, style)
+            found.append((geometry.cost + style.cost, graph))
+    found.sort(key=lambda pair: pair[0])
+    graphs = dict.fromkeys(graph for _, graph in found)
+    return tuple(ForeignNet(graph=graph, said=said, kind="torch") for graph in graphs)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts the numbers in a name by value."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _styles(layers: Sequence[Layer], *, norms: bool, varied: bool) -> Iterator[Style]:
+    for style in _STYLES if varied else _STYLES[:1]:
+        if not layers and (style.pooling == "AveragePool" or style.inner != style.between):
+            continue  # nothing is pooled
+        yield style
+        if norms:
+            yield Style(
+                style.cost + 0.5, style.inner, style.between, style.pooling, norm_last=True
+            )
+
+
+# --- layers -------------------------------------------------------------------------------------
+
+
+def _layers(tensors: Tensors) -> tuple[list[Layer], list[Layer]]:
+    """Convolutions and linear layers, each in order, with their normalisations."""
+    groups: dict[str, dict[str, Array]] = {}
+    for name, tensor in tensors.items():
+        layer, _, leaf = name.rpartition(".")
+        if leaf != "num_batches_tracked":
+            groups.setdefault(layer, {})[leaf] = tensor
+    layers: list[Layer] = []
+    norms: list[dict[str, Array]] = []
+    for name, members in groups.items():
+        weight = members.get("weight")
+        if weight is not None and weight.ndim in (2, 4) and set(members) <= {"weight", "bias"}:
+            layers.append(Layer(name, weight, members.get("bias")))
+        elif set(_STATISTICS) <= set(members) and members["running_mean"].ndim == 1:
+            norms.append(members)
+            _normalise(layers, members, name)
+        else:
+            kept = ", ".join(sorted(members))
+            raise BadInput(
+                f"its layer {name!r:.60} with {kept:.80} is neither a convolution, a linear layer "
+                "nor a batch normalisation",
+                fix=FIX,
+            )
+    convolutions = [layer for layer in layers if layer.weight.ndim == 4]
+    linears = [layer for layer in layers if layer.weight.ndim == 2]
+    if not layers:
+        raise BadInput("it holds no weights of layers", fix=FIX)
+    return convolutions, linears
+
+
+def _normalise(layers: list[Layer], members: dict[str, Array], name: str) -> None:
+    """Give a normalisation to the layer before it, or the first that it fits."""
+    mean = members["running_mean"]
+    fitting = [layer for layer in layers if layer.norm is None and layer.out == len(mean)]
+    if not fitting:
+        raise BadInput(f"its normalisation {name!r:.60} fits no layer before it", fix=FIX)
+    layer = fitting[-1] if layers[-1] is fitting[-1] else fitting[0]
+    gain = members.get("weight", np.ones_like(mean))
+    shift = members.get("bias", np.zeros_like(mean))
+    layer.norm = (gain, shift, mean, members["running_var"])
+
+
+def _said(convolutions: Sequence[Layer], linears: Sequence[Layer]) -> str:
+    parts = [f"conv {layer.out}" for layer in convolutions]
+    if not convolutions:
+        parts = [str(linears[0].weight.shape[1])]
+    return "torch weights: " + "-".join([*parts, *(str(layer.out) for layer in linears)])
+
+
+# --- geometry -----------------------------------------------------------------------------------
+
+
+def _geometries(convolutions: Sequence[Layer], linears: Sequence[Layer]) -> list[Geometry]:
+    """The ways from a picture to the first linear layer, the likeliest first."""
+    for before, after in zip(linears, linears[1:], strict=False):
+        if before.out != after.weight.shape[1]:
+            return []
+    if not convolutions:
+        size = int(linears[0].weight.shape[1])
+        sides = [side for side in (28, 32, 14, 16, 20, 8) if side * side == size]
+        return [Geometry(0.0, side, ()) for side in sides]
+    if convolutions[0].weight.shape[1] not in (1, 3):
+        return []
+    features = int(linears[0].weight.shape[1]) if linears else convolutions[-1].out
+    found = []
+    for side, cost in _SIDES:
+        ways: dict[int, list[tuple[float, tuple[Place, ...]]]] = {side: [(cost, ())]}
+        before = int(convolutions[0].weight.shape[1])
+        for layer in convolutions:
+            if before % layer.weight.shape[1]:
+                return []
+            ways = _followed(ways, layer)
+            before = layer.out
+        for last, paths in ways.items():
+            for cost_so_far, places in paths:
+                if before * last * last == features:
+                    found.append(Geometry(cost_so_far, side, places))
+                elif before == features and last > 1:
+                    found.append(Geometry(cost_so_far + 1.5, side, places, mean=True))
+    return sorted(found, key=lambda geometry: geometry.cost)[:_GEOMETRIES]
+
+
+def _followed(
+    ways: dict[int, list[tuple[float, tuple[Place, ...]]]], layer: Layer
+) -> dict[int, list[tuple[float, tuple[Place, ...]]]]:
+    """One convolution further."""
+    further: dict[int, list[tuple[float, tuple[Place, ...]]]] = {}
+    kernel = int(layer.weight.shape[2])
+    if layer.weight.shape[3] != kernel:
+        return {}
+    for side, paths in ways.items():
+        for place, cost in _places(kernel):
+            after = (side + 2 * place.border - kernel) // place.stride + 1
+            if after < 1 or side + 2 * place.border < kernel:
+                continue
+            if place.pool:
+                after = (after - place.pool) // place.pool_stride + 1
+            if after < 1:
+                continue
+            further.setdefault(after, []).extend(
+                (before + cost + _unlike(places, place), (*places, place))
+                for before, places in paths
+            )
+    return {side: sorted(paths)[:_KEPT] for side, paths in further.items()}
+
+
+def _places(kernel: int) -> Iterator[tuple[Place, float]]:
+    """How a convolution may slide, and how odd that would be."""
+    same = kernel // 2
+    borders = {0: 0.0, same: 0.0 if kernel % 2 else 1.0}
+    borders |= {border: 1.5 for border in (1, 2) if border not in borders and border < kernel}
+    pools = {(0, 1): 0.3, (2, 2): 0.0, (3, 3): 1.5, (3, 2): 1.5, (2, 1): 1.5, (4, 4): 2.0}
+    for border, first in borders.items():
+        for stride, second in ((1, 0.0), (2, 1.0), (3, 3.0)):
+            for (pool, step), third in pools.items():
+                if stride > 1 and pool:
+                    third += 1.0
+                yield Place(border, stride, pool, step), first + second + third
+
+
+def _unlike(places: tuple[Place, ...], place: Place) -> float:
+    """Most nets do the same everywhere."""
+    return 0.4 if places and bool(places[-1].border) != bool(place.border) else 0.0
+
+
+# --- graph --------------------------------------------------------------------------------------
+
+
+def _graph(
+    convolutions: Sequence[Layer], linears: Sequence[Layer], geometry: Geometry, style: Style
+) -> bytes:
+    side = geometry.side
+    depth = int(convolutions[0].weight.shape[1]) if convolutions else 1
+    draft = Draft((depth, side, side))
+    x = draft.start.name
+    last = len(convolutions) - 1
+    for number, (layer, place) in enumerate(zip(convolutions, geometry.places, strict=True)):
+        x = _convolved(draft, x, layer, place, depth)
+        activation: Activation = style.inner if linears or number < last else ""
+        x = _ended(draft, x, layer, activation, style)
+        if place.pool:
+            window = {"kernel_shape": [place.pool] * 2, "strides": [place.pool_stride] * 2}
+            x = draft.op(style.pooling, x, **window)
+        depth = layer.out
+    if geometry.mean:
+        x = draft.op("GlobalAveragePool", x)
+    size = int(linears[0].weight.shape[1]) if linears else depth
+    x = draft.op("Reshape", x, np.array([-1, size]))
+    for number, layer in enumerate(linears):
+        inputs: list[str | Array] = [x, layer.weight]
+        inputs += [] if layer.bias is None else [layer.bias]
+        x = draft.op("Gemm", *inputs, transB=1)
+        activation = style.between if number < len(linears) - 1 else ""
+        x = _ended(draft, x, layer, activation, style)
+    classes = linears[-1].out if linears else depth
+    return draft.finish(draft.start._replace(name=x, shape=(classes,)))
+
+
+def _convolved(draft: Draft, x: str, layer: Layer, place: Place, depth: int) -> str:
+    inputs: list[str | Array] = [x, layer.weight] + ([] if layer.bias is None else [layer.bias])
+    options: dict[str, Any] = {"pads": [place.border] * 4, "strides": [place.stride] * 2}
+    return draft.op("Conv", *inputs, **options, group=depth // int(layer.weight.shape[1]))
+
+
+def _ended(draft: Draft, x: str, layer: Layer, activation: Activation, style: Style) -> str:
+    if layer.norm is not None and not style.norm_last:
+        x = draft.op("BatchNormalization", x, *layer.norm, epsilon=_EPSILON)
+    if activation:
+        x = draft.op(activation, x)
+    if layer.norm is not None and style.norm_last:
+        x = draft.op("BatchNormalization", x, *layer.norm, epsilon=_EPSILON)
+    return x
