@@ -27,13 +27,14 @@ from mnist_edge.recipes.fields import Setting
 if TYPE_CHECKING:
     from mnist_edge.bundle.folder import Bundle
     from mnist_edge.data.mnist import DataSet
-    from mnist_edge.foreign.net import Forced
+    from mnist_edge.foreign.net import Forced, ForeignNet
     from mnist_edge.recipes.terms import Preprocessing
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge import model.onnx                      # what it wants of a picture is found
 mnist-edge import model.onnx --mean 0.5 --std 0.5 # or is said: pixels from -1 to 1
-mnist-edge import model.pth --recipe lenet        # weights saved by torch.save
+mnist-edge import model.pth                       # weights of layers in a chain
+mnist-edge import model.pth --recipe lenet        # or of an architecture of ours
 mnist-edge import net.safetensors --recipe wide   # or as safetensors"""
 
 _CONTRACT_PANEL = "How the net reads a picture, where digits shall not tell"
@@ -56,6 +57,15 @@ def command(
             autocompletion=lambda: list(RECIPES),
         ),
     ] = None,
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key",
+            metavar="NAME",
+            help="Which of several weights in a torch file.",
+            show_default=False,
+        ),
+    ] = "",
     mean: Annotated[
         float | None,
         option(
@@ -103,7 +113,7 @@ def command(
         forced = Forced.of(mean, std, inverted=invert, transposed=transpose)
         if data == "auto" and data_dir is None:
             read = partial(_digits_at_hand, talk, preprocessing)
-        imported = _take_in(talk, weights, folder, read, forced)
+        imported = _take_in(talk, weights, folder, read, forced, key)
     else:
         imported = _by_recipe(talk, weights, recipe, folder, read)
     if as_json:
@@ -142,8 +152,16 @@ def _digits_at_hand(talk: Talk, preprocessing: Preprocessing | None) -> DataSet:
         return drawn_data()
 
 
+def _read_torch(path: Path, key: str) -> tuple[ForeignNet, ...]:
+    from mnist_edge.errors import needed_to
+
+    with needed_to("import weights"):
+        from mnist_edge.train.torch_nets import read_torch_nets
+    return read_torch_nets(path, key)
+
+
 def _take_in(
-    talk: Talk, file: Path, folder: Path, read: Callable[[], DataSet], forced: Forced
+    talk: Talk, file: Path, folder: Path, read: Callable[[], DataSet], forced: Forced, key: str
 ) -> Bundle:
     from mnist_edge.bundle.folder import refuse_shipped
     from mnist_edge.errors import needed_to
@@ -152,7 +170,7 @@ def _take_in(
     refuse_shipped(folder)
     with needed_to("import a net", extra="onnx"):
         from mnist_edge.foreign.take_in import take_in
-    nets, digest = read_file_of_others(file)
+    nets, digest = read_file_of_others(file, lambda path: _read_torch(path, key))
     digits = read()
     with talk.signature_kept(folder), talk.progress("import") as progress:
         return take_in(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,14 @@ from mnist_edge.foreign.net import ForeignNet
 MOST_BYTES = 1 << 30
 
 
-def read_file_of_others(path: Path) -> tuple[tuple[ForeignNet, ...], str]:
+def read_file_of_others(
+    path: Path, read_torch: Callable[[Path], tuple[ForeignNet, ...]]
+) -> tuple[tuple[ForeignNet, ...], str]:
     """The nets that a file may hold, and the SHA-256 of its bytes.
+
+    Args:
+        path: of the file.
+        read_torch: what reads a torch file, for which torch is needed.
 
     Raises:
         BadInput: it cannot be read, or holds no net that can be taken in.
@@ -28,8 +34,11 @@ def read_file_of_others(path: Path) -> tuple[tuple[ForeignNet, ...], str]:
         raise BadInput(
             f"cannot read {path}: {error.strerror}", fix="give the path of a model file"
         ) from None
+    digest = hashlib.sha256(data).hexdigest()
+    if kind_of(data).reader == "torch":
+        return read_torch(path), digest
     with about(path):
-        return _nets(data, path.parent), hashlib.sha256(data).hexdigest()
+        return _nets(data, path.parent), digest
 
 
 @contextmanager
@@ -54,9 +63,4 @@ def _nets(data: bytes, folder: Path) -> tuple[ForeignNet, ...]:
 
                 from mnist_edge.foreign.keras import read_keras
             return read_keras(data)
-        case "torch":
-            raise BadInput(
-                f"it is {kind.said}",
-                fix="name the architecture of its weights with --recipe, or export the net to ONNX",
-            )
     raise BadInput(f"it is {kind.said}", fix=kind.advice or "export the net to ONNX")

@@ -7,6 +7,7 @@ is few: all of that is given, the likeliest first, and digits decide.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +23,13 @@ from mnist_edge.foreign.net import ForeignNet
 Array: TypeAlias = NDArray[np.generic]
 Tensors: TypeAlias = Mapping[str, Array]
 
-FIX = "give the class that it was saved from with --architecture FILE.py:CLASS, or export it to ONNX"
-_SIDES = ((28, 0.0), (32, 1.0), (14, 3.0))
+FIX = (
+    "give the class that it was saved from with --architecture FILE.py:CLASS, or export it to ONNX"
+)
+_SIDES = ((28, 0.0), (32, 0.3), (14, 3.0))
 _KEPT = 24  # ways of a chain of convolutions that are followed, at each size
-_GEOMETRIES, _VARIED = 10, 3
+_GEOMETRIES, _VARIED = 8, 3
+_MOST = 60
 _STATISTICS = ("running_mean", "running_var")
 _EPSILON = 1e-5
 
@@ -124,7 +128,7 @@ def read_state_dict(tensors: Tensors) -> tuple[ForeignNet, ...]:
             graph = _graph(convolutions, linears, geometry, style)
             found.append((geometry.cost + style.cost, graph))
     found.sort(key=lambda pair: pair[0])
-    graphs = dict.fromkeys(graph for _, graph in found)
+    graphs = list(dict.fromkeys(graph for _, graph in found))[:_MOST]
     return tuple(ForeignNet(graph=graph, said=said, kind="torch") for graph in graphs)
 
 
@@ -139,9 +143,7 @@ def _styles(layers: Sequence[Layer], *, norms: bool, varied: bool) -> Iterator[S
             continue  # nothing is pooled
         yield style
         if norms:
-            yield Style(
-                style.cost + 0.5, style.inner, style.between, style.pooling, norm_last=True
-            )
+            yield Style(style.cost + 0.5, style.inner, style.between, style.pooling, norm_last=True)
 
 
 # --- layers -------------------------------------------------------------------------------------
@@ -201,9 +203,8 @@ def _said(convolutions: Sequence[Layer], linears: Sequence[Layer]) -> str:
 
 def _geometries(convolutions: Sequence[Layer], linears: Sequence[Layer]) -> list[Geometry]:
     """The ways from a picture to the first linear layer, the likeliest first."""
-    for before, after in zip(linears, linears[1:], strict=False):
-        if before.out != after.weight.shape[1]:
-            return []
+    if any(a.out != b.weight.shape[1] for a, b in itertools.pairwise(linears)):
+        return []
     if not convolutions:
         size = int(linears[0].weight.shape[1])
         sides = [side for side in (28, 32, 14, 16, 20, 8) if side * side == size]
@@ -260,7 +261,7 @@ def _places(kernel: int) -> Iterator[tuple[Place, float]]:
     borders |= {border: 1.5 for border in (1, 2) if border not in borders and border < kernel}
     pools = {(0, 1): 0.3, (2, 2): 0.0, (3, 3): 1.5, (3, 2): 1.5, (2, 1): 1.5, (4, 4): 2.0}
     for border, first in borders.items():
-        for stride, second in ((1, 0.0), (2, 1.0), (3, 3.0)):
+        for stride, second in ((1, 0.0), (2, 0.6), (3, 3.0)):
             for (pool, step), third in pools.items():
                 if stride > 1 and pool:
                     third += 1.0
@@ -269,7 +270,11 @@ def _places(kernel: int) -> Iterator[tuple[Place, float]]:
 
 def _unlike(places: tuple[Place, ...], place: Place) -> float:
     """Most nets do the same everywhere."""
-    return 0.4 if places and bool(places[-1].border) != bool(place.border) else 0.0
+    if not places:
+        return 0.0
+    last = places[-1]
+    halved = (last.stride > 1) == (place.stride > 1) or (not place.pool and place.stride == 1)
+    return 0.4 * (bool(last.border) != bool(place.border)) + 1.2 * (not halved)
 
 
 # --- graph --------------------------------------------------------------------------------------
@@ -306,7 +311,8 @@ def _graph(
 
 
 def _convolved(draft: Draft, x: str, layer: Layer, place: Place, depth: int) -> str:
-    inputs: list[str | Array] = [x, layer.weight] + ([] if layer.bias is None else [layer.bias])
+    inputs: list[str | Array] = [x, layer.weight]
+    inputs += [] if layer.bias is None else [layer.bias]
     options: dict[str, Any] = {"pads": [place.border] * 4, "strides": [place.stride] * 2}
     return draft.op("Conv", *inputs, **options, group=depth // int(layer.weight.shape[1]))
 

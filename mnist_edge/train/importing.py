@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.errors import BadInput, UsageError
+from mnist_edge.foreign.state_dict import natural
 from mnist_edge.models import build_model
 from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.train import TrainRecipe
@@ -47,7 +47,7 @@ def import_weights(
     Raises:
         BadInput: no such file, no weights, code in a pickle, or another architecture.
     """
-    given = _by_kind(_learned(_read(path), path))
+    given = _by_kind(learned(read_document(path), path))
     widths = tuple(len(layer["weight"]) for kind in (4, 2) for layer in given.get(kind, []))
     try:
         recipe = replace(
@@ -105,7 +105,8 @@ def _by_kind(tensors: dict[str, Tensor]) -> _Layers:
     return kinds
 
 
-def _read(path: Path) -> dict[str, object]:
+def read_document(path: Path) -> dict[str, object]:
+    """The names and what stands under them in a file of weights. Raises BadInput."""
     try:
         data = read_file(path, most=_MAX_BYTES)
     except OSError as error:
@@ -120,7 +121,7 @@ def _read(path: Path) -> dict[str, object]:
         else:
             # The format keeps no order: conv10 belongs after conv2.
             tensors = load_safetensors(data)
-            document = {name: tensors[name] for name in sorted(tensors, key=_natural)}
+            document = {name: tensors[name] for name in sorted(tensors, key=natural)}
     except SafetensorError:
         raise BadInput(f"{path} is neither a torch file nor a safetensors file", fix=fix) from None
     except ValueError as error:  # a pickle that names code, a whole model, a damaged archive
@@ -137,7 +138,8 @@ def _read(path: Path) -> dict[str, object]:
     raise BadInput(f"{path} holds a {type(document).__name__}, not named weights", fix=fix)
 
 
-def _learned(document: dict[str, object], path: Path) -> dict[str, Tensor]:
+def learned(document: dict[str, object], path: Path) -> dict[str, Tensor]:
+    """The weights among what a file holds. Raises BadInput where one is no number."""
     tensors = {
         str(name): value
         for name, value in document.items()
@@ -157,8 +159,3 @@ def _learned(document: dict[str, object], path: Path) -> dict[str, Tensor]:
                 fix="give weights of a model that works",
             )
     return tensors
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts the numbers in a name by value."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,140 @@
+"""Weights without their program: the net that they are of is among those that are tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+from torch import nn
+
+from mnist_edge.errors import BadInput
+from mnist_edge.foreign.net import ForeignNet
+from mnist_edge.train.torch_nets import read_torch_nets
+
+
+def normed(*layers: nn.Module) -> list[nn.Module]:
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
+            nn.init.normal_(layer.running_mean)
+            nn.init.uniform_(layer.running_var, 0.5, 2)
+            nn.init.uniform_(layer.weight, 0.5, 2)
+    return list(layers)
+
+
+NETS = {
+    "three hidden layers": lambda: nn.Sequential(
+        *(nn.Flatten(), nn.Linear(784, 40), nn.ReLU(), nn.Linear(40, 30), nn.ReLU()),
+        *(nn.Dropout(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 10), nn.LogSoftmax(1)),
+    ),
+    "tanh": lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 40), nn.Tanh(), nn.Linear(40, 10)),
+    "an example of PyTorch": lambda: nn.Sequential(
+        *(nn.Conv2d(1, 10, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(10, 20, 5), nn.Dropout2d()),
+        *(nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(320, 50), nn.ReLU()),
+        nn.Linear(50, 10),
+    ),
+    "another one": lambda: nn.Sequential(
+        *(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 8, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(8 * 144, 16), nn.ReLU(), nn.Linear(16, 10)),
+    ),
+    "a border and strides": lambda: nn.Sequential(
+        *(nn.Conv2d(1, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 9, 3, 2, 1), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(9 * 49, 10)),
+    ),
+    "normalised": lambda: nn.Sequential(
+        *normed(nn.Conv2d(1, 6, 5, padding=2), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
+        *normed(nn.Conv2d(6, 8, 5, padding=2), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), *normed(nn.Linear(8 * 49, 12), nn.BatchNorm1d(12)), nn.ReLU()),
+        nn.Linear(12, 10),
+    ),
+    "normalised after the ReLU": lambda: nn.Sequential(
+        *normed(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.BatchNorm2d(6), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(6 * 169, 10)),
+    ),
+    "LeNet of 32 pixels": lambda: nn.Sequential(
+        *(nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh()),
+        *(nn.AvgPool2d(2), nn.Conv2d(16, 20, 5), nn.Tanh(), nn.Flatten()),
+        *(nn.Linear(20, 12), nn.Tanh(), nn.Linear(12, 10)),
+    ),
+    "a mean at the end": lambda: nn.Sequential(
+        *(
+            nn.Conv2d(1, 6, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(6, 12, 3, padding=1),
+        ),
+        *(nn.ReLU(), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 10)),
+    ),
+}
+
+
+def answers(net: ForeignNet, images: np.ndarray) -> np.ndarray | None:
+    session = onnxruntime.InferenceSession(net.graph)
+    given = session.get_inputs()[0]
+    if given.shape[1:] != list(images.shape[1:]):
+        return None
+    return np.asarray(session.run(None, {given.name: images})[0])
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_net_of_weights_is_among_those_that_are_tried(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = NETS[name]().eval()
+    torch.save({"epoch": 3, "model_state_dict": net.state_dict()}, tmp_path / "net.pth")
+    side = 32 if "32" in name else 28
+    images = torch.rand(4, 1, side, side)
+    ends = nn.Sequential(*(m for m in net if not isinstance(m, nn.LogSoftmax)))
+    expected = ends(images).detach().numpy()
+    found = read_torch_nets(tmp_path / "net.pth")
+    assert len(found) <= 60
+    near = [
+        number
+        for number, candidate in enumerate(found)
+        if (given := answers(candidate, images.numpy())) is not None
+        and np.abs(given - expected).max() < 1e-5
+    ]
+    assert near, name
+
+
+def test_keys_in_alphabetical_order_are_sorted_by_their_numbers(tmp_path: Path) -> None:
+    layers = [nn.Linear(784, 12), *(nn.Linear(12, 12) for _ in range(10)), nn.Linear(12, 10)]
+    weights = {
+        f"l{number}.{leaf}": tensor
+        for number, layer in enumerate(layers)
+        for leaf, tensor in layer.state_dict().items()
+    }
+    torch.save(dict(sorted(weights.items())), tmp_path / "net.pth")
+    (first, *_) = read_torch_nets(tmp_path / "net.pth")
+    assert first.said == f"torch weights: 784-{'12-' * 11}10"
+
+
+def test_several_weights_in_a_file_are_named(tmp_path: Path) -> None:
+    weights = NETS["tanh"]().state_dict()
+    torch.save({"first": weights, "second": weights}, tmp_path / "net.pth")
+    with pytest.raises(BadInput, match="several weights: first, second"):
+        read_torch_nets(tmp_path / "net.pth")
+    with pytest.raises(BadInput, match="no weights under 'third'"):
+        read_torch_nets(tmp_path / "net.pth", "third")
+    assert read_torch_nets(tmp_path / "net.pth", "second")
+
+
+def test_a_pickled_model_is_named_and_not_run(tmp_path: Path) -> None:
+    torch.save(NETS["tanh"](), tmp_path / "net.pth")
+    with pytest.raises(BadInput, match=r"a whole model, pickled: a torch\.nn\.modules\.container"):
+        read_torch_nets(tmp_path / "net.pth")
+
+
+def test_layers_that_are_no_chain_are_refused_by_name(tmp_path: Path) -> None:
+    torch.save(nn.LSTM(28, 8).state_dict(), tmp_path / "net.pth")
+    with pytest.raises(BadInput, match="is neither a convolution"):
+        read_torch_nets(tmp_path / "net.pth")
+    odd = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Linear(77, 10))
+    torch.save(odd.state_dict(), tmp_path / "net.pth")
+    with pytest.raises(BadInput, match="no borders, strides and poolings lead"):
+        read_torch_nets(tmp_path / "net.pth")
