@@ -7,7 +7,7 @@ trained for, tells them apart. So: of the contracts under which it is not signif
 right than under the best, the one with the least loss. (McNemar's test, on the digits where two
 contracts disagree.) Sigmoids at the end are no likelihood of one class among others: sharpened by a
 larger scale they often have less loss. There so many digits more decide that the share of right
-answers tells all contracts apart.
+answers tells contracts apart, and of those that it does not the most usual one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NORMS = (
     Norm(mean=0.5, std=1.0),
     Norm(mean=0.0, std=1 / 255),
 )
-"""0 to 1, MNIST's mean and deviation, -1 to 1, -0.5 to 0.5, and 0 to 255."""
+"""0 to 1, MNIST's mean and deviation, -1 to 1, -0.5 to 0.5, and 0 to 255: by how usual they are."""
 
 DIGITS = 2000
 """That decide."""
@@ -129,7 +129,8 @@ def find_contract(
     if trials[0].prepared.end == "sigmoid" and len(trials) > 1:
         close = [trial for trial in trials if not _is_worse(trial, trials[0])]
         close = _tried_again(close, _Digits.of(images, labels, MORE_DIGITS))
-        close.sort(key=lambda trial: (-trial.accuracy, trial.loss))
+        rightest = max(close, key=lambda trial: trial.accuracy)
+        close.sort(key=lambda trial: (_is_worse(trial, rightest), _rarity(trial), -trial.accuracy))
         known = {id(trial.contract) for trial in close}
         trials = [*close, *(trial for trial in trials if id(trial.contract) not in known)]
     progress(len(ways), len(ways))
@@ -156,6 +157,12 @@ def _likely(trials: Sequence[Trial]) -> list[Trial]:
     enough = trials[0].accuracy - _WORSE
     second = next((t for t in trials if t.contract != trials[0].contract), None)
     return [trial for trial in trials if trial.accuracy >= enough or trial is second]
+
+
+def _rarity(trial: Trial) -> int:
+    """How seldom people normalise so, where nothing else tells."""
+    norm = trial.contract.norm
+    return NORMS.index(norm) if norm in NORMS else 0
 
 
 def _tried_again(trials: Sequence[Trial], digits: _Digits) -> list[Trial]:
