@@ -4,7 +4,7 @@
 #   make test    lint, all tests, then the tests of the edge side without torch
 #   make lint    ruff, mypy and the import contracts
 #   make edge    the tests that pass with the base dependencies alone
-#   make extras  the tests of LiteRT and ncnn files and of web pages, with their runtimes, the one
+#   make extras  the tests of LiteRT, ncnn, OpenVINO and web pages, with their runtimes, the one
 #                of microcontrollers, the compiler of pages, and Chromium where it is installed
 #   make docs    the documentation, in build/site, with every link checked
 #   make console the console blocks of the pages, from real runs on this machine
@@ -45,7 +45,8 @@ edge: $(EDGE)/test.stamp
 
 extras: $(VENV)/extras.stamp
 	$(VENV)/bin/python -m pytest tests/formats/test_litert.py tests/formats/test_ncnn.py \
-		tests/formats/test_web.py tests/formats/test_page.py \
+		tests/formats/test_web.py tests/formats/test_page.py tests/formats/test_edge_formats.py \
+		tests/formats/test_openvino.py tests/formats/test_wishes.py \
 		tests/formats/test_bad_runtimes.py tests/formats/test_backends.py
 
 docs: $(VENV)/docs.stamp
@@ -79,7 +80,8 @@ $(VENV)/dev.stamp: pyproject.toml $(VENV)/train.stamp
 	touch $@
 
 $(VENV)/extras.stamp: pyproject.toml $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pip install --quiet --editable '.[litert,ncnn,web]' --group extras
+	$(VENV)/bin/python -m pip install --quiet --editable '.[litert,ncnn,web,openvino,tflm]' \
+		--group extras
 	touch $@
 
 $(VENV)/docs.stamp: pyproject.toml $(VENV)/train.stamp
