@@ -12,10 +12,11 @@ they keep on clean digits.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import kinds
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,7 +33,10 @@ from mnist_edge.formats import open_backend
 from mnist_edge.machine import Machine, describe_machine, library_versions
 from mnist_edge.picture import to_picture
 from mnist_edge.plots.style import BLUE, FAINT, GREEN, GREY, VERMILION, png, show_percent, styled
+from mnist_edge.predict import Predictor
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
+from mnist_edge.render.text import Table
+from mnist_edge.render.text import markdown as render
 
 Distort = Callable[[Image.Image, float, np.random.Generator], Image.Image]
 
@@ -62,6 +66,7 @@ class RobustnessReport:
     machine: Machine
     versions: dict[str, str]
     rows: tuple[Row, ...]
+    kinds: tuple[kinds.Answers, ...] = ()
 
 
 def shift(image: Image.Image, pixels: float, random: np.random.Generator) -> Image.Image:
@@ -128,6 +133,9 @@ def main() -> None:
     report = measure(
         bundle, data.test_images[: options.digits], data.test_labels[: options.digits], options.seed
     )
+    report = replace(
+        report, kinds=tuple(_answers(bundle, data.test_images, data.test_labels, options))
+    )
     stem = options.out or RESULTS / "robustness"
     atomic_write(stem.with_suffix(".json"), codec.dumps(report).encode())
     atomic_write(stem.with_suffix(".md"), markdown(report).encode())
@@ -179,6 +187,16 @@ def measure(bundle: Bundle, images: RawImages, labels: Labels, seed: int) -> Rob
     )
 
 
+def _answers(
+    bundle: Bundle, images: RawImages, labels: Labels, options: argparse.Namespace
+) -> Iterator[kinds.Answers]:
+    for artifact in (DEFAULT_ARTIFACT, "onnx-int8"):
+        with Predictor.load(bundle.path, artifact=artifact) as predictor:
+            yield from kinds.answers(
+                predictor, artifact, images, labels, count=options.pictures, seed=options.seed
+            )
+
+
 def markdown(report: RobustnessReport) -> str:
     """One line for each distortion, level and way; accuracy and agreement of each artifact."""
     artifacts = list(dict.fromkeys(row.artifact for row in report.rows))
@@ -199,7 +217,15 @@ def markdown(report: RobustnessReport) -> str:
     for (name, level, way), found in cells.items():
         figures = (f"{found[a].accuracy:.1%} ({found[a].agreement:.1%})" for a in artifacts)
         page += f"| {name} | {level:g} | {way} | {' | '.join(figures)} |\n"
-    return page
+    head, lines = kinds.table(report.kinds)
+    return f"""{page}
+## What people draw beside, around and instead of one clean digit
+
+Drawn with MNIST's test digits and answered as `mnist-edge predict` answers, with `--many` where
+there are several. Right is a picture of which everything is read rightly, in its row; rejected one
+of which something is not read, or is no digit.
+
+{render(Table(headers=head, rows=tuple(lines)))}"""
 
 
 @styled()
@@ -254,6 +280,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, help="with its ONNX artifacts")
     parser.add_argument("--data-dir", type=Path, help="of MNIST")
     parser.add_argument("--digits", type=int, default=2000)
+    parser.add_argument("--pictures", type=int, default=200, help="of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="of the JSON; Markdown and figure stand beside it")
     return parser.parse_args()
