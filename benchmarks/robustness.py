@@ -12,8 +12,8 @@ they keep on clean digits.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import kinds
@@ -56,6 +56,18 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KindsReport:
+    """How each kind of drawing is answered, and what that was measured with."""
+
+    bundle: str
+    recipe: str
+    seed: int
+    machine: Machine
+    versions: dict[str, str]
+    rows: tuple[kinds.Answers, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RobustnessReport:
     """All rows, and what they were measured with."""
 
@@ -66,7 +78,6 @@ class RobustnessReport:
     machine: Machine
     versions: dict[str, str]
     rows: tuple[Row, ...]
-    kinds: tuple[kinds.Answers, ...] = ()
 
 
 def shift(image: Image.Image, pixels: float, random: np.random.Generator) -> Image.Image:
@@ -130,17 +141,20 @@ def main() -> None:
     options = _options()
     bundle = open_bundle(options.bundle)
     data = load_mnist(options.data_dir)
-    report = measure(
-        bundle, data.test_images[: options.digits], data.test_labels[: options.digits], options.seed
-    )
-    report = replace(
-        report, kinds=tuple(_answers(bundle, data.test_images, data.test_labels, options))
-    )
     stem = options.out or RESULTS / "robustness"
-    atomic_write(stem.with_suffix(".json"), codec.dumps(report).encode())
-    atomic_write(stem.with_suffix(".md"), markdown(report).encode())
-    atomic_write(stem.with_suffix(".png"), figure(report))
-    print(markdown(report))
+    if options.only != "distortions":
+        answered = _answers(bundle, data.test_images, data.test_labels, options)
+        beside = stem.with_name(f"{stem.name}-kinds")
+        atomic_write(beside.with_suffix(".json"), codec.dumps(answered).encode())
+        atomic_write(beside.with_suffix(".md"), kinds_page(answered).encode())
+        print(kinds_page(answered))
+    if options.only != "kinds":
+        count = options.digits
+        report = measure(bundle, data.test_images[:count], data.test_labels[:count], options.seed)
+        atomic_write(stem.with_suffix(".json"), codec.dumps(report).encode())
+        atomic_write(stem.with_suffix(".md"), markdown(report).encode())
+        atomic_write(stem.with_suffix(".png"), figure(report))
+        print(markdown(report))
 
 
 def measure(bundle: Bundle, images: RawImages, labels: Labels, seed: int) -> RobustnessReport:
@@ -189,12 +203,36 @@ def measure(bundle: Bundle, images: RawImages, labels: Labels, seed: int) -> Rob
 
 def _answers(
     bundle: Bundle, images: RawImages, labels: Labels, options: argparse.Namespace
-) -> Iterator[kinds.Answers]:
+) -> KindsReport:
+    rows: list[kinds.Answers] = []
     for artifact in (DEFAULT_ARTIFACT, "onnx-int8"):
         with Predictor.load(bundle.path, artifact=artifact) as predictor:
-            yield from kinds.answers(
+            rows += kinds.answers(
                 predictor, artifact, images, labels, count=options.pictures, seed=options.seed
             )
+    return KindsReport(
+        bundle=bundle.path.name,
+        recipe=bundle.manifest.own_recipe.name,
+        seed=options.seed,
+        machine=describe_machine(),
+        versions=library_versions(),
+        rows=tuple(rows),
+    )
+
+
+def kinds_page(report: KindsReport) -> str:
+    """One line a kind."""
+    head, lines = kinds.table(report.rows)
+    versions = ", ".join(f"{name} {report.versions[name]}" for name in ("onnxruntime", "pillow"))
+    return f"""# What people draw beside, around and instead of one clean digit
+
+* Recipe {report.recipe}; drawn with MNIST's test digits, seed {report.seed}
+* Machine: {report.machine.processor}; {versions}
+* Answered as `mnist-edge predict` answers, with `--many` where there are several digits. Right is
+  a picture of which everything is read rightly, in its row; rejected one of which something is not
+  read, or is no digit.
+
+{render(Table(headers=head, rows=tuple(lines)))}"""
 
 
 def markdown(report: RobustnessReport) -> str:
@@ -217,15 +255,7 @@ def markdown(report: RobustnessReport) -> str:
     for (name, level, way), found in cells.items():
         figures = (f"{found[a].accuracy:.1%} ({found[a].agreement:.1%})" for a in artifacts)
         page += f"| {name} | {level:g} | {way} | {' | '.join(figures)} |\n"
-    head, lines = kinds.table(report.kinds)
-    return f"""{page}
-## What people draw beside, around and instead of one clean digit
-
-Drawn with MNIST's test digits and answered as `mnist-edge predict` answers, with `--many` where
-there are several. Right is a picture of which everything is read rightly, in its row; rejected one
-of which something is not read, or is no digit.
-
-{render(Table(headers=head, rows=tuple(lines)))}"""
+    return page
 
 
 @styled()
@@ -280,6 +310,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, help="with its ONNX artifacts")
     parser.add_argument("--data-dir", type=Path, help="of MNIST")
     parser.add_argument("--digits", type=int, default=2000)
+    parser.add_argument("--only", choices=("distortions", "kinds"), help="one of the two reports")
     parser.add_argument("--pictures", type=int, default=200, help="of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="of the JSON; Markdown and figure stand beside it")

@@ -113,7 +113,7 @@ def tables() -> dict[str, Table]:
         "short": short_table(found),
         "recipes": recipes_table(found),
         "costs": costs_table(found, photos),
-        "pictures": pictures_table(photos, our_recipes()),
+        "pictures": pictures_table(photos, for_pictures()),
         "differences": differences_table(paired_report()),
         "seeds": seeds_table(found),
         "training": training_table(RESULTS / "training.json"),
@@ -160,6 +160,11 @@ def short_table(found: dict[str, Figures]) -> Table:
 def our_recipes() -> list[str]:
     """Names of those that reproduce no other project, but for the least."""
     return [name for name, recipe in RECIPES.items() if recipe.claim is None and name != LEAST]
+
+
+def for_pictures() -> list[str]:
+    """Names of those that were shown more than MNIST: the others are not meant for pictures."""
+    return [recipe.name for recipe in RECIPES.values() if recipe.symbols]
 
 
 def recipes_table(found: dict[str, Figures]) -> Table:

@@ -143,7 +143,7 @@ def test_a_recipe_without_runs_is_not_measured_yet_in_any_table(campaign: Path) 
         "costs": tables.costs_table(tables.figures(), tables.photos_report()),
         "seeds": tables.seeds_table(tables.figures()),
         "differences": tables.differences_table(tables.paired_report()),
-        "pictures": pictures_table(tables.photos_report(), tables.our_recipes()),
+        "pictures": pictures_table(tables.photos_report(), tables.for_pictures()),
     }
     assert "| `nano` | not measured yet |" in markdown(text["recipes"])
     assert "99.20%, 99.35%" in markdown(text["recipes"])
@@ -153,6 +153,7 @@ def test_a_recipe_without_runs_is_not_measured_yet_in_any_table(campaign: Path) 
     )
     assert "| not measured yet |" in markdown(text["differences"])
     assert "| `small` | not measured yet |" in markdown(text["pictures"])
+    assert "nano" not in markdown(text["pictures"])  # it was shown nothing but MNIST
     assert all(len(table.headers) <= 8 for table in text.values())
 
 
