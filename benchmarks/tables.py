@@ -29,6 +29,7 @@ from mnist_edge.render.text import NOTHING, Table, accuracy_text, markdown
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+FOR_PICTURES = ("micro", "small", "large")
 NOT_YET = "not measured yet"
 LEAST = "simple"
 """The recipe that is there for the others to be better than."""
@@ -164,7 +165,7 @@ def our_recipes() -> list[str]:
 
 def for_pictures() -> list[str]:
     """Names of those that were shown more than MNIST: the others are not meant for pictures."""
-    return [recipe.name for recipe in RECIPES.values() if recipe.symbols]
+    return [name for name in our_recipes() if name in FOR_PICTURES]
 
 
 def recipes_table(found: dict[str, Figures]) -> Table:

@@ -398,9 +398,19 @@ def _certainty(reading: Reading) -> float:
 
 def _noted(prediction: Prediction, picture: Picture) -> Prediction:
     """With what is to be known of the picture, and, where the answer is not sure, why."""
-    unsure = prediction.probability < LOW_CONFIDENCE
-    notes = (*prediction.notes, *(picture.seen if unsure else ()), *picture.notes)
+    seen: tuple[str, ...] = ()
+    if prediction.probability < LOW_CONFIDENCE and not picture.blank:
+        seen = picture.seen or (_between(prediction),)
+    notes = (*prediction.notes, *seen, *picture.notes)
     return replace(prediction, notes=notes) if notes != prediction.notes else prediction
+
+
+def _between(prediction: Prediction) -> str:
+    """What is to be said where only the shape is at fault."""
+    found = prediction.probabilities
+    first, second = sorted(range(len(found)), key=lambda index: -found[index])[:2]
+    classes = prediction.classes
+    return f"its shape lies between {classes[first]} and {classes[second]}"
 
 
 def _as_input(image: NDArray[np.generic]) -> Images:

@@ -129,7 +129,9 @@ def test_probabilities_add_up_and_top_is_ranked(predictor: Predictor) -> None:
 
 
 def test_an_unsure_answer_carries_a_note() -> None:
-    assert Predictor(Comparing(sharpness=1))(draw(3)).notes == ("low confidence",)
+    unsure = Predictor(Comparing(sharpness=1))(draw(3))
+    second = unsure.top(2)[1][0]
+    assert unsure.notes == ("low confidence", f"its shape lies between 3 and {second}")
     assert Predictor(Comparing(sharpness=500))(draw(3)).notes == ()
 
 
@@ -138,7 +140,8 @@ def test_what_is_unlike_every_digit_is_rejected_with_the_reason() -> None:
     rejecting = Predictor(Comparing(sharpness=1), reject_below=unsure.probability + 0.01)
     prediction = rejecting(draw(3))
     assert (prediction.status, prediction.digit, prediction.probability) == ("no digit", None, 0)
-    assert prediction.notes == (f"not like a digit: the nearest, 3, has {unsure.probability:.0%}",)
+    why = f"not like a digit: the nearest, 3, has {unsure.probability:.0%}"
+    assert prediction.notes == (why, unsure.notes[-1])
     assert prediction.probabilities == unsure.probabilities
     kept = Predictor(Comparing(sharpness=1), reject_below=unsure.probability)
     assert kept(draw(3)) == unsure
