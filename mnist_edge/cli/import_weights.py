@@ -57,6 +57,21 @@ def command(
             autocompletion=lambda: list(RECIPES),
         ),
     ] = None,
+    architecture: Annotated[
+        str,
+        typer.Option(
+            "--architecture",
+            metavar="FILE.py:CLASS",
+            help="Your own class, whose weights they are: its program is run.",
+            show_default=False,
+        ),
+    ] = "",
+    arguments: Annotated[
+        str,
+        typer.Option(
+            "--arguments", metavar="JSON", help="Of that class, by name.", show_default=False
+        ),
+    ] = "",
     key: Annotated[
         str,
         typer.Option(
@@ -109,11 +124,15 @@ def command(
     talk = Talk(quiet=quiet)
     folder = bundle or LOCAL_BUNDLE
     read = partial(get_data, talk, data, data_dir, preprocessing)
+
+    def reader(path: Path) -> tuple[ForeignNet, ...]:
+        return _read_torch(path, key, architecture, arguments)
+
     if recipe is None:
         forced = Forced.of(mean, std, inverted=invert, transposed=transpose)
         if data == "auto" and data_dir is None:
             read = partial(_digits_at_hand, talk, preprocessing)
-        imported = _take_in(talk, weights, folder, read, forced, key)
+        imported = _take_in(talk, weights, folder, read, forced, reader)
     else:
         imported = _by_recipe(talk, weights, recipe, folder, read)
     if as_json:
@@ -152,16 +171,25 @@ def _digits_at_hand(talk: Talk, preprocessing: Preprocessing | None) -> DataSet:
         return drawn_data()
 
 
-def _read_torch(path: Path, key: str) -> tuple[ForeignNet, ...]:
+def _read_torch(path: Path, key: str, architecture: str, arguments: str) -> tuple[ForeignNet, ...]:
     from mnist_edge.errors import needed_to
 
     with needed_to("import weights"):
         from mnist_edge.train.torch_nets import read_torch_nets
+    if architecture:
+        from mnist_edge.train.user_class import read_user_class
+
+        return read_user_class(path, architecture, arguments, key)
     return read_torch_nets(path, key)
 
 
 def _take_in(
-    talk: Talk, file: Path, folder: Path, read: Callable[[], DataSet], forced: Forced, key: str
+    talk: Talk,
+    file: Path,
+    folder: Path,
+    read: Callable[[], DataSet],
+    forced: Forced,
+    read_torch: Callable[[Path], tuple[ForeignNet, ...]],
 ) -> Bundle:
     from mnist_edge.bundle.folder import refuse_shipped
     from mnist_edge.errors import needed_to
@@ -170,7 +198,7 @@ def _take_in(
     refuse_shipped(folder)
     with needed_to("import a net", extra="onnx"):
         from mnist_edge.foreign.take_in import take_in
-    nets, digest = read_file_of_others(file, lambda path: _read_torch(path, key))
+    nets, digest = read_file_of_others(file, read_torch)
     digits = read()
     with talk.signature_kept(folder), talk.progress("import") as progress:
         return take_in(

@@ -31,6 +31,16 @@ def read_torch_nets(path: Path, key: str = "") -> tuple[ForeignNet, ...]:
     Raises:
         BadInput: it holds a program, or weights of something else than layers in a chain.
     """
+    tensors = read_weights(path, key)
+    arrays = {name: tensor.detach().float().numpy() for name, tensor in tensors.items()}
+    try:
+        return read_state_dict({name: np.ascontiguousarray(a) for name, a in arrays.items()})
+    except BadInput as error:
+        raise BadInput(f"{path}: {error.what}", fix=error.fix) from None
+
+
+def read_weights(path: Path, key: str) -> dict[str, Tensor]:
+    """The weights in a file by name. Raises as `read_torch_nets` does."""
     program = kind_of(read_file(path, most=_MOST_BYTES))
     if "TorchScript" in program.said or ".pt2" in program.said:
         raise BadInput(
@@ -46,15 +56,10 @@ def read_torch_nets(path: Path, key: str = "") -> tuple[ForeignNet, ...]:
         short = name.rpartition(".")[2]
         raise BadInput(
             f"{path} is a whole model, pickled: a {name}; a pickle is a program, which is not run",
-            fix="save its weights with torch.save(model.state_dict(), path), or give its class "
-            f"with --architecture FILE.py:{short}",
+            fix="save its weights with torch.save(model.state_dict(), path), and import those; "
+            f"with --architecture FILE.py:{short} where its layers are no chain",
         ) from None
-    tensors = learned(_chosen(document, path, key), path)
-    arrays = {name: tensor.detach().float().numpy() for name, tensor in tensors.items()}
-    try:
-        return read_state_dict({name: np.ascontiguousarray(a) for name, a in arrays.items()})
-    except BadInput as error:
-        raise BadInput(f"{path}: {error.what}", fix=error.fix) from None
+    return learned(_chosen(document, path, key), path)
 
 
 def _chosen(document: dict[str, Any], path: Path, key: str) -> dict[str, object]:

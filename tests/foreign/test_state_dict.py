@@ -12,9 +12,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 from torch import nn
 
-from mnist_edge.errors import BadInput
+from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.foreign.net import ForeignNet
 from mnist_edge.train.torch_nets import read_torch_nets
+from mnist_edge.train.user_class import read_user_class
 
 
 def normed(*layers: nn.Module) -> list[nn.Module]:
@@ -138,3 +139,49 @@ def test_layers_that_are_no_chain_are_refused_by_name(tmp_path: Path) -> None:
     torch.save(odd.state_dict(), tmp_path / "net.pth")
     with pytest.raises(BadInput, match="no borders, strides and poolings lead"):
         read_torch_nets(tmp_path / "net.pth")
+
+
+CLASS = """
+import torch
+from torch import nn
+print("noise")
+class Net(nn.Module):
+    def __init__(self, hidden):
+        super().__init__()
+        self.first = nn.Linear(784, hidden)
+        self.second = nn.Linear(hidden, 10)
+    def forward(self, x):
+        x = self.first(x.view(x.size(0), -1))
+        return self.second(torch.sin(x))
+class Ends(nn.Module):
+    def __init__(self):
+        raise SystemExit(0)
+"""
+
+
+def test_a_class_of_ones_own_is_run_and_traced(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(CLASS)
+    net = nn.Sequential(nn.Linear(784, 9), nn.Linear(9, 10))
+    weights = dict(
+        zip(
+            ("first.weight", "first.bias", "second.weight", "second.bias"),
+            net.state_dict().values(),
+            strict=True,
+        )
+    )
+    torch.save(weights, tmp_path / "net.pth")
+    name = f"{tmp_path / 'net.py'}:Net"
+    (found,) = read_user_class(tmp_path / "net.pth", name, '{"hidden": 9}', "")
+    images = torch.rand(1, 1, 28, 28)
+    expected = net[1](torch.sin(net[0](images.flatten(1)))).detach().numpy()
+    given = answers(found, images.numpy())
+    assert given is not None
+    np.testing.assert_allclose(given, expected, atol=1e-5)
+    with pytest.raises(BadInput, match="missing 1 required positional argument: 'hidden'"):
+        read_user_class(tmp_path / "net.pth", name, "", "")
+    with pytest.raises(BadInput, match="SystemExit"):
+        read_user_class(tmp_path / "net.pth", f"{tmp_path / 'net.py'}:Ends", "", "")
+    with pytest.raises(UsageError, match="names no class in a file"):
+        read_user_class(tmp_path / "net.pth", "net", "", "")
+    with pytest.raises(UsageError, match="are no arguments by name"):
+        read_user_class(tmp_path / "net.pth", name, "[1]", "")
