@@ -132,7 +132,9 @@ def _failure(error: BaseException, words: list[str]) -> Failure:
             kind = "UsageError"
             message, fix = _typed_wrong(error, words)
         case Stopped():
-            again = " with --resume, to go on" if words[:1] == ["train"] else ""
+            # A lesson takes a minute, and begins again.
+            resumed = words[:1] == ["train"] and "--from" not in words
+            again = " with --resume, to go on" if resumed else ""
             message, fix = f"stopped by {error}", f"give it again{again}"
             exit_code = error.exit_code
         case FileNotFoundError() if "temporary directory" in str(error):
