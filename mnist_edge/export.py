@@ -168,9 +168,9 @@ def _locked(folder: Path) -> Iterator[None]:
             yield
     finally:
         if unlocked and not (folder / MANIFEST).exists():
-            (folder / LOCK).unlink(missing_ok=True)
-            if new:
-                with suppress(OSError):
+            with suppress(OSError):
+                (folder / LOCK).unlink()
+                if new:
                     folder.rmdir()
 
 

@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import read_settled
+from mnist_edge.bundle.golden import KEY, unpack_golden
+from mnist_edge.bundle.imported import FOREIGN
 from mnist_edge.bundle.manifest import REJECT_BELOW, REJECT_TEMPERATURE, Artifact
 from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
 from mnist_edge.bundle.storage import read_file
-from mnist_edge.contract import IMAGE_SHAPE, Images
+from mnist_edge.contract import IMAGE_SHAPE, Images, to_images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.foreign.kinds import refuse_stranger
 from mnist_edge.formats import (
@@ -31,7 +33,8 @@ from mnist_edge.formats import (
     load_artifact,
     load_backend,
 )
-from mnist_edge.formats.running import run_as_deployed
+from mnist_edge.formats.format import FileFormat, Header
+from mnist_edge.formats.running import judge, run_as_deployed
 from mnist_edge.picture import Picture, Source, load_picture, other_readings
 from mnist_edge.picture.several import load_pictures
 from mnist_edge.progress import Progress, silent
@@ -451,6 +454,8 @@ def _load_file(
         threads=threads,
         runtime=runtime,
     )
+    if vouching is None:
+        _check_golden(path, backend, format_, header)
     stated = {REJECT_BELOW: "0", REJECT_TEMPERATURE: "1"} | header.metadata
     below, temperature = stated[REJECT_BELOW], stated[REJECT_TEMPERATURE]
     try:
@@ -468,6 +473,32 @@ def _load_file(
             f" {temperature!r:.30}",
             fix="give a file as mnist-edge export wrote it",
         ) from None
+
+
+def _check_golden(path: Path, backend: Backend, format_: FileFormat, header: Header) -> None:
+    """Let a file vouch for itself where no manifest does, by the answers that it carries."""
+    packed, precision = header.metadata.get(KEY), header.metadata.get("precision", "float32")
+    if not packed:
+        return
+    if precision not in format_.precisions:
+        raise BadInput(
+            f"{path} claims the precision {precision!r:.40}",
+            fix="copy it again from where it was made, or export it again",
+        )
+    images, logits = unpack_golden(packed)
+    parity = judge(
+        run_as_deployed(backend, to_images(images), batch_invariant=False),
+        logits,
+        logits.argmax(axis=1),
+        format_=format_.name,
+        precision=precision,
+        foreign=FOREIGN in header.metadata,
+    )
+    if not parity.passed:
+        raise BadInput(
+            f"{path} gives other answers than it says it should: {parity.reason}",
+            fix="copy it again from where it was made, or export it again",
+        )
 
 
 def _check_parity(artifact: Artifact) -> None:

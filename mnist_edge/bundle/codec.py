@@ -22,6 +22,10 @@ T = TypeVar("T")
 LATER = {"later": True}
 """Metadata of a field that came later: with its default it is not written, as it was before."""
 
+# Control characters above ASCII's own, line ends of Unicode, and marks of direction.
+_STEERING = re.compile(
+    "[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+)
 # No text holds a line end in JSON, so this can only be a list.
 _NUMBERS = re.compile(r"\[\n *(-?\d[-+.\de]*(?:,\n *-?\d[-+.\de]*)*)\n *\]")
 
@@ -32,15 +36,19 @@ def dumps(value: object) -> str:
     Raises:
         ValueError: for NaN or infinity, which JSON does not have.
     """
-    text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    # Python keeps the bytes of a foreign file name as lone surrogates, which UTF-8 does not have.
-    return text.encode(errors="replace").decode()
+    return _shown(json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False))
 
 
 def line(value: object) -> str:
     """What `dumps` writes, in one line: for what goes over a pipe."""
-    text = json.dumps(_plain(value), allow_nan=False, ensure_ascii=False) + "\n"
-    return text.encode(errors="replace").decode()
+    return _shown(json.dumps(_plain(value), allow_nan=False, ensure_ascii=False))
+
+
+def _shown(text: str) -> str:
+    """Escape what JSON lets through and would steer a terminal; a line end added."""
+    text = _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    # Python keeps the bytes of a foreign file name as lone surrogates, which UTF-8 does not have.
+    return text.encode(errors="replace").decode() + "\n"
 
 
 def join_numbers(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The CLI layer: the only place that prints, and the only one that exits.
+"""The mouth of the project: the only place that prints, and the only one that exits.
 
 One file a verb. Each imports what it needs inside its function, so that `--help` and `predict` do
 not wait for packages that they never use.
@@ -144,6 +144,10 @@ def _failure(error: BaseException, words: list[str]) -> Failure:
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             kind = "StorageError"
             message, fix = f"cannot write: {error.strerror}", "free some space on the disk"
+        case OSError() if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            kind = "BadInput"  # of which Path.exists makes an error where there is no such file
+            message = f"cannot read {str(error.filename)!r:.60}: {error.strerror}"
+            fix = "give the path of a file that is there"
         case _ if _lacks_memory(error):
             kind = "BadInput"
             message = "this takes more memory than there is"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mnist_edge.data.mnist import DataSet
     from mnist_edge.foreign.net import Forced, ForeignNet
     from mnist_edge.recipes.terms import Preprocessing
+    from mnist_edge.recipes.train import TrainRecipe
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge import model.onnx                      # what it wants of a picture is found
@@ -150,6 +151,7 @@ def _by_recipe(
 
     named = train_recipe(recipe)
     check_start(folder)
+    _check_weights(weights, named)
     digits = read()
     with talk.signature_kept(folder):
         return import_bundle(weights, named, digits, folder, notice=talk.warn)
@@ -181,6 +183,13 @@ def _read_torch(path: Path, key: str, architecture: str, arguments: str) -> tupl
 
         return read_user_class(path, architecture, arguments, key)
     return read_torch_nets(path, key)
+
+
+def _check_weights(weights: Path, recipe: TrainRecipe) -> None:
+    """Refuse what can only fail, before time is spent on data."""
+    from mnist_edge.train.importing import import_weights
+
+    import_weights(weights, recipe)
 
 
 def _take_in(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mnist_edge.progress import Progress, silent
+from mnist_edge.render.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -99,7 +100,7 @@ class Talk:
 def _speak(line: str) -> None:
     # By what stderr is now: a bar stands in for it, and draws itself below the line. typer.echo
     # would look up the stream behind it, and write at the end of the bar.
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{printable(line)}\n")
     sys.stderr.flush()
 
 
@@ -187,7 +188,7 @@ def _bar() -> Bar:
 
 def emit(text: str) -> None:
     """Print a result, a line end added."""
-    typer.echo(text)
+    typer.echo(printable(text, keep="\n"))
 
 
 def emit_table(table: Table) -> None:
@@ -196,7 +197,8 @@ def emit_table(table: Table) -> None:
 
     if sys.stdout.isatty():
         colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        emit(terminal(table, width=shutil.get_terminal_size().columns, colour=colour))
+        width = shutil.get_terminal_size().columns
+        typer.echo(terminal(table, width=width, colour=colour))  # its colours are no text of others
     else:
         emit(terminal(table))
 

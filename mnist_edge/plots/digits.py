@@ -37,7 +37,7 @@ class ReadDigit:
 
     @property
     def right(self) -> bool:
-        """Whether the digit was classified correctly."""
+        """Whether the digit was named rightly."""
         return self.predicted == self.label
 
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from mnist_edge.recipes.classes import DIGITS
+from mnist_edge.render.printable import printable
 
 if TYPE_CHECKING:
     from mnist_edge.predict import FileResult, Reading
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 CSV_HEADER = "picture,position,status,digit,probability,notes,row,left,top,right,bottom,page,label"
 
@@ -141,12 +144,7 @@ def line(answer: Answer, *, placed: bool = False) -> str:
             parts.append(f"then {', '.join(others)}")
     if answer.notes:
         parts.append(f"({'; '.join(answer.notes)})")
-    return f"{_printable(answer.picture)}: {'  '.join(parts)}"
-
-
-def _printable(name: str) -> str:
-    """A file's name in one line: it may hold line ends, and what would steer the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return f"{printable(answer.picture)}: {'  '.join(parts)}"
 
 
 def csv_line(answer: Answer) -> str:
@@ -155,16 +153,21 @@ def csv_line(answer: Answer) -> str:
     stream, box = io.StringIO(), answer.box
     csv.writer(stream, lineterminator="").writerow(
         (
-            answer.picture,
+            _cell(answer.picture),
             answer.position,
             answer.status,
             "" if answer.digit is None else answer.digit,
             f"{answer.probability:.6f}",
-            "; ".join(notes),
+            _cell("; ".join(notes)),
             answer.row,
             *(("",) * 4 if box is None else (box.left, box.top, box.right, box.bottom)),
             answer.page,
-            answer.label or "",
+            _cell(answer.label or ""),
         )
     )
     return stream.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A text that no table program takes for a formula (OWASP, CSV injection)."""
+    return printable(f"'{text}" if text.startswith(_FORMULA) else text)

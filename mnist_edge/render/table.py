@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mnist_edge.render.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table as Drawing
@@ -65,6 +67,7 @@ def terminal(table: Table, *, width: int | None = None, colour: bool = False) ->
     from rich.console import Console
     from rich.text import Text
 
+    table = _printable(table)
     stream = io.StringIO()
     console = Console(
         file=stream,
@@ -86,6 +89,12 @@ def terminal(table: Table, *, width: int | None = None, colour: bool = False) ->
     for note in table.notes:
         console.print(Text(note))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def _printable(table: Table) -> Table:
+    headers, notes = (tuple(map(printable, texts)) for texts in (table.headers, table.notes))
+    rows = tuple(tuple(map(printable, cells)) for cells in table.rows)
+    return Table(headers=headers, rows=rows, notes=notes)
 
 
 def markdown(table: Table) -> str:

@@ -17,6 +17,7 @@ from mnist_edge.data.folder import Pictures
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import (
     BundleError,
+    StorageError,
     TrainingError,
     UsageError,
     has_torch,
@@ -39,10 +40,13 @@ def check_start(folder: Path) -> None:
     Raises:
         MissingDependency: torch is not installed.
         UsageError: the bundle in `folder` is a shipped one.
+        StorageError: it is no folder.
     """
     if not has_torch():
         raise missing_package(ModuleNotFoundError(name="torch"), "train")
     refuse_shipped(folder)
+    if folder.exists() and not folder.is_dir():
+        raise StorageError(f"{folder} is no folder", fix="give another --bundle")
 
 
 def check_teacher(recipe: TrainRecipe, teacher: Path | None, folder: Path) -> None:

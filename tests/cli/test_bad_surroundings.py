@@ -188,3 +188,10 @@ def _read(handle: int) -> bytes:
         return os.read(handle, 4096)
     except OSError:  # Linux tells the end of a terminal so
         return b""
+
+
+@pytest.mark.parametrize("words", [["x" * 5000], ["--bundle", "x" * 5000, "7.png"]])
+def test_a_path_that_is_too_long_is_no_bug(words: list[str]) -> None:
+    code, out, err = said_by(*words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1

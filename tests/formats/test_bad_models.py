@@ -142,8 +142,10 @@ def test_a_file_of_other_weights_under_the_same_names_is_found_by_its_golden_vec
     weight = weight_matrix()
     logits = to_images(images).reshape(len(images), -1).astype(np.float64) @ weight
     golden = entry(KEY.encode(), pack_golden(images, logits).encode())
+    predict = ("predict", "one.png", "--model", "model.onnx")
     (tmp_path / "model.onnx").write_bytes(GOOD + golden)
     assert call("doctor", "model.onnx").code == 0
+    assert call(*predict).code == 0
     # The sign of one weight of 7,840: the flipped bit that a runtime loads without a word.
     row = int(np.flatnonzero(images.any(axis=0))[place])
     weight[row, 3] *= -1
@@ -151,6 +153,12 @@ def test_a_file_of_other_weights_under_the_same_names_is_found_by_its_golden_vec
     said = call("doctor", "model.onnx")
     assert said.code == 1
     assert "failed" in said.out
+    said = call(*predict)
+    assert (said.code, said.out) == (2, "")
+    assert "model.onnx gives other answers than it says it should" in said.err
+    strange = golden + entry(b"precision", b"float1")
+    (tmp_path / "model.onnx").write_bytes(GOOD + strange)
+    assert "claims the precision 'float1'" in call(*predict).err
 
 
 # --- bundles --------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ from mnist_edge.recipes.terms import Format
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train import session as workflow
 from mnist_edge.train.fit import fit
+from mnist_edge.train.session import check_start
 
 TINY = TrainRecipe(
     name="tiny",
@@ -303,7 +304,7 @@ def test_a_training_interrupted_in_its_first_epoch_goes_on_too(
     resumed = workflow.train_bundle(
         TINY, digits, folder, threads=1, resume=True, notice=said.append
     )
-    assert said == ["resumed: 0 of 2 epochs are done, epoch 1 begins again"]
+    assert said == ["resumed: 0 of 2 epochs are done, epoch 1 begins anew"]
     assert resumed.artifact(CHECKPOINT).sha256 == whole.artifact(CHECKPOINT).sha256
 
 
@@ -371,7 +372,7 @@ print("done", flush=True)
 def test_killed_at_random_moments_a_training_ends_with_the_same_bits(
     digits: DataSet, tmp_path: Path
 ) -> None:
-    """Kills a few times here; benchmarks/kill.py does it twenty times."""
+    """Kills a few times here; `make attack` does it twenty times."""
     epochs = 6
     recipe = dataclasses.replace(TINY, epochs=epochs)
     whole = workflow.train_bundle(recipe, digits, tmp_path / "whole", threads=1)
@@ -480,3 +481,9 @@ def test_an_artifact_that_was_made_otherwise_is_named(bundle: Bundle) -> None:
     claimed = exported.with_artifacts((dataclasses.replace(made, opset=18),))
     with pytest.raises(NotEquivalent, match="onnx-float32: made again"):
         prove_rebuildable(claimed)
+
+
+def test_a_file_where_the_bundle_should_lie_is_told_before_data_is_made(tmp_path: Path) -> None:
+    (tmp_path / "model").touch()
+    with pytest.raises(StorageError, match="is no folder"):
+        check_start(tmp_path / "model")
