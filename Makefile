@@ -4,6 +4,9 @@
 #   make test    lint, all tests, then the tests of the edge side without torch
 #   make lint    ruff, mypy and the import contracts
 #   make edge    the tests that pass with the base dependencies alone
+#   make floors  those tests with the oldest versions of all packages that pyproject.toml allows
+#   make attack  damage and malice by the thousand, for at most fifteen minutes; keeps the table
+#   make lock    the versions that are developed with, and their digests
 #   make extras  the tests of LiteRT, ncnn, OpenVINO and web pages, with their runtimes, the one
 #                of microcontrollers, the compiler of pages, and Chromium where it is installed
 #   make docs    the documentation, in build/site, with every link checked
@@ -18,13 +21,14 @@
 PYTHON ?= python3
 VENV := .venv
 EDGE := .venv-edge
+FLOORS := .venv-floors
 
 BUNDLE ?= exports/model
 # Tests run in so many processes at a time, a file of them in one, where its fixtures are made.
 WORKERS ?= 2
 PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: demo test lint edge extras docs console examples default teacher clean
+.PHONY: demo test lint edge floors attack lock extras docs console examples default teacher clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/train.stamp
@@ -42,6 +46,19 @@ lint: $(VENV)/dev.stamp
 
 edge: $(EDGE)/test.stamp
 	$(EDGE)/bin/python $(PYTEST) -m edge
+
+floors: $(FLOORS)/test.stamp
+	$(FLOORS)/bin/python $(PYTEST) -m edge
+
+attack: $(VENV)/extras.stamp
+	PYTHONPATH=.:tests $(VENV)/bin/python -m attack --out benchmarks/results
+
+# To develop with just these: pip install --require-hashes --requirement requirements-dev.lock
+lock: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m pip install --quiet uv
+	$(VENV)/bin/uv pip compile pyproject.toml --extra train --group dev --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--quiet --upgrade --output-file requirements-dev.lock
 
 extras: $(VENV)/extras.stamp
 	$(VENV)/bin/python -m pytest tests/formats/test_litert.py tests/formats/test_ncnn.py \
@@ -64,7 +81,7 @@ default teacher: $(VENV)/train.stamp
 	$(VENV)/bin/python tools/ship.py $(BUNDLE) exports/$(SHIPPED)
 
 clean:
-	rm -rf $(VENV) $(EDGE) build dist
+	rm -rf $(VENV) $(EDGE) $(FLOORS) build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find mnist_edge tests benchmarks tools -name __pycache__ -exec rm -rf {} +
 
@@ -90,6 +107,12 @@ $(VENV)/docs.stamp: pyproject.toml $(VENV)/train.stamp
 
 $(VENV)/examples.stamp: pyproject.toml $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pip install --quiet --group examples
+	touch $@
+
+$(FLOORS)/test.stamp: pyproject.toml $(FLOORS)/bin/python
+	$(FLOORS)/bin/python -m pip install --quiet uv
+	$(FLOORS)/bin/uv pip install --quiet --python $(FLOORS)/bin/python \
+		--resolution lowest-direct --editable . --group test
 	touch $@
 
 $(EDGE)/test.stamp: pyproject.toml $(EDGE)/bin/python
