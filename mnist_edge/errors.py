@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import ClassVar
 
 _NAME, _TRAIN = "mnist-edge", "train"
+NOT_HERE = " is not here"
 NOT_INSTALLED = " is not installed, but needed to "
 """What stands between a package and what it is needed to, so that reasons can be told together."""
 # What comes with this package whatever extra was asked for, by the names under which it is imported

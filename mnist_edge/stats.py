@@ -119,12 +119,12 @@ def share(successes: int, count: int) -> Interval:
 def mcnemar(lost: int, gained: int) -> float:
     """How surprising it would be if the same net gave both answers: an exact p, two-sided.
 
-    Of the digits that one of two nets alone names rightly, as many should fall to either
+    Of the digits that one of two nets alone classifies correctly, as many should fall to either
     (Q. McNemar, "Note on the sampling error of the difference between correlated proportions or
     percentages", Psychometrika 12, 1947; exact by the binomial distribution of a half).
 
     Args:
-        lost: digits that only the first net names rightly.
+        lost: digits that only the first net classifies correctly.
         gained: digits that only the second one does.
     """
     count = lost + gained
@@ -140,8 +140,8 @@ def paired_change(lost: int, gained: int, count: int) -> Interval:
     for comparing matched proportions", Statistics in Medicine 24, 2005).
 
     Args:
-        lost: digits named rightly before, and no longer.
-        gained: digits named rightly only now.
+        lost: digits classified correctly before, and no longer.
+        gained: digits classified correctly only now.
         count: all digits, at least 1.
     """
     total, changed = count + 2, lost + gained + 1

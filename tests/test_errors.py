@@ -219,6 +219,7 @@ ASKED_FIRST = {
     # Read only where torch is.
     "cli/train.py": "its own examples",
     "cli/export.py": "its own examples",
+    "formats/litert/tflm.py": "where the sources came from",
     "formats/graph/reader.py": "torch",
     "models.py": "torch",
     "train/session.py": "torch",

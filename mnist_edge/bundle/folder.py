@@ -32,6 +32,7 @@ from mnist_edge.bundle.manifest import (
 from mnist_edge.bundle.storage import atomic_write_all, read_file, seal, unpack_arrays, unseal
 from mnist_edge.contract import SIDE, Labels, RawImages
 from mnist_edge.errors import (
+    NOT_HERE,
     BadInput,
     BundleError,
     DigestMismatch,
@@ -165,7 +166,7 @@ class Bundle:
 
         try:
             if not self.holds(record):
-                raise LeftBehind(f"{path} is not here", fix=self._mend(record, lost=True))
+                raise LeftBehind(f"{path}{NOT_HERE}", fix=self._mend(record, lost=True))
             if not path.is_file():
                 raise BundleError(f"{path} is no regular file", fix=self._mend(record))
             size = path.stat().st_size

@@ -73,7 +73,7 @@ class Parity:
         max_abs_error: the largest absolute difference of any logit.
         sqnr_db: signal to quantization noise, 10·log10(Σ reference² / Σ difference²).
         flips: indices of the images whose top class differs.
-        accuracy: share of the images that the candidate names rightly, 0 to 1.
+        accuracy: share of the images that the candidate classifies correctly, 0 to 1.
         reference_accuracy: the same of the reference.
         reason: why the gate does not hold; empty if it does.
     """

@@ -25,10 +25,10 @@ class Weighed:
         artifact, precision, sha256, size_bytes: of the file.
         against: the float32 artifact of the format; itself for that one.
         size_ratio: of the bytes; below 1 it is smaller.
-        accuracy: share of the digits that it names rightly, 0 to 1.
+        accuracy: share of the digits that it classifies correctly, 0 to 1.
         accuracy_change: of that share, over the same digits.
         latency_s: the median of single pictures; None where it could not be measured.
-        latency_ratio: of the medians; above 1 it is slower. None likewise, and for float32.
+        latency_ratio: of the medians; above 1 it is slower. None as there, and for float32.
         pace: what `latency_ratio` proves.
         advice: one sentence; empty for float32.
     """

@@ -1,4 +1,4 @@
-"""The mouth of the project: the only place that prints, and the only one that exits.
+"""The CLI layer: the only place that prints, and the only one that exits.
 
 One file a verb. Each imports what it needs inside its function, so that `--help` and `predict` do
 not wait for packages that they never use.

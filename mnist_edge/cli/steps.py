@@ -225,7 +225,7 @@ def weigh_precisions(talk: Talk, bundle: Bundle, data: DataSet | None) -> Verdic
     """Say whether quantization paid on this machine, and record it in the bundle."""
     from mnist_edge.bench.quantization import record_verdict, weigh
 
-    with talk.progress("weigh", watched=False) as progress:
+    with talk.progress("trade-off", watched=False) as progress:
         verdict = weigh(bundle, data=data, progress=progress)
     if verdict:
         with talk.signature_kept(bundle.path):

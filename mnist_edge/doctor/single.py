@@ -46,7 +46,7 @@ class FileReport:
         file: its name.
         sha256: of its bytes, to compare with the manifest of its bundle.
         ir_version: of the ONNX file format; 0 for formats that have none.
-        opset: the ONNX operator set; likewise.
+        opset: the ONNX operator set; the same.
         metadata: what the file says of itself, the golden vectors left out.
         check: of the golden vectors.
     """

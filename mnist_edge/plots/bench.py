@@ -106,7 +106,7 @@ def samples_over_time(report: BenchReport, rows: Sequence[Measurement]) -> bytes
         show(axes, report)
     what = "a dot a turn, its first run in grey" if report.in_turns else "a dot a run"
     panels[0].set_title(f"{rows[0].label}: µs, {what}", fontsize=9)
-    since = "seconds from the beginning; workers are started anew where there is nothing"
+    since = "seconds from the beginning; workers are restarted where there is nothing"
     panels[-1].set_xlabel(
         since if report.in_turns else "seconds from the first run of each process, about"
     )

@@ -42,7 +42,7 @@ def training_curves(history: Sequence[Epoch]) -> bytes:
     test = [line.test_accuracy for line in history]
     _curves(accuracies, epochs, train, test, "{:.2%}")
     stretch_accuracy(accuracies, train + test)
-    accuracies.set(title="Accuracy", ylabel="digits named rightly")
+    accuracies.set(title="Accuracy", ylabel="digits classified correctly")
     return png(figure)
 
 

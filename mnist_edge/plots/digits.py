@@ -37,7 +37,7 @@ class ReadDigit:
 
     @property
     def right(self) -> bool:
-        """Whether the digit was named rightly."""
+        """Whether the digit was classified correctly."""
         return self.predicted == self.label
 
 

@@ -62,7 +62,7 @@ def needs_table(report: DoctorReport) -> Table:
 def devices_table() -> Table:
     """Which file for which device."""
     return Table(
-        headers=("for", "take", "mnist-edge export", "proven in"),
+        headers=("for", "take", "options of export", "proven in"),
         rows=tuple((a.device, a.artifact, a.options, a.proof) for a in DEVICES),
     )
 

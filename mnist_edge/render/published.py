@@ -21,7 +21,7 @@ _ALWAYS_TOLD = ("shift_px", "rotation_deg", "scale", "shear", "thickness", "anne
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Share of MNIST's test set named rightly after the last step, 0 to 1, over `n` seeds.
+    """Share of MNIST's test set classified correctly after the last step, 0 to 1, over `n` seeds.
 
     `sd` is the sample standard deviation, 0 for a single run.
     """

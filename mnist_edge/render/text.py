@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.manifest import Score, told_accuracy
-from mnist_edge.errors import NOT_INSTALLED
+from mnist_edge.errors import NOT_HERE, NOT_INSTALLED
 from mnist_edge.recipes.catalogue import TEACHER
 from mnist_edge.recipes.classes import noun
 from mnist_edge.render.published import expected_training
@@ -275,15 +275,25 @@ def _unchecked(row: VerifyRow, ran: Collection[str]) -> str:
 
 
 def reason_notes(reasons: Iterable[tuple[str, str]]) -> list[str]:
-    """Why artifacts differ or were not checked: all that lack a package in one line."""
+    """Why artifacts differ or were not checked.
+
+    All that lack a package stand in one line, and so do all whose files were left behind.
+    """
     lacking: dict[str, dict[str, str]] = {}
+    behind: dict[str, dict[str, None]] = {}
     notes = []
     for name, reason in reasons:
         package, absent, rest = reason.partition(NOT_INSTALLED)
         if absent:
             lacking.setdefault(package, {}).setdefault(name, rest.partition("; ")[2])
+        elif NOT_HERE in reason:
+            file, _, fix = reason.partition(f"{NOT_HERE}; ")
+            behind.setdefault(fix, {})[Path(file).name] = None
         else:
             notes.append(f"{name}: {reason}")
+    for fix, files in behind.items():
+        verb = "is" if len(files) == 1 else "are"
+        notes.append(f"not checked: {' and '.join(files)} {verb} not here; {fix}")
     for package, fixes in lacking.items():
         names = [name for name in fixes if name != _TEST_SET]
         who = [_count(len(names), "artifact")] if len(names) != 1 else names

@@ -118,7 +118,7 @@ def fit(
     if state is not None:
         restore(run, state, recipe, data)
         done = f"resumed: {run.epoch} of {recipe.epochs} epochs are done"
-        notice(f"{done}, epoch {run.epoch + 1} begins anew" if run.epoch < recipe.epochs else done)
+        notice(f"{done}, epoch {run.epoch + 1} begins again" if run.epoch < recipe.epochs else done)
     elif on_start is not None:
         on_start(save(run, recipe, data))
     while run.epoch < recipe.epochs:

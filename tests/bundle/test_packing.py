@@ -110,6 +110,14 @@ def test_what_is_absent_is_named(packed: Path, capsys: pytest.CaptureFixture[str
     assert "onnx-float32.onnx is not here" in status["onnx-float32"][1]
 
 
+def test_what_was_left_behind_is_told_in_one_line(
+    packed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["verify", "--bundle", str(packed)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "not here" in line]
+    assert line.startswith("not checked: checkpoint.safetensors and onnx-float32.onnx are not here")
+
+
 @pytest.mark.parametrize("verb", ["verify", "doctor"])
 def test_what_is_asked_for_by_name_must_be_here(
     packed: Path, verb: str, capsys: pytest.CaptureFixture[str]

@@ -128,7 +128,7 @@ def test_the_page_tells_machine_versions_and_n(report: BenchReport) -> None:
     assert "Machine: Chip 9000" in page
     assert "14,000 single runs, 5 restarts and 175 turns a row" in page
     assert "![Latency](r-latency.png)" in page
-    for title in ("Cold start", "Throughput", "At a fixed rate", "Roofline: 1,000,000 multiply"):
+    for title in ("Cold start", "Throughput", "Open-loop latency", "Roofline: 1,000,000 multiply"):
         assert f"## {title}" in page
 
 

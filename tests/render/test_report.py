@@ -182,7 +182,7 @@ def test_samples_are_the_first_of_each_class_right_or_wrong(bundle: Bundle) -> N
 def test_a_model_without_errors_is_told_so(bundle: Bundle) -> None:
     result = report(bundle, data=RIGHT)
     assert "wrong" not in result.pictures
-    assert "every digit is named rightly" in result.html
+    assert "every digit is classified correctly" in result.html
 
 
 def test_no_more_than_forty_errors_are_drawn(bundle: Bundle) -> None:

@@ -304,7 +304,7 @@ def test_a_training_interrupted_in_its_first_epoch_goes_on_too(
     resumed = workflow.train_bundle(
         TINY, digits, folder, threads=1, resume=True, notice=said.append
     )
-    assert said == ["resumed: 0 of 2 epochs are done, epoch 1 begins anew"]
+    assert said == ["resumed: 0 of 2 epochs are done, epoch 1 begins again"]
     assert resumed.artifact(CHECKPOINT).sha256 == whole.artifact(CHECKPOINT).sha256
 
 

@@ -84,7 +84,7 @@ class Plan:
 
     Attributes:
         net: that is laid out.
-        places: of each step, by its index; of the picture only if it must be laid out anew.
+        places: of each step, by its index; of the picture only if it must be laid out again.
         head: the first of the matrix products that end the net.
         group: pictures that go through the head together.
         size: of the workspace, in numbers.
@@ -153,7 +153,7 @@ def _head(net: Net) -> int:
 
 
 def _copies_picture(net: Net) -> bool:
-    """Whether the picture must be laid out anew: a border around it, or channels innermost."""
+    """Whether the picture must be laid out again: a border around it, or channels innermost."""
     if net.picture.channels == 1 and not any(_border(net, PICTURE)):
         return False
     readers = [step for step in net.steps if PICTURE in sources(step)]

@@ -57,7 +57,7 @@ def _sections(report: BenchReport) -> list[tuple[str, Table]]:
     return [
         (f"Cold start, milliseconds{_starts(report)}", tables.cold_start(report)),
         ("Throughput, images per second", tables.throughput(report)),
-        ("At a fixed rate, from the intended start", tables.fixed_rate(report)),
+        ("Open-loop latency, from the intended start", tables.fixed_rate(report)),
         (f"Roofline: {_roof(report)}", replace(tables.roofline(report), notes=(ABOVE_THE_ROOF,))),
         ("On the device", tables.resident(report)),
         (f"Energy of {'; '.join(report.energy.values())}", tables.energy(report)),

@@ -181,7 +181,7 @@ def _wrong(findings: Findings, pictures: Mapping[str, bytes]) -> Html:
     count, what = len(findings.wrong), noun(findings.names)
     title = f"Misclassified {what}s"
     if not count:
-        return section(title, paragraph(f"None: every {what} is named rightly."))
+        return section(title, paragraph(f"None: every {what} is classified correctly."))
     return section(
         title,
         note(
