@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from mnist_edge.bundle.folder import Bundle, open_bundle
-from mnist_edge.export import export_verified
 from mnist_edge.formats import FORMATS
+from mnist_edge.formats.export import export_verified
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.terms import Format, Precision
 

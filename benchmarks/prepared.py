@@ -12,7 +12,7 @@ from mnist_edge import formats as exporters
 from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.bundle.manifest import CHECKPOINT
 from mnist_edge.errors import MnistEdgeError
-from mnist_edge.export import export_verified
+from mnist_edge.formats.export import export_verified
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.terms import Format, Precision
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mnist_edge.doctor import DoctorReport as DoctorReport
     from mnist_edge.doctor import examine as check_machine
     from mnist_edge.errors import MnistEdgeError as MnistEdgeError
-    from mnist_edge.export import export_verified as export_artifacts
+    from mnist_edge.formats.export import export_verified as export_artifacts
     from mnist_edge.predict import Prediction as Prediction
     from mnist_edge.predict import Predictor as Predictor
     from mnist_edge.recipes.bench import BenchRecipe as BenchRecipe
@@ -77,7 +77,7 @@ _HOMES = {
     "VerifyReport": "verify:VerifyReport",
     "bench_bundle": "bench:bench",
     "check_machine": "doctor:examine",
-    "export_artifacts": "export:export_verified",
+    "export_artifacts": "formats.export:export_verified",
     "import_bundle": "train.session:import_bundle",
     "obtain_data": "data.obtain:obtain_data",
     "open_bundle": "bundle.folder:open_bundle",

@@ -18,8 +18,8 @@ from mnist_edge.bundle.manifest import MANIFEST
 from mnist_edge.contract import Logits, to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BundleError, NotEquivalent, UsageError
-from mnist_edge.export import export_verified
 from mnist_edge.formats import load_backend
+from mnist_edge.formats.export import export_verified
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train.session import train_bundle

@@ -25,7 +25,7 @@ from PIL import Image
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import MANIFEST
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.export import export_verified
+from mnist_edge.formats.export import export_verified
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train.session import train_bundle

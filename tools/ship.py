@@ -22,9 +22,9 @@ from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import DataSet, find_mnist, read_mnist
 from mnist_edge.data.strokes import stroke_digits
 from mnist_edge.errors import UsageError
-from mnist_edge.export import export_verified
 from mnist_edge.formats import Written
 from mnist_edge.formats.checkpoint.run import float64_logits
+from mnist_edge.formats.export import export_verified
 from mnist_edge.formats.running import judged_artifact
 from mnist_edge.formats.source import calibration_images
 from mnist_edge.models import load_weights

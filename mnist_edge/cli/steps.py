@@ -155,7 +155,7 @@ def export_artifacts(
     out: Path | None = None,
 ) -> tuple[Bundle, tuple[Artifact, ...]]:
     """Export, verify each artifact as it is written, and record its accuracy on the test set."""
-    from mnist_edge.export import export_verified
+    from mnist_edge.formats.export import export_verified
 
     with talk.signature_kept(out or bundle.path), talk.progress("export") as progress:
         return export_verified(bundle, recipe, data=data, out=out, progress=progress)

@@ -113,7 +113,7 @@ def command(
 
 
 def _rebuild(talk: Talk, bundle: Bundle, artifacts: tuple[str, ...]) -> None:
-    from mnist_edge.export import prove_rebuildable
+    from mnist_edge.formats.export import prove_rebuildable
 
     with talk.progress("export") as progress:
         names = prove_rebuildable(bundle, artifacts=artifacts, progress=progress)

@@ -149,7 +149,7 @@ def main(words: list[str]) -> None:
     import mnist_edge.formats.source
     import mnist_edge.train.write  # noqa: F401
     from mnist_edge.data.fonts import rendered_data
-    from mnist_edge.export import export_verified
+    from mnist_edge.formats.export import export_verified
     from mnist_edge.recipes.catalogue import train_recipe
     from mnist_edge.recipes.export import ExportRecipe
     from mnist_edge.train.session import STATE, train_bundle

@@ -364,7 +364,7 @@ def test_no_file_of_a_bundle_may_be_named_as_its_signature(bundle: Path) -> None
 def test_export_tells_that_the_signature_is_gone(
     bundle: Path, call: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mnist_edge import export
+    from mnist_edge.formats import export
 
     def exported(opened: folders.Bundle, *_: object, **__: object) -> object:
         changed = replace(opened, manifest=replace(opened.manifest, versions={"numpy": "1"}))
@@ -380,7 +380,7 @@ def test_export_tells_that_the_signature_is_gone(
 def test_the_variable_does_not_concern_who_makes_bundles(
     bundle: Path, call: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mnist_edge import export
+    from mnist_edge.formats import export
 
     monkeypatch.setenv(KEY_VARIABLE, "stranger.pub")
     monkeypatch.setattr(export, "export_verified", lambda opened, *_, **__: (opened, ()))

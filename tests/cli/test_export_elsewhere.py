@@ -17,9 +17,9 @@ import onnx
 
 from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.errors import MissingDependency, UsageError
-from mnist_edge.export import export_verified
 from mnist_edge.formats import FORMATS
 from mnist_edge.formats.c.compiler import Compiler, find_compiler
+from mnist_edge.formats.export import export_verified
 from mnist_edge.recipes.export import ExportRecipe
 
 SHIPPED = ROOT / "exports" / "default"

@@ -16,7 +16,7 @@ from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.doctor import examine
 from mnist_edge.doctor.single import examine_file
-from mnist_edge.export import export_verified
+from mnist_edge.formats.export import export_verified
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.train.write import write_bundle
 

@@ -16,8 +16,8 @@ pytest.importorskip("onnx")
 from mnist_edge import cli
 from mnist_edge.bundle.folder import SHIPPED_BUNDLES, open_bundle
 from mnist_edge.errors import UsageError
-from mnist_edge.export import export_verified, prove_rebuildable
 from mnist_edge.formats import FORMATS, Wish, Written, export_pairs, write_artifact
+from mnist_edge.formats.export import export_verified, prove_rebuildable
 from mnist_edge.formats.source import Source, onnx_source
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.terms import Precision

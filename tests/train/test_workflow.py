@@ -34,8 +34,8 @@ from mnist_edge.errors import (
     TrainingError,
     UsageError,
 )
-from mnist_edge.export import export_verified, prove_rebuildable
 from mnist_edge.formats import open_backend
+from mnist_edge.formats.export import export_verified, prove_rebuildable
 from mnist_edge.formats.onnx import Onnx
 from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.recipes.export import ExportRecipe

@@ -205,7 +205,7 @@ def exchanged_shipped_bundle(folder: Path, mnist: DataSet) -> Bundle:
     """The shipped net with 1 and 7 exchanged in every file, and every digest made to fit."""
     from torch import nn
 
-    from mnist_edge.export import export_verified
+    from mnist_edge.formats.export import export_verified
     from mnist_edge.models import load_weights
     from mnist_edge.recipes.export import ExportRecipe
     from mnist_edge.train.write import write_bundle

@@ -25,8 +25,8 @@ from mnist_edge.errors import (
     MissingDependency,
     UsageError,
 )
-from mnist_edge.export import prove_rebuildable
 from mnist_edge.formats import FORMATS
+from mnist_edge.formats.export import prove_rebuildable
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import is_batch_invariant, run_in_batches
