@@ -127,7 +127,7 @@ def test_the_notebook_runs(tmp_path: Path, mnist_dir: Path) -> None:
     import nbformat
 
     text = (EXAMPLES / "train_and_export.ipynb").read_text()
-    notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.reads(text, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=240, resources=resources).execute()
     (answers,) = (out["data"]["text/plain"] for out in notebook.cells[-1].outputs)

@@ -31,7 +31,7 @@ def main() -> None:
         browser = started.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport=SIZE)  # type: ignore[arg-type]
+        page = browser.new_page(viewport=SIZE)
         page.goto(PAGE.as_uri())
         page.wait_for_timeout(1500)
         box = page.locator("#pad").bounding_box()
