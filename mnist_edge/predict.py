@@ -200,7 +200,9 @@ class Predictor:
 
         def load() -> Predictor:
             bundle = open_trusted(place, asked)
-            chosen = find_artifact(bundle, artifact or bundle.default_artifact)
+            chosen = find_artifact(
+                bundle, bundle.default_artifact if artifact is None else artifact
+            )
             bundle.check(but={chosen.file})  # that one is checked as it is read
             if not allow_mismatch:
                 _check_parity(chosen)

@@ -291,11 +291,17 @@ def test_a_manifest_full_of_files_is_read_without_delay(tmp_path: Path) -> None:
 
 
 def test_no_bundle_is_told_with_the_command_that_makes_one(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for folder in (tmp_path / "absent", tmp_path, tmp_path / "file"):
+    for folder in (tmp_path / "absent", tmp_path):
         with pytest.raises(BundleError, match=f"no bundle at {folder}") as caught:
             open_bundle(folder)
         assert caught.value.fix == f"mnist-edge train --bundle {folder}"
+
+
+def test_a_file_in_place_of_a_bundle_may_be_a_net_to_take_in(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BundleError, match="is a file, and no bundle") as caught:
+        open_bundle(tmp_path / "file")
+    assert caught.value.fix.endswith(f"mnist-edge import {tmp_path / 'file'}")
 
 
 def test_a_directory_in_place_of_the_manifest_is_no_bundle(tmp_path: Path) -> None:
