@@ -136,7 +136,7 @@ def command(
     from mnist_edge.render.verify import quantization_table
 
     talk = Talk(quiet=quiet)
-    asked = _formats(formats or [], talk)
+    asked, absent = _formats(formats or [])
     recipe = ExportRecipe(
         formats=asked,
         precisions=_precisions(precisions or [], quantize=quantize),
@@ -148,6 +148,8 @@ def command(
     export_pairs(recipe)  # refuse what cannot be before the bundle is read
     # A damaged artifact is what an export mends; the weights are checked as they are read.
     chosen = open_bundle(bundle)
+    if absent:
+        talk.warn(_left_out(absent))
     if bundle is None:
         talk.say(f"bundle: {chosen.path}")
     named = formats if formats and "all" not in formats else ()
@@ -172,7 +174,8 @@ def command(
     talk.suggest(f"mnist-edge predict{given_bundle(out or bundle)} PICTURE", to=f"name a {what}")
 
 
-def _formats(asked: list[str], talk: Talk) -> tuple[Format, ...]:
+def _formats(asked: list[str]) -> tuple[tuple[Format, ...], dict[Format, str]]:
+    """What to write, and of what nobody named, why it cannot be made here."""
     known = {alias: name for name in NAMES for alias in (name, *FORMATS[name].aliases)}
     for name in asked:
         if name not in (*known, "all"):
@@ -183,11 +186,8 @@ def _formats(asked: list[str], talk: Talk) -> tuple[Format, ...]:
     absent = {
         name: why for name in several if name not in wanted and (why := FORMATS[name].absent())
     }
-    if absent:
-        talk.warn(_left_out(absent))
-    return tuple(
-        name for name in NAMES if name in wanted or (name in several and name not in absent)
-    )
+    chosen = (name for name in NAMES if name in wanted or (name in several and name not in absent))
+    return tuple(chosen), absent
 
 
 def _left_out(absent: Mapping[Format, str]) -> str:

@@ -374,7 +374,9 @@ def test_export_tells_that_the_signature_is_gone(
     monkeypatch.setattr(export, "export_verified", exported)
     said = call("export", "--bundle", "bundle", "--quiet")
     assert said.code == 0
-    assert said.err == "warning: bundle has changed, so its signature is gone: sign it again\n"
+    *left_out, last = said.err.splitlines()
+    assert last == "warning: bundle has changed, so its signature is gone: sign it again"
+    assert not left_out or "torch" in left_out[0]
 
 
 def test_the_variable_does_not_concern_who_makes_bundles(

@@ -6,8 +6,11 @@ import shutil
 from collections.abc import Iterator
 
 import numpy as np
-import onnx
 import pytest
+
+pytest.importorskip("onnx", reason="writes them")
+
+import onnx
 from people import PEOPLE
 
 from mnist_edge.contract import Images, to_images
