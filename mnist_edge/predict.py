@@ -24,7 +24,6 @@ from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
 from mnist_edge.bundle.storage import read_file
 from mnist_edge.contract import IMAGE_SHAPE, Images, to_images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
-from mnist_edge.foreign.kinds import refuse_stranger
 from mnist_edge.formats import (
     FORMATS,
     Backend,
@@ -431,6 +430,8 @@ def _load_file(
     path: Path, trust: Trust, device: Device, threads: int, runtime: Runtime | Literal[""]
 ) -> Predictor:
     """A model file without its artifact's record: what it says of itself is all that is known."""
+    from mnist_edge.foreign.kinds import refuse_stranger  # a bundle does not wait for it
+
     # Others need the digest of a manifest before they may be opened.
     loose = [known for known in FORMATS.values() if known.precisions and not known.runs_code]
     try:
