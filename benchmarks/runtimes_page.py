@@ -144,7 +144,11 @@ def targets(reports: dict[str, BenchReport]) -> tuple[Target, ...]:
 
 
 def _targets(net: str, report: BenchReport, scenario: Scenario) -> list[Target]:
-    usable = {row.label: row for row in report.rows if row.usable}
+    usable = {
+        row.label: row
+        for row in report.rows
+        if row.usable and (scenario == "one picture" or row.throughput)
+    }
     peers = [row for row in usable.values() if peer_of(row)]
     best = min(peers, key=lambda row: median_s(row, scenario), default=None)
     plain = usable.get(f"{DEFAULT_ARTIFACT}/cpu")

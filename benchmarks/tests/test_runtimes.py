@@ -74,6 +74,18 @@ def test_a_file_that_is_not_there_has_a_row_and_no_target(
     assert {target.row for target in pages.targets({"wide": wide})} == {"c-float32"}
 
 
+def test_a_run_without_batches_has_targets_for_one_picture_alone(
+    reports: dict[str, BenchReport],
+) -> None:
+    quick = reports["quick"]
+    rows = tuple(
+        replace(row, throughput=(), runs=tuple(replace(run, batches=()) for run in row.runs))
+        for row in quick.rows
+    )
+    found = pages.targets({"quick": replace(quick, rows=rows)})
+    assert {target.scenario for target in found} == {"one picture"}
+
+
 def test_the_page_shows_losses_as_such(reports: dict[str, BenchReport]) -> None:
     text = pages.page(reports)
     assert "it surely meets 2 of 6 targets and surely misses 4" in text
