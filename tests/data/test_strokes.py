@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from random import Random
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from mnist_edge.contract import RawImages
+from mnist_edge.data import strokes
 from mnist_edge.data.strokes import stroke_digits, stroke_symbols
+from mnist_edge.data.strokes.styles import SKELETONS, Skeleton
 from mnist_edge.picture.digit import STROKE, is_mnist_digit, stroke_width
 
 pytestmark = pytest.mark.edge
@@ -49,6 +54,47 @@ def test_a_digit_is_most_like_digits_of_its_own_class() -> None:
     asked, labels = stroke_digits(200, seed=1)
     nearest = (unit(asked) @ unit(known).T).argmax(axis=1)
     assert np.mean(known_labels[nearest] == labels) > 0.9
+
+
+def wide(stroke: list[tuple[float, float]]) -> float:
+    across = [x for x, _ in stroke]
+    return max(across) - min(across)
+
+
+# What tells a hand from others by its skeleton, and at least so often it is drawn.
+HANDS: dict[str, tuple[int, Callable[[Skeleton], bool], float]] = {
+    "a slashed 0": (0, lambda s: len(s) == 2, 0.1),
+    "a 0 begun above its loop": (0, lambda s: s[0][0][1] < -0.02, 0.05),
+    "a 1 with a foot wider than it is high": (1, lambda s: len(s) == 2 and wide(s[1]) > 1, 0.05),
+    "a 1 with a flag as long as its stem": (1, lambda s: s[0][0][1] > 0.55, 0.22),
+    "a 1 that is one line": (1, lambda s: len(s) == 1 and len(s[0]) == 2, 0.1),
+    "a narrow 3": (3, lambda s: wide(s[0]) < 0.46, 0.1),
+    "a 4 whose bar turns into a short stem": (4, lambda s: len(s) == 1 and s[0][0][0] > 0.7, 0.04),
+    "a 6 whose loop crosses its back": (6, lambda s: s[0][-1][0] < 0.5 - wide(s[0]) / 2, 0.05),
+    "a 6 that is a spiral": (6, lambda s: len(s) == 1 and wide(s[0]) > 0.7, 0.03),
+    "a barred 7": (7, lambda s: len(s) == 2, 0.4),
+}
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_hands_that_mnist_lacks_are_drawn(hand: str) -> None:
+    digit, is_written_so, least = HANDS[hand]
+    drawn = [SKELETONS[digit](Random(seed)) for seed in range(500)]
+    assert np.mean([is_written_so(skeleton) for skeleton in drawn]) > least
+
+
+def test_a_thin_or_faint_pen_comes_out_as_a_picture_of_one_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clean, labels = stroke_digits(300, seed=3)
+    monkeypatch.setattr(strokes, "_PHOTOGRAPHED", 1.0)
+    faint, _ = stroke_digits(300, seed=4)
+    assert np.mean([is_mnist_digit(image) for image in faint]) > 0.95
+    assert np.median([stroke_width(image) for image in faint]) == pytest.approx(STROKE, abs=0.5)
+    # They are grey where the clean ones are black or white, and the same digits.
+    assert np.mean((faint > 20) & (faint < 230)) > np.mean((clean > 20) & (clean < 230))
+    nearest = (unit(faint) @ unit(clean).T).argmax(axis=1)
+    assert np.mean(labels[nearest] == np.arange(300) % 10) > 0.75
 
 
 def test_symbols_are_drawn_as_digits_are() -> None:

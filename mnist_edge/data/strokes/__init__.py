@@ -2,7 +2,8 @@
 
 MNIST's writers were American. Elsewhere a 1 has a flag and a foot, a 7 a bar, a 9 a curled tail;
 nets that never saw them fail on them. Skeletons of strokes (`styles`, `symbols`) are bent, tilted
-and drawn with a pen, then go through the contract that a user's picture goes through.
+and drawn with a pen, then go through the contract that a user's picture goes through; some of them
+as a small photograph of a thin or faint pen.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from mnist_edge.contract import SIDE, Labels, RawImages
 from mnist_edge.data.mnist import DataSet, data_set
 from mnist_edge.data.strokes.styles import SKELETONS, Skeleton
 from mnist_edge.data.strokes.symbols import symbol
-from mnist_edge.picture.digit import normalise
+from mnist_edge.picture import to_picture
+from mnist_edge.picture.digit import normalise, padded
 from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -32,6 +34,12 @@ NO_DIGIT = len(DIGITS)
 _LEAST_OF_AN_EPOCH = 12_000  # a fifth of MNIST
 
 _DATA_SEED = 11  # not that of what is shipped, trained on, or sets ranges
+_LARGE = 120
+"""Pixels of a digit before it is photographed."""
+
+_PHOTOGRAPHED = 0.3
+"""The share that is drawn large, and seen small and grey on paper."""
+
 _SAMPLES = 5
 """Points drawn between two points of a skeleton."""
 
@@ -120,7 +128,25 @@ def _draw(skeleton: Skeleton, random: Random) -> NDArray[np.uint8]:
          [-side * width * slant, side * math.cos(slope)]]
     )  # fmt: skip
     lengths = [len(curve) for curve in curves]
+    if random.random() < _PHOTOGRAPHED:
+        ink = _ink(points * (_LARGE / side), lengths, pen=_LARGE * u(0.01, 0.12))
+        return _photographed(ink, random)
     return normalise(_ink(points, lengths, pen=max(1.0, side * u(0.03, 0.14))), [])
+
+
+def _photographed(ink: NDArray[np.uint8], random: Random) -> NDArray[np.uint8]:
+    """Bring ink to a few pixels by area, faint on grained paper, and read it as a picture is."""
+    u = random.uniform
+    scale = u(18, 48) / max(ink.shape)
+    size = (max(3, round(ink.shape[1] * scale)), max(3, round(ink.shape[0] * scale)))
+    small = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BOX))
+    small = padded(small, round(max(size) * u(0.15, 0.5)))
+    grain = np.random.default_rng(random.getrandbits(32)).normal(0, u(0, 3), small.shape)
+    paper, strength = u(180, 250), u(0.4, 1.0) / small.max()
+    grey = np.clip(paper * (1 - strength * small) + grain, 0, 255)
+    picture = to_picture(Image.fromarray(grey.astype(np.uint8)))
+    # What is read in pieces is a matter of reading, not of the hand.
+    return picture.pixels if len(picture.boxes) == 1 else normalise(ink, [])
 
 
 def _ink(points: NDArray[np.float64], lengths: list[int], *, pen: float) -> NDArray[np.uint8]:

@@ -38,9 +38,12 @@ def _zero(random: Random) -> Skeleton:
     around = arc(0.5, 0.5, rx, ry, start, start - u(330, 420))
     end = u(0.8, 1.1)
     around[-1] = (0.5 + (around[-1][0] - 0.5) * end, 0.5 + (around[-1][1] - 0.5) * end)
+    if random.random() < 0.12:  # the pen comes from above
+        around = [(0.5 + rx * u(-1.0, 0.6), u(-0.2, 0.0)), *around]
     strokes = [around]
-    if random.random() < 0.06:
-        strokes.append([(0.5 + rx, u(0.05, 0.2)), (0.5 - rx, u(0.8, 0.95))])
+    if random.random() < 0.15:  # slashed, within the loop or beyond it
+        reach, high = rx * u(0.7, 1.4), u(-0.15, 0.2)
+        strokes.append([(0.5 + reach, high), (0.5 - reach, 1 - high)])
     return strokes
 
 
@@ -51,14 +54,18 @@ def _one(random: Random) -> Skeleton:
         return [[top, foot]]
     reach = u(0.1, 0.6)
     drop = reach * u(0.5, 0.7) + u(0.0, 0.2)  # with a flatter flag it is a 7
-    if style < 0.35:  # the flag is as long as the stem
-        drop = u(0.5, 0.95)
+    if style < 0.4:  # the flag is as long as the stem
+        reach, drop = u(0.1, 0.85), u(0.5, 0.95)
     flag = (top[0] - reach, top[1] + drop)
     rise = ((flag[0] + top[0]) / 2 + u(-0.02, 0.08), (flag[1] + top[1]) / 2 + u(-0.05, 0.06))
+    if random.random() < 0.15:  # it swings up, and runs beside the stem
+        rise = (rise[0] + u(-0.1, 0.0), rise[1] - u(0.08, 0.2))
     peak = [top] if random.random() < 0.45 else corner(*top)
     strokes = [[flag, rise, *peak, foot]]
-    if style > 0.55:
+    if style > 0.55 or 0.2 < style < 0.3:
         left, right, tilt = u(0.08, 0.35), u(0.08, 0.4), u(-0.06, 0.06)
+        if style > 0.75:  # wider than the digit is high
+            left, right, tilt = u(0.25, 0.75), u(0.25, 0.8), u(-0.1, 0.1)
         strokes.append([(foot[0] - left, foot[1] + tilt), (foot[0] + right, foot[1] - tilt)])
     return strokes
 
@@ -69,7 +76,7 @@ def _two(random: Random) -> Skeleton:
     bow = arc(0.48, ry, rx, ry, u(170, 250), u(370, 405))
     left, base, right = u(0.08, 0.3), u(0.88, 0.98), u(0.7, 1.0)
     if style < 0.3:  # the turn at the foot is a loop
-        size = u(0.05, 0.12)
+        size = u(0.05, 0.12) if style < 0.22 else u(0.1, 0.2)
         loop = arc(left + size, base - size, size, size * u(0.6, 1.0), 120, 420)
         return [[*bow, *loop, (u(0.5, 0.6), base - u(0.0, 0.06)), (right, base + u(-0.04, 0.06))]]
     wave = u(-0.06, 0.06)
@@ -81,6 +88,8 @@ def _two(random: Random) -> Skeleton:
 
 def _three(random: Random) -> Skeleton:
     u, style = random.uniform, random.random()
+    if style > 0.85:
+        return [_narrow_three(random)]
     waist = u(0.4, 0.52)
     notch = (u(0.28, 0.52), waist)
     low = arc(0.42, (waist + 1) / 2, u(0.24, 0.4), (1 - waist) / 2, u(-75, -50), u(110, 190))
@@ -93,8 +102,27 @@ def _three(random: Random) -> Skeleton:
     return [[*upper, *turn, *low]]
 
 
+def _narrow_three(random: Random) -> Stroke:
+    """Taller than it is wide; the bow above comes far down on the left, and is often square."""
+    u = random.uniform
+    waist, wide, left = u(0.38, 0.52), u(0.28, 0.46), u(0.22, 0.34)
+    right = left + wide
+    bow = [(left + u(-0.02, 0.04), waist * u(0.25, 0.8)), (left, waist * 0.2), (left + 0.05, 0.02)]
+    if random.random() < 0.5:
+        bow += [(right - 0.05, u(0.0, 0.04)), (right, 0.1), (right, waist * u(0.6, 0.75))]
+    else:
+        bow += [((left + right) / 2, 0.0), (right, waist * 0.45), (right - 0.08, waist * 0.85)]
+    notch = (left + wide * u(0.2, 0.6), waist)
+    belly = right + u(-0.04, 0.12)
+    hook = [(belly, (waist + 1) / 2 + u(0.0, 0.12)), (belly - 0.05, 0.95), (belly - wide / 2, 1.0)]
+    tip = (left + u(-0.04, 0.12), u(0.84, 0.97))
+    return [*bow, *(corner(*notch) if random.random() < 0.6 else [notch]), *hook, tip]
+
+
 def _four(random: Random) -> Skeleton:
     u, style = random.uniform, random.random()
+    if style > 0.88:
+        return [_curled_four(random)]
     bar = u(0.5, 0.72)
     stem_x = u(0.55, 0.76)
     foot = (stem_x + u(-0.15, 0.06), u(0.95, 1.0))
@@ -106,11 +134,32 @@ def _four(random: Random) -> Skeleton:
     reach = u(0.8, 1.0) if style < 0.7 else stem_x + u(-0.05, 0.12)
     left = [start, *(corner(*elbow) if style % 0.1 < 0.06 else [elbow]), (reach, bar + u(-0.1, 0))]
     high = u(0.0, bar - 0.06)
-    if style < 0.85:
+    if style < 0.76:
         return [left, [(stem_x + u(-0.02, 0.08), high), foot]]
     # In one stroke: from the end of the bar up and straight down.
     peak = (stem_x + u(0.0, 0.08), bar - u(0.06, 0.4))
     return [[*left[:-1], (stem_x - 0.04, bar - u(0.0, 0.08)), *corner(*peak), foot]]
+
+
+def _curled_four(random: Random) -> Stroke:
+    """One stroke: down, along the bar, and with a small turn into a short stem."""
+    u = random.uniform
+    bar, left, right = u(0.45, 0.7), u(0.0, 0.2), u(0.62, 0.85)
+    start = (u(0.45, 1.0), u(0.0, 0.06))
+    elbow = (left, bar)
+    end = (right, bar + u(-0.04, 0.08))
+    up = (right - u(0.02, 0.12), end[1] - u(0.06, 0.2))
+    stem = (right - u(0.05, 0.15), end[1] + u(0.0, 0.04))
+    foot = (stem[0] + u(-0.12, 0.04), u(0.92, 1.0))
+    sharp = random.random()
+    return [
+        start,
+        *(corner(*elbow) if sharp < 0.6 else [elbow]),
+        *(corner(*end) if sharp < 0.7 else [end]),
+        *(corner(*up) if sharp > 0.3 else [up]),
+        stem,
+        foot,
+    ]
 
 
 def _five(random: Random) -> Skeleton:
@@ -137,9 +186,22 @@ def _six(random: Random) -> Skeleton:
     back = (left + u(0.0, 0.2), u(0.28, 0.45))
     end = u(150, 230) if style < 0.7 else u(60, 150)
     loop = arc(0.5, y, rx, ry, 180, 180 - 180 - end)
+    if style > 0.9:
+        return [_round_six(random)]
+    if style > 0.78:  # the loop ends beyond the back, which it crosses
+        loop = arc(0.5, y, rx, ry, 180, -u(150, 185))
+        loop.append((left - u(0.04, 0.25), y + ry * u(-0.7, 0.3)))
     if style < 0.2:  # the loop is written on its own
         return [[top, back, (left, y), (0.5, 0.98)], arc(0.5, y, rx, ry, 170, 170 + u(330, 390))]
     return [[top, back, *loop]]
+
+
+def _round_six(random: Random) -> Stroke:
+    """A spiral, as a G: the loop is nearly as wide as the whole."""
+    u = random.uniform
+    rx, ry = u(0.28, 0.5), u(0.2, 0.3)
+    around = arc(0.5, 0.5, rx, 0.5, u(-80, -30), -230)
+    return around + arc(0.5, 1 - ry, rx * u(0.8, 1.0), ry, -270, -270 - u(150, 330))
 
 
 def _seven(random: Random) -> Skeleton:
@@ -210,6 +272,8 @@ def _nine(random: Random) -> Skeleton:
         small = u(0.5, 1.0)
         rx, ry = rx * small, ry * small
         loop = arc(0.48, ry, rx, ry, start, start - u(280, 420))
+        if random.random() < 0.3:  # begun in its middle, or left of it
+            loop = [(0.48 + rx * u(-1.3, 0.3), ry * u(0.9, 1.5)), *loop]
         leave = (0.48 + rx * u(-0.1, 1.0), ry * u(1.0, 2.1))
         bulge = (right + u(-0.08, 0.2), u(0.5, 0.8))
         turn = corner(u(0.45, 0.7), 0.98) if random.random() < 0.4 else [(u(0.4, 0.6), 0.98)]
