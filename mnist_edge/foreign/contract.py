@@ -4,10 +4,10 @@ Every normalisation in use is tried, with both polarities, upright and transpose
 that a net was trained on it is right more often under its own contract than under another, but
 the contracts that differ in scale alone often tie; there the likelihood of the labels, which it was
 trained for, tells them apart. So: of the contracts under which it is not significantly less often
-right than under the best, the one with the least loss. (McNemar's test, on the digits where two
-contracts disagree.) Sigmoids at the end are no likelihood of one class among others: sharpened by a
-larger scale they often have less loss. There so many digits more decide that the share of right
-answers tells contracts apart, and of those that it does not the most usual one.
+right than under the best (McNemar's test, on the digits where two contracts disagree), and whose
+loss is not significantly more than the least (by its paired differences), the plainest one. Where
+several are left, more digits decide first. Sigmoids at the end are no likelihood of one class among
+others: sharpened by a larger scale they often have less loss. There right answers alone decide.
 """
 
 from __future__ import annotations
@@ -44,14 +44,15 @@ DIGITS = 2000
 """That decide."""
 
 MORE_DIGITS = 20_000
-"""That decide where right answers alone do."""
+"""That decide where those leave it open."""
 
-_FIRST_DIGITS = 250
-_WORSE = 0.1
-"""Accuracy behind the best on the first digits, with which a contract is out."""
+_FIRST_DIGITS = (50, 200, 600)
+"""On each of which much of what is tried falls out."""
 
+_MOST_UNDECIDED = 6
+_HOPELESS = 4.0
 _DEVIATIONS = 2.6
-"""Of a coin toss, from which on a difference in right answers is none: one in a hundred."""
+"""Of a coin toss, from which on a difference is none: one in a hundred."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,13 +63,15 @@ class Trial:
         prepared: the net.
         contract: under which it was tried.
         right: whether each digit was classified correctly.
-        loss: mean negative log-likelihood of the labels, in nats.
+        losses: negative log-likelihood of each label, in nats.
+        rarity: how seldom people have such a net, and normalise so: less is plainer.
     """
 
     prepared: Prepared
     contract: Contract
     right: NDArray[np.bool_]
-    loss: float
+    losses: NDArray[np.float64]
+    rarity: int = 0
 
     @property
     def digits(self) -> int:
@@ -79,6 +82,11 @@ class Trial:
     def accuracy(self) -> float:
         """The share of the digits that are classified correctly, 0 to 1."""
         return float(self.right.mean())
+
+    @property
+    def loss(self) -> float:
+        """Mean negative log-likelihood of the labels, in nats."""
+        return float(self.losses.mean())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,21 +126,19 @@ def find_contract(
     """
     prepared = _prepare_all(nets, classes)
     ways = [(net, contract) for net in prepared for contract in contracts(net, forced)]
-    few = _Digits.of(images, labels, _FIRST_DIGITS)
+    first, *rounds = (_Digits.of(images, labels, n) for n in (*_FIRST_DIGITS, DIGITS))
     trials = []
     for done, (net, contract) in enumerate(ways):
         progress(done, len(ways), str(contract.norm))
-        trials += _tried(net, contract, few)
+        trials += _tried(net, contract, first, rarity=done)
     if not trials:
         raise BadInput("its answers are no numbers, whatever is tried", fix="give a net that works")
-    trials = ranked(_tried_again(_likely(trials), _Digits.of(images, labels, DIGITS)))
-    if trials[0].prepared.end == "sigmoid" and len(trials) > 1:
-        close = [trial for trial in trials if not _is_worse(trial, trials[0])]
-        close = _tried_again(close, _Digits.of(images, labels, MORE_DIGITS))
-        rightest = max(close, key=lambda trial: trial.accuracy)
-        close.sort(key=lambda trial: (_is_worse(trial, rightest), _rarity(trial), -trial.accuracy))
-        known = {id(trial.contract) for trial in close}
-        trials = [*close, *(trial for trial in trials if id(trial.contract) not in known)]
+    for digits in rounds:
+        trials = _tried_again(_likely(trials), digits)
+    trials = ranked(trials)
+    if open_ := _undecided(trials):
+        decided = ranked(_tried_again(open_, _Digits.of(images, labels, MORE_DIGITS)))
+        trials = [*decided, *(trial for trial in trials if trial not in open_)]
     progress(len(ways), len(ways))
     best, *others = trials
     runner_up = next((t for t in others if t.contract != best.contract), None)
@@ -154,31 +160,38 @@ class _Digits(NamedTuple):
 def _likely(trials: Sequence[Trial]) -> list[Trial]:
     """Those that are not far behind, and one more contract to tell beside the best."""
     trials = sorted(trials, key=lambda trial: (-trial.accuracy, trial.loss))
-    enough = trials[0].accuracy - _WORSE
-    second = next((t for t in trials if t.contract != trials[0].contract), None)
-    return [trial for trial in trials if trial.accuracy >= enough or trial is second]
+    best = trials[0]
+    measure = None if best.prepared.end == "sigmoid" else best
+    second = next((t for t in trials if t.contract != best.contract), None)
+    return [t for t in trials if t is second or _is_even(t, best, measure, _HOPELESS)]
 
 
-def _rarity(trial: Trial) -> int:
-    """How seldom people normalise so, where nothing else tells."""
-    norm = trial.contract.norm
-    return NORMS.index(norm) if norm in NORMS else 0
+def _undecided(trials: Sequence[Trial]) -> list[Trial]:
+    """Of trials as `ranked` leaves them those that may be the best, where that is several."""
+    rightest, likeliest = _leaders(trials)
+    even = [trial for trial in trials if _is_even(trial, rightest, likeliest)][:_MOST_UNDECIDED]
+    alike = all(np.allclose(trial.losses, even[0].losses, atol=1e-4) for trial in even)
+    return [] if alike else even
 
 
 def _tried_again(trials: Sequence[Trial], digits: _Digits) -> list[Trial]:
-    return [again for trial in trials for again in _tried(trial.prepared, trial.contract, digits)]
+    return [
+        again
+        for trial in trials
+        for again in _tried(trial.prepared, trial.contract, digits, rarity=trial.rarity)
+    ]
 
 
 def contracts(net: Prepared, forced: Forced = NOTHING) -> Iterable[Contract]:
-    """Every contract that is tried, or what is left of them."""
+    """Every contract that is tried, or what is left of them; the plainest first."""
     side = net.entry.side
     fits: tuple[Fit, ...] = ("",) if side == SIDE else ("resize",)
     if side > SIDE:
         fits = ("resize", "pad")
-    for norm, inverted, transposed, fit in itertools.product(
-        NORMS if forced.norm is None else (forced.norm,),
-        (False, True) if forced.inverted is None else (forced.inverted,),
+    for transposed, inverted, norm, fit in itertools.product(
         (False, True) if forced.transposed is None else (forced.transposed,),
+        (False, True) if forced.inverted is None else (forced.inverted,),
+        NORMS if forced.norm is None else (forced.norm,),
         fits,
     ):
         yield Contract(
@@ -194,15 +207,42 @@ def contracts(net: Prepared, forced: Forced = NOTHING) -> Iterable[Contract]:
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
     """Trials of the same digits, the one to be believed first."""
+    rightest, likeliest = _leaders(trials)
+
+    def place(trial: Trial) -> tuple[bool, bool, float, float]:
+        even = _is_even(trial, rightest, likeliest)
+        rarity = trial.rarity if even else 0
+        return not even, _is_worse(trial, rightest), rarity, trial.loss
+
+    return sorted(trials, key=place)
+
+
+def _leaders(trials: Sequence[Trial]) -> tuple[Trial, Trial | None]:
+    """The trial that is right most often, and of those as good as it the one with least loss."""
     rightest = max(trials, key=lambda trial: (trial.right.sum(), -trial.loss))
-    return sorted(trials, key=lambda trial: (_is_worse(trial, rightest), trial.loss))
+    if rightest.prepared.end == "sigmoid":
+        return rightest, None
+    right = (trial for trial in trials if not _is_worse(trial, rightest))
+    return rightest, min(right, key=lambda trial: trial.loss)
 
 
-def _is_worse(trial: Trial, best: Trial) -> bool:
+def _is_even(
+    trial: Trial, rightest: Trial, likeliest: Trial | None, deviations: float = _DEVIATIONS
+) -> bool:
+    """Whether a trial is as good as the best."""
+    if _is_worse(trial, rightest, deviations):
+        return False
+    if likeliest is None:
+        return True
+    more = trial.losses - likeliest.losses
+    return bool(more.sum() <= deviations * more.std() * math.sqrt(len(more)))
+
+
+def _is_worse(trial: Trial, best: Trial, deviations: float = _DEVIATIONS) -> bool:
     """Whether a trial is significantly less often right than another."""
     lost = int(np.count_nonzero(best.right & ~trial.right))
     won = int(np.count_nonzero(trial.right & ~best.right))
-    return lost - won > _DEVIATIONS * math.sqrt(lost + won)
+    return lost - won > deviations * math.sqrt(lost + won)
 
 
 def _prepare_all(nets: Sequence[ForeignNet], classes: int) -> list[Prepared]:
@@ -229,24 +269,24 @@ def wrong_classes(there: int, wanted: int) -> BadInput:
     )
 
 
-def _tried(net: Prepared, contract: Contract, digits: _Digits) -> list[Trial]:
+def _tried(net: Prepared, contract: Contract, digits: _Digits, *, rarity: int) -> list[Trial]:
     """One trial, or none where the net gives no numbers."""
     images, labels = digits
     scores = net.scores(feed(images, contract))
     if not np.isfinite(scores).all():
         return []
     right = scores.argmax(axis=1) == labels
-    loss = _loss(scores.astype(np.float64), labels, net.end)
-    return [Trial(prepared=net, contract=contract, right=right, loss=loss)]
+    losses = _losses(scores.astype(np.float64), labels, net.end)
+    return [Trial(prepared=net, contract=contract, right=right, losses=losses, rarity=rarity)]
 
 
-def _loss(scores: NDArray[np.float64], labels: Labels, end: End) -> float:
-    """Mean negative log-likelihood of the labels under what the end of the net says of scores."""
+def _losses(scores: NDArray[np.float64], labels: Labels, end: End) -> NDArray[np.float64]:
+    """Negative log-likelihood of each label under what the end of the net says of scores."""
     rows = np.arange(len(labels))
     if end == "sigmoid":
         signs = np.full_like(scores, -1.0)
         signs[rows, labels] = 1.0
-        return float(np.logaddexp(0, -signs * scores).sum(axis=1).mean())
+        return np.asarray(np.logaddexp(0, -signs * scores).sum(axis=1))
     largest = scores.max(axis=1)
     log_sum = largest + np.log(np.exp(scores - largest[:, None]).sum(axis=1))
-    return float((log_sum - scores[rows, labels]).mean())
+    return np.asarray(log_sum - scores[rows, labels])

@@ -24,9 +24,11 @@ from mnist_edge.bundle.manifest import SOURCE, Manifest
 from mnist_edge.contract import Labels, RawImages, to_images
 from mnist_edge.data.mnist import DATA_VARIABLE, IdxFile, read_mnist
 from mnist_edge.errors import BadInput
-from mnist_edge.foreign.contract import find_contract
+from mnist_edge.foreign.contract import Trial, find_contract, ranked
 from mnist_edge.foreign.net import Forced, ForeignNet
 from mnist_edge.foreign.onnx import read_onnx
+from mnist_edge.foreign.prepare import prepare
+from mnist_edge.foreign.read import read_file_of_others
 from mnist_edge.foreign.take_in import take_in
 from mnist_edge.formats import open_backend, reference_logits
 from mnist_edge.formats.original.feed import feed
@@ -173,6 +175,25 @@ def test_the_two_best_contracts_are_said(tmp_path: Path) -> None:
     take(VARIANTS["open batch"][1], tmp_path, said=said)
     assert said[0].startswith("it reads pixels -1 to 1: ")
     assert "; next best, pixels " in said[0]
+
+
+def trial(right: int, loss: float, contract: Contract, *, rarity: int) -> Trial:
+    """Of 1,000 digits; each of those that are wrong costs 1 nat more."""
+    (prepared,) = prepare(*read(VARIANTS["open batch"][1]))
+    correct = np.arange(1000) < right
+    noise = 0.01 * np.random.default_rng(0).random(1000)
+    losses = np.where(correct, loss, loss + 1) + noise
+    return Trial(prepared=prepared, contract=contract, right=correct, losses=losses, rarity=rarity)
+
+
+def test_of_contracts_that_are_as_good_the_plainest_is_believed() -> None:
+    plain, odd = Contract(), Contract(norm=Norm(mean=0.5))
+    near = [trial(990, 0.03, odd, rarity=1), trial(989, 0.03, plain, rarity=0)]
+    assert [found.contract for found in ranked(near)] == [plain, odd]
+    less_likely = [trial(990, 0.03, odd, rarity=1), trial(990, 0.04, plain, rarity=0)]
+    assert [found.contract for found in ranked(less_likely)] == [odd, plain]
+    less_right = [trial(990, 0.03, odd, rarity=1), trial(970, 0.01, plain, rarity=0)]
+    assert [found.contract for found in ranked(less_right)] == [odd, plain]
 
 
 def test_what_the_user_says_of_the_contract_is_believed(tmp_path: Path) -> None:
@@ -369,26 +390,48 @@ def test_from_import_to_c_without_torch(tmp_path: Path) -> None:
 
 # --- files of others, beside MNIST ----------------------------------------------------------------
 
+MEAN = Contract(norm=Norm(mean=0.1307, std=0.3081))
 # What each reaches on MNIST's test set under its contract.
 FILES: dict[str, tuple[float, Contract]] = {
-    "onnx-conv-dynamic": (98.13, Contract()),
-    "onnx-lenet-softmax": (98.13, Contract(norm=Norm(mean=0.1307, std=0.3081))),
-    "onnx-flat-mlp": (96.59, Contract()),
-    "onnx-mlp": (97.46, Contract(norm=Norm(mean=0.1307, std=0.3081))),
-    "onnx-32x32": (98.74, Contract(side=32, fit="resize")),
+    "onnx-conv-dynamic.onnx": (98.13, Contract()),
+    "onnx-lenet-softmax.onnx": (98.13, MEAN),
+    "onnx-logsoftmax.onnx": (98.92, MEAN),
+    "onnx-flat-mlp.onnx": (96.59, Contract()),
+    "onnx-mlp.onnx": (97.46, MEAN),
+    "onnx-32x32.onnx": (98.74, Contract(side=32, fit="resize")),
+    "torch-lenet.pth": (98.13, MEAN),
+    "torch-mlp.pth": (97.46, MEAN),
+    "torch-seed-0.pth": (98.78, Contract()),
+    "torch-lenet-like.pt": (98.59, Contract()),
+    "torch-lenet5.pt": (99.05, Contract(norm=MEAN.norm, side=32, fit="resize")),
+    "keras-mlp-batchnorm.h5": (98.80, Contract()),
+    "keras-mlp.h5": (97.78, Contract()),
 }
 NOT_OF_DIGITS = {
-    "onnx-untrained-tanh": "it is no classifier of mnist: at best",
-    "onnx-emnist-27-classes": "it has 27 classes, not 10",
+    "onnx-untrained-tanh.onnx": "it is no classifier of mnist: at best",
+    "onnx-emnist-27-classes.onnx": "it has 27 classes, not 10",
 }
 
 
 def file_of_others(mnist: Path, name: str) -> Path:
     """A file beside the folder that `MNIST_EDGE_DATA` names."""
-    path = Path(os.environ[DATA_VARIABLE]).parent / "models" / f"{name}.onnx"
+    path = Path(os.environ[DATA_VARIABLE]).parent / "models" / name
     if not path.is_file():
         pytest.skip(f"needs {path.name} beside the folder of {DATA_VARIABLE}")
     return path
+
+
+def nets_in(path: Path) -> tuple[ForeignNet, ...]:
+    package = {".onnx": "onnx", ".h5": "h5py"}.get(path.suffix, "torch")
+    pytest.importorskip(package)
+
+    def read_torch(path: Path) -> tuple[ForeignNet, ...]:
+        from mnist_edge.train.torch_nets import read_torch_nets
+
+        return read_torch_nets(path)
+
+    found, _ = read_file_of_others(path, read_torch)
+    return found
 
 
 @pytest.mark.real_data
@@ -398,8 +441,7 @@ def test_a_file_of_others_reaches_what_its_author_measured(
 ) -> None:
     accuracy, contract = FILES[name]
     path = file_of_others(mnist_dir, name)
-    bundle = take_in(read_onnx(path.read_bytes(), path.parent), path, "0" * 64,
-                     read_mnist(mnist_dir), tmp_path / "b")  # fmt: skip
+    bundle = take_in(nets_in(path), path, "0" * 64, read_mnist(mnist_dir), tmp_path / "b")
     assert bundle.manifest.imported is not None
     assert bundle.manifest.imported.contract == contract
     assert bundle.manifest.training.test_accuracy == pytest.approx(accuracy / 100, abs=5e-4)
@@ -409,7 +451,6 @@ def test_a_file_of_others_reaches_what_its_author_measured(
 @pytest.mark.parametrize("name", NOT_OF_DIGITS)
 def test_a_file_that_reads_no_digits_is_refused(name: str, mnist_dir: Path, tmp_path: Path) -> None:
     path = file_of_others(mnist_dir, name)
-    nets_ = read_onnx(path.read_bytes(), path.parent)
     with pytest.raises(BadInput, match=NOT_OF_DIGITS[name]):
-        take_in(nets_, path, "0" * 64, read_mnist(mnist_dir), tmp_path / "b")
+        take_in(nets_in(path), path, "0" * 64, read_mnist(mnist_dir), tmp_path / "b")
     assert list(tmp_path.iterdir()) == []

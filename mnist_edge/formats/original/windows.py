@@ -1,7 +1,7 @@
 """Convolution and pooling for the reference evaluator, a hundred times faster than its own.
 
-Its own take each place of a picture in turn. These take each place of a kernel, over all pictures
-at once; what they do not know they leave to it.
+Its own take each place of a picture in turn. Here a convolution is one matrix product a picture,
+and pooling takes each place of a window over all pictures at once; the rest is left to it.
 """
 
 from __future__ import annotations
@@ -40,17 +40,14 @@ class Conv(_Conv):  # type: ignore[misc]
         groups = options.get("group") or 1
         if pixels.ndim != 4 or options.get("auto_pad") not in _PLAIN:
             return super()._run(pixels, weight, bias, *rest, **options)  # type: ignore[no-any-return]
-        out, depth, *kernel = weight.shape
-        windows = list(_places(_bordered(pixels, options, 0.0), kernel, options))
-        count, _, height, width = windows[0][1].shape
-        result = np.zeros((count, out, height * width), pixels.dtype)
-        each = out // groups
-        for group in range(groups):
-            rows = slice(group * each, (group + 1) * each)
-            for place, seen in windows:
-                part = seen[:, group * depth : (group + 1) * depth].reshape(count, depth, -1)
-                row, column = place
-                result[:, rows] += weight[rows, :, row, column] @ part
+        out, _, *kernel = weight.shape
+        windows = _windows(_bordered(pixels, options, 0.0), kernel, options)
+        count, _, *_, height, width = windows.shape
+        rows = weight.reshape(groups, out // groups, -1)
+        result = np.empty((count, out, height * width), pixels.dtype)
+        for index, seen in enumerate(windows):  # what one picture takes stays in a cache
+            columns = seen.reshape(groups, rows.shape[2], height * width)
+            result[index] = (rows @ columns).reshape(out, -1)
         result = result.reshape(count, out, height, width)
         return (result if bias is None else result + bias.reshape(1, -1, 1, 1),)
 
@@ -108,6 +105,15 @@ def _bordered(pixels: _Pixels, options: dict[str, Any], value: float) -> _Pixels
     top, left, bottom, right = options.get("pads") or (0, 0, 0, 0)
     edges = ((0, 0), (0, 0), (top, bottom), (left, right))
     return np.pad(pixels, edges, constant_values=value)
+
+
+def _windows(pixels: _Pixels, kernel: Sequence[int], options: dict[str, Any]) -> _Pixels:
+    """What each place of a kernel meets, as a view: (N, C, *kernel, height, width)."""
+    step_y, step_x = options.get("strides") or (1, 1)
+    gap_y, gap_x = options.get("dilations") or (1, 1)
+    span = ((kernel[0] - 1) * gap_y + 1, (kernel[1] - 1) * gap_x + 1)
+    seen = np.lib.stride_tricks.sliding_window_view(pixels, span, axis=(2, 3))
+    return seen[:, :, ::step_y, ::step_x, ::gap_y, ::gap_x].transpose(0, 1, 4, 5, 2, 3)
 
 
 def _places(pixels: _Pixels, kernel: Sequence[int], options: dict[str, Any]) -> _Places:
