@@ -20,8 +20,8 @@ from mnist_edge.foreign.constants import replace_nodes
 from mnist_edge.foreign.ends import FIX, Entry
 from mnist_edge.foreign.graph import prune, settled
 from mnist_edge.formats.graph.bounds import apply, infer
+from mnist_edge.formats.graph.file import read_outline
 from mnist_edge.formats.graph.outline import Tensor
-from mnist_edge.formats.onnx.outline import read_outline
 
 _IN_ORDER = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 _ANY = -1

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.constants import fold_constants, lift_constants, replace_nodes
 from mnist_edge.formats.graph.bounds import MOST_OPERATORS, count_numbers
-from mnist_edge.formats.onnx.outline import read_outline
+from mnist_edge.formats.graph.file import read_outline
 from mnist_edge.formats.original.exact import retype
 from mnist_edge.recipes.terms import DEFAULT_OPSET
 

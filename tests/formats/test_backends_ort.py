@@ -16,7 +16,7 @@ from tiny_onnx import DOUBLE, field, number, text, tiny_onnx, weight_matrix
 
 from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput, DeviceUnavailable
-from mnist_edge.formats.onnx.outline import read_outline
+from mnist_edge.formats.graph.file import read_outline
 from mnist_edge.formats.onnx.run import OrtBackend
 
 pytestmark = pytest.mark.edge

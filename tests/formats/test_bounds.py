@@ -15,12 +15,12 @@ from tiny_onnx import FLOAT, field, number, text, tiny_onnx
 from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.graph.bounds import count_numbers
+from mnist_edge.formats.graph.file import read_outline
 from mnist_edge.formats.graph.outline import Operator, Outline, Tensor
 from mnist_edge.formats.graph.rules import RULES
+from mnist_edge.formats.graph.wire import Message
 from mnist_edge.formats.onnx import run as running
-from mnist_edge.formats.onnx.outline import read_outline
 from mnist_edge.formats.onnx.run import OrtBackend
-from mnist_edge.formats.onnx.wire import Message
 from mnist_edge.formats.ort.outline import read_outline as read_ort
 
 pytestmark = pytest.mark.edge

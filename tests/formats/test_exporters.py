@@ -33,8 +33,8 @@ from mnist_edge.errors import UsageError
 from mnist_edge.formats import FORMATS, load_backend, write_artifact
 from mnist_edge.formats.archive import read_entries
 from mnist_edge.formats.checkpoint.run import float64_logits
+from mnist_edge.formats.graph.file import read_outline
 from mnist_edge.formats.onnx.dynamic import quantize_matrix_products
-from mnist_edge.formats.onnx.outline import read_outline
 from mnist_edge.formats.onnx.static import quantize_statically
 from mnist_edge.formats.torchscript.run import torchscript_warnings_ignored
 from mnist_edge.metrics import sqnr_db

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mnist_edge.formats.format import Header
-from mnist_edge.formats.onnx.wire import Message
+from mnist_edge.formats.graph.wire import Message
 
 # Field numbers of onnx/onnx.proto. They never change their meaning.
 _IR_VERSION, _OPSET, _METADATA = 1, 8, 14

@@ -23,9 +23,9 @@ from mnist_edge.contract import (
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.formats.format import Optimization
 from mnist_edge.formats.graph.bounds import count_numbers
+from mnist_edge.formats.graph.file import read_outline as read_onnx
 from mnist_edge.formats.graph.outline import Outline
 from mnist_edge.formats.onnx.header import read_header
-from mnist_edge.formats.onnx.outline import read_outline as read_onnx
 from mnist_edge.formats.ort.outline import read_outline as read_ort
 from mnist_edge.recipes.classes import DIGITS, MOST_CLASSES
 from mnist_edge.recipes.terms import Device

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mnist_edge.formats.graph.outline import MOST_INTEGERS, Attribute, Operator, Outline, Tensor
-from mnist_edge.formats.onnx.wire import Message
+from mnist_edge.formats.graph.wire import Message
 
 # Field numbers of onnx/onnx.proto. They never change their meaning.
 _GRAPH, _TRAINING, _FUNCTIONS = 7, 20, 25
