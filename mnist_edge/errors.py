@@ -33,7 +33,7 @@ NOT_INSTALLED = " is not installed, but needed to "
 """What stands between a package and what it is needed to, so that reasons can be told together."""
 # What comes with this package whatever extra was asked for, by the names under which it is imported
 # and installed.
-_ONNX = frozenset({"onnx", "filelock"})
+_ONNX = frozenset({"onnx"})
 _BASE = frozenset({"numpy", "PIL", "pillow", "onnxruntime", "typer", "rich"})
 
 

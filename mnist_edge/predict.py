@@ -447,7 +447,7 @@ def _load_file(
         refuse_stranger(path, data, format_)
     assert format_ is not None
     companions = companions_of(path, format_, vouching)
-    header = format_.header(data)
+    header = format_.whole_header(data)
     backend = load_backend(
         data,
         format_.name,

@@ -11,7 +11,9 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,12 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.errors import BadInput, BundleError, DataUnavailable, StorageError, needed_to
+from mnist_edge.errors import BadInput, BundleError, DataUnavailable, StorageError
 
 LOCK = ".lock"
 
 _MAX_UNPACKED_BYTES = 64 << 20
 _LEAST_ROOM_BYTES = 1 << 16
+_BETWEEN_TRIES_S = 0.05
 _END = "\n}\n"
 _SEALED = re.compile(r'(.*),\n  "sha256": "([0-9a-f]{64})"\n}\n', re.DOTALL)
 
@@ -178,26 +181,61 @@ def lock(folder: Path, *, timeout_s: float = 10.0) -> Iterator[None]:
         BundleError: another process has held it for `timeout_s` seconds.
         StorageError: the folder cannot be written to.
     """
-    with needed_to("write into a bundle"):  # only the verbs that write need it
-        from filelock import FileLock, Timeout
-
-    mutex = FileLock(folder / LOCK, timeout=timeout_s)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        mutex.acquire()
-    except Timeout:
-        raise BundleError(
-            f"another process is writing {folder}",
-            fix="wait for it to end, or give another --bundle",
-        ) from None
+        # Not through a link, which would make a file wherever it points.
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        handle = os.open(folder / LOCK, flags, 0o666)
     except OSError as error:
-        raise StorageError(
-            f"cannot write to {folder}: {error.strerror or error}", fix="give another --bundle"
-        ) from error
+        raise _not_writable(folder, error) from error
     try:
+        _wait_for(handle, folder, timeout_s)
         yield
     finally:
-        mutex.release()
+        _release(handle)
+
+
+def _wait_for(handle: int, folder: Path, timeout_s: float) -> None:
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            return _seize(handle)
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() > end:
+                raise BundleError(
+                    f"another process is writing {folder}",
+                    fix="wait for it to end, or give another --bundle",
+                ) from None
+        except OSError as error:  # a file system without locks
+            raise _not_writable(folder, error) from error
+        time.sleep(_BETWEEN_TRIES_S)
+
+
+def _not_writable(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot write to {folder}: {error.strerror or error}", fix="give another --bundle"
+    )
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _seize(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+
+    def _release(handle: int) -> None:
+        os.close(handle)
+
+else:
+    import fcntl
+
+    def _seize(handle: int) -> None:
+        """Lock an open file, at once or not at all. The end of a process, too, lets go of it."""
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _release(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)  # for processes, too, that were forked meanwhile
+        os.close(handle)
 
 
 def seal(document: str) -> str:

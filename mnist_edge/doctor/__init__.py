@@ -32,7 +32,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "predict": ("numpy", "pillow", "onnxruntime"),
     "verify, bench, doctor: ONNX": ("numpy", "onnxruntime"),
     "verify, bench, doctor: all else": ("numpy", "torch", "safetensors"),
-    "train, import, run": ("numpy", "torch", "safetensors", "matplotlib", "filelock"),
+    "train, import, run": ("numpy", "torch", "safetensors", "matplotlib"),
     FETCH: ("numpy", "torch", "torchvision"),
     "export, run": (
         "numpy",
@@ -41,7 +41,6 @@ NEEDS: dict[str, tuple[str, ...]] = {
         "onnx",
         "onnxscript",
         "onnxruntime",
-        "filelock",
     ),
     "report": ("numpy", "onnxruntime", "matplotlib"),
 }

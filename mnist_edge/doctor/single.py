@@ -109,7 +109,7 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
 
 def _examine_model(path: Path, written: Written, format_: FileFormat, threads: int) -> FileReport:
     data = written.data
-    header = format_.header(data)
+    header = format_.whole_header(data)
     backend = load_backend(
         data,
         format_.name,

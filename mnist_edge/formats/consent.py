@@ -5,7 +5,6 @@ A digest says that a file is the one that its manifest names. It does not say wh
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mnist_edge.bundle.folder import Bundle, is_shipped
@@ -44,7 +43,7 @@ def may_run(bundle: Bundle, artifact: Artifact, format_: FileFormat) -> bool:
 
 
 def _is_made_again(bundle: Bundle, artifact: Artifact, format_: FileFormat) -> bool:
-    if not format_.from_onnx or find_spec("onnx") is None:
+    if not format_.from_onnx:
         return False
     from mnist_edge.formats.format import Written
     from mnist_edge.formats.source import onnx_source

@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_edge.bundle import card as model_card
 from mnist_edge.bundle.folder import (
@@ -23,10 +24,14 @@ from mnist_edge.bundle.storage import LOCK, lock
 from mnist_edge.data.mnist import DataSet, if_named
 from mnist_edge.errors import NotEquivalent, UsageError, has_torch, missing_package, needed_to
 from mnist_edge.formats import FORMATS, Wish, Written, export_pairs, find_artifact, write_artifact
+from mnist_edge.formats.seal import check_seal
 from mnist_edge.machine import process_as_it_was
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
+
+if TYPE_CHECKING:
+    from mnist_edge.formats.source import Source
 
 
 @process_as_it_was()
@@ -140,12 +145,18 @@ def prove_rebuildable(
         raise missing_package(ModuleNotFoundError(name="torch"), "make artifacts again")
     with needed_to("export"):
         from mnist_edge.formats.source import open_source
-    source_of = cache(partial(open_source, bundle))
+
+    @cache
+    def source_of(opset: int, sealed: bool) -> Source:
+        source = open_source(bundle, opset)
+        source.sealed = sealed
+        return source
+
     changed = []
     for number, artifact in enumerate(chosen):
         progress(number, len(chosen), artifact.name)
-        source = source_of(artifact.opset or DEFAULT_OPSET)
         written = Written(bundle.read(artifact), bundle.read_companions(artifact))
+        source = source_of(artifact.opset or DEFAULT_OPSET, _was_sealed(bundle, artifact))
         wish = FORMATS[artifact.format].wish_of(written)
         again = write_artifact(source, artifact.format, artifact.precision, wish)
         if again != written:
@@ -157,6 +168,12 @@ def prove_rebuildable(
             fix="compare the versions in the manifest with doctor's, or export again",
         )
     return tuple(artifact.name for artifact in chosen)
+
+
+def _was_sealed(bundle: Bundle, artifact: Artifact) -> bool:
+    """Whether the exports of a bundle carry digests of themselves, as those of before do not."""
+    graphs = [a for a in (artifact, *bundle.manifest.artifacts) if FORMATS[a.format].has_seal]
+    return not graphs or (bundle.holds(graphs[0]) and check_seal(bundle.read(graphs[0])))
 
 
 @contextmanager

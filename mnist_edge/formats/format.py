@@ -24,6 +24,7 @@ from typing import (
 )
 
 from mnist_edge.errors import BadInput, UsageError, missing_package
+from mnist_edge.formats.seal import check_seal, check_sealed
 from mnist_edge.formats.tolerances import (
     FLOAT16_TOLERANCE,
     FOREIGN_ERRORS,
@@ -192,6 +193,7 @@ class FileFormat(ABC):
         runtimes: that can run it, where there are several, the usual one first, each with the
             extra that installs it.
         levels: of graph optimisation that its runtime has.
+        has_seal: whether its files carry a digest of themselves: see `seal`.
         by_hand: the command that tests a file which `doctor` does not load; `{}` is the file.
     """
 
@@ -210,6 +212,7 @@ class FileFormat(ABC):
     from_onnx: ClassVar[bool] = True
     runtimes: ClassVar[Mapping[Runtime, str]] = {}
     levels: ClassVar[tuple[Optimization, ...]] = ("all",)
+    has_seal: ClassVar[bool] = False
     by_hand: ClassVar[str] = ""
 
     def write(self, source: Source, precision: Precision) -> Written:
@@ -258,6 +261,19 @@ class FileFormat(ABC):
         """What a file says of itself. Raises BadInput where it is damaged."""
         del data
         return Header(metadata={})
+
+    def whole_header(self, data: bytes) -> Header:
+        """What a file that left its bundle says of itself, once its own digest is known to hold.
+
+        Raises:
+            DigestMismatch: it does not.
+            BadInput: the file is damaged otherwise.
+        """
+        has_one = check_seal(data)
+        header = self.header(data)
+        if not has_one:
+            check_sealed(header.metadata)
+        return header
 
     def gate(
         self,

@@ -24,7 +24,10 @@ from mnist_edge.bundle.storage import unpack_arrays
 from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME, Images, RawImages, to_images
 from mnist_edge.data.mnist import balanced_sample
 from mnist_edge.errors import BadInput, BundleError, MissingDependency, UsageError, missing_package
+from mnist_edge.formats import seal
 from mnist_edge.formats.format import PREPROCESSING
+from mnist_edge.formats.graph.bounds import count_numbers
+from mnist_edge.formats.graph.file import read_outline
 from mnist_edge.recipes.classes import DIGITS, are_digits, joined, parted
 from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
 
@@ -56,12 +59,16 @@ class Source(ABC):
         origin: what artifacts say of where they come from, beside their contract.
         calibration: gives (N, 1, 28, 28) training digits, N at least 4, that set the ranges of
             static int8.
+
+    Attributes:
+        sealed: whether files that can carry a digest of themselves do.
     """
 
     def __init__(
         self, *, opset: int, origin: Mapping[str, str], calibration: Callable[[], Images]
     ) -> None:
         self.opset = opset
+        self.sealed = True
         self._origin = dict(origin)
         self._calibration = calibration
         self._files: dict[Precision, bytes] = {}
@@ -105,7 +112,12 @@ class Source(ABC):
 
     def metadata(self, format_: Format, precision: Precision) -> dict[str, str]:
         """What a file says of itself: the contract, and its origin."""
-        return _CONTRACT | {"format": format_, "precision": precision} | self._origin
+        from mnist_edge.formats import FORMATS
+
+        stated: dict[str, str] = {"format": format_, "precision": precision}
+        if self.sealed and FORMATS[format_].has_seal:
+            stated[seal.KEY] = seal.OPEN
+        return _CONTRACT | stated | self._origin
 
     @abstractmethod
     def torch(self, precision: Precision) -> nn.Module:
@@ -123,7 +135,7 @@ class Source(ABC):
         """
         if precision not in self._files:
             make = self._float32 if precision == "float32" else partial(self._cast, precision)
-            self._files[precision] = make()
+            self._files[precision] = seal.sealed(make())
         return self._files[precision]
 
     @abstractmethod
@@ -281,8 +293,7 @@ def export_source(bundle: Bundle, opset: int) -> Source:
     """
     source = open_source(bundle, opset)
     if bundle.find_extra("calibration") is None:
-        quantized = _own(bundle, "int8", opset)
-        source.make_do(bundle.read(quantized) if quantized else b"")
+        source.make_do(_graph(bundle, _own(bundle, "int8", opset)))
     return source
 
 
@@ -308,23 +319,22 @@ def onnx_source(bundle: Bundle, opset: int) -> Source:
     """The net of a bundle as its own ONNX artifacts hold it. Raises as `open_source` does."""
     origin, calibration = artifact_metadata(bundle), partial(calibration_images, bundle)
     imported = bundle.manifest.imported
-    if imported is not None:
+    if imported is not None and find_spec("onnx") is not None:
         data = bundle.read(bundle.manifest.origin)
         return ForeignSource(
             data, imported.said, opset=opset, origin=origin, calibration=calibration
         )
     graph = _own(bundle, "float32")
     if graph is None:
-        raise _no_torch()
+        raise _no_torch() if imported is None else _missing("onnx")
     if graph.opset != opset:
         raise UsageError(
             f"without torch there is no opset {opset}: {graph.file} has {graph.opset}",
             fix=f"choose --opset {graph.opset}",
         )
-    quantized = _own(bundle, "int8", opset)
     return OnnxSource(
-        bundle.read(graph),
-        bundle.read(quantized) if quantized else b"",
+        _graph(bundle, graph),
+        _graph(bundle, _own(bundle, "int8", opset)),
         opset=opset,
         origin=origin,
         calibration=calibration,
@@ -338,6 +348,21 @@ def _own(bundle: Bundle, precision: Precision, opset: int = 0) -> Artifact | Non
             usable = artifact.parity.passed and bundle.holds(artifact)
             return artifact if usable and opset in {0, artifact.opset} else None
     return None
+
+
+def _graph(bundle: Bundle, artifact: Artifact | None) -> bytes:
+    """The file of an ONNX artifact, which may be a stranger's; empty where there is none."""
+    if artifact is None:
+        return b""
+    data = bundle.read(artifact)
+    try:
+        count_numbers(read_outline(data), 1)
+    except ValueError as error:
+        raise BadInput(
+            f"nothing can be made of {artifact.file}: {error}",
+            fix="export from the bundle as it was trained",
+        ) from None
+    return data
 
 
 def calibration_images(bundle: Bundle) -> Images:
@@ -367,7 +392,11 @@ def drawn_calibration() -> Images:
 
 
 def _no_torch() -> MissingDependency:
-    return missing_package(ModuleNotFoundError(name="torch"), "export")
+    return _missing("torch")
+
+
+def _missing(package: str) -> MissingDependency:
+    return missing_package(ModuleNotFoundError(name=package), "export")
 
 
 def nothing_to_quantize(what: str) -> UsageError:

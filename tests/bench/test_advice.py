@@ -53,7 +53,6 @@ def weighed(bundle: Bundle) -> Verdict:
 
 
 def keep(bundle: Bundle, verdict: Verdict) -> None:
-    pytest.importorskip("filelock")  # of those who export
     record_verdict(bundle, verdict)
 
 

@@ -191,7 +191,6 @@ def test_a_bundle_that_could_not_be_begun_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_processes_that_export_at_once_lose_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("filelock")
     make_bundle(tmp_path, {})
     script = """
 import pathlib, sys

@@ -182,7 +182,6 @@ def process_with_the_lock(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_the_lock_keeps_another_process_out(tmp_path: Path) -> None:
-    pytest.importorskip("filelock")
     with process_with_the_lock(tmp_path):
         busy = pytest.raises(BundleError, match="another process is writing")
         with busy as caught, lock(tmp_path, timeout_s=0.1):
@@ -191,7 +190,6 @@ def test_the_lock_keeps_another_process_out(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    pytest.importorskip("filelock")
     with process_with_the_lock(tmp_path) as process:
         process.kill()
         process.wait()
@@ -200,7 +198,6 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 
 
 def test_the_lock_is_waited_for(tmp_path: Path) -> None:
-    pytest.importorskip("filelock")
     with process_with_the_lock(tmp_path) as process:
         assert process.stdin is not None
         process.stdin.close()  # ends it, some time while we wait
@@ -209,7 +206,6 @@ def test_the_lock_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_the_lock_is_free_again_after_an_error_inside(tmp_path: Path) -> None:
-    pytest.importorskip("filelock")
     with pytest.raises(KeyboardInterrupt), lock(tmp_path):
         raise KeyboardInterrupt
     with lock(tmp_path, timeout_s=0.1), lock(tmp_path / "new" / "folder"):
@@ -217,15 +213,20 @@ def test_the_lock_is_free_again_after_an_error_inside(tmp_path: Path) -> None:
 
 
 def test_an_error_inside_the_lock_is_not_taken_for_one_of_the_lock(tmp_path: Path) -> None:
-    pytest.importorskip("filelock")
     for error in (PermissionError(13, "elsewhere"), TimeoutError("elsewhere")):
         with pytest.raises(type(error), match="elsewhere") as caught, lock(tmp_path):
             raise error
         assert caught.value is error
 
 
+def test_no_lock_is_made_where_a_link_in_its_place_points(tmp_path: Path) -> None:
+    (tmp_path / LOCK).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="cannot write to"), lock(tmp_path):
+        pytest.fail("a lock elsewhere")
+    assert names(tmp_path) == {LOCK}
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    pytest.importorskip("filelock")
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "inner", tmp_path / ("n" * 300)):
         with pytest.raises(StorageError, match="cannot write to"), lock(folder):
@@ -233,9 +234,6 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_under_the_lock_is_told(tmp_path: Path) -> None:
-    pytest.importorskip("filelock")
-
-    # At every call, as a full disk does: filelock 4.3 first tries a file without a name.
     def no_room(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -255,14 +255,12 @@ def rewritten(change: Callable[[bytes], bytes] = bytes) -> Bundle:
 
 
 def test_c_that_is_made_again_from_the_onnx_file_needs_no_consent() -> None:
-    pytest.importorskip("onnx")
     bundle = rewritten()
     assert may_run(bundle, bundle.artifact(C), FORMATS["c"])
     assert run(*NAMED["predict"]) == 0
 
 
 def test_c_that_differs_by_one_space_from_what_is_made_again_needs_it() -> None:
-    pytest.importorskip("onnx")
     bundle = rewritten(lambda data: data + b" ")
     assert not may_run(bundle, bundle.artifact(C), FORMATS["c"])
     assert run(*NAMED["predict"]) == 2

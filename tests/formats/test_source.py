@@ -24,6 +24,7 @@ from mnist_edge.formats.onnx.static import quantize_statically
 from mnist_edge.formats.onnx.trace import trace_onnx
 from mnist_edge.formats.onnx.write import serialize_onnx
 from mnist_edge.formats.ort.write import export_ort
+from mnist_edge.formats.seal import sealed
 from mnist_edge.formats.source import OnnxSource, open_source
 from mnist_edge.models import deployable
 from mnist_edge.recipes.terms import Format, Precision
@@ -43,7 +44,8 @@ def made_alone(format_: Format, precision: Precision) -> bytes:
         case "int8":
             graph, how = quantize_statically(graph, exported.CALIBRATION)
     label: Format = "ort" if format_ == "ort" else "onnx"
-    data = serialize_onnx(graph, exported.source(exported.model()).metadata(label, precision) | how)
+    metadata = exported.source(exported.model()).metadata(label, precision) | how
+    data = sealed(serialize_onnx(graph, metadata))
     if format_ == "ort":
         return export_ort(data)
     if format_ == "c":

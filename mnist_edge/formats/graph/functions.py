@@ -70,7 +70,7 @@ def _clip(reader: Reader, node: Node, source: Value) -> Value:
     bounds = []
     for index, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), 1):
         given = node.constant(index)
-        if given is None and node.inputs > index and node.proto.input[index]:
+        if given is None and node.inputs > index and node.operator.inputs[index]:
             raise node.refuse("its bounds are not constant")
         bounds.append(float(given.item()) if given is not None else node.number(name, default))
     low, high = (float(np.clip(bound, -3.0e38, 3.0e38)) for bound in bounds)

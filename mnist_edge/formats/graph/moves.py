@@ -164,12 +164,12 @@ def pad(reader: Reader, node: Node) -> Value:
     """Pad with a constant: a border of rows and columns."""
     source = reader.input(node)
     pads = node.whole(1) if node.inputs > 1 else node.integers("pads")
-    mode = node.attributes.get("mode", b"constant")
+    mode = node.attributes.get("mode", "constant")
     axes = node.whole(3) if node.inputs > 3 else None
     rank = len(source.dims) + 1
-    if mode != b"constant" or pads is None or axes is not None or len(pads) != 2 * rank:
+    if mode != "constant" or pads is None or axes is not None or len(pads) != 2 * rank:
         raise node.refuse("it is no border of one number around a whole picture")
-    given = node.constant(2) if node.inputs > 2 and node.proto.input[2] else None
+    given = node.constant(2) if node.inputs > 2 and node.operator.inputs[2] else None
     fill = float(given.item()) if given is not None else node.number("value", 0.0)
     if not any(pads):
         return source
@@ -199,15 +199,15 @@ def resize(reader: Reader, node: Node) -> Value:
     """Resize of rows and columns by linear interpolation, and whole multiples of them."""
     source = reader.picture(node, reader.input(node))
     sizes = _target_sizes(node, source)
-    mode = node.attributes.get("mode", b"nearest")
-    centres = node.attributes.get("coordinate_transformation_mode", b"half_pixel")
+    mode = node.attributes.get("mode", "nearest")
+    centres = node.attributes.get("coordinate_transformation_mode", "half_pixel")
     channels, height, width = source.shape
-    if mode == b"nearest" and not (sizes[0] % height or sizes[1] % width):
+    if mode == "nearest" and not (sizes[0] % height or sizes[1] % width):
         indices = source.indices.repeat(sizes[0] // height, axis=1)
         return source.laid_out(indices.repeat(sizes[1] // width, axis=2))
     if sizes == (height, width):
         return source
-    if mode != b"linear" or centres not in (b"half_pixel", b"pytorch_half_pixel"):
+    if mode != "linear" or centres not in ("half_pixel", "pytorch_half_pixel"):
         raise node.refuse("it is not linear, with centres at half a pixel")
     if node.number("antialias", 0) or min(sizes) < 2:
         raise node.refuse("it takes more than four neighbours")
@@ -250,7 +250,7 @@ def _to_space(node: Node, source: Value, block: int) -> Order:
     if block < 1 or channels % block**2:
         raise node.refuse("its block does not divide its input")
     depth = channels // block**2
-    if node.attributes.get("mode", b"DCR") == b"DCR":
+    if node.attributes.get("mode", "DCR") == "DCR":
         parts = source.indices.reshape(block, block, depth, height, width)
         parts = parts.transpose(2, 3, 0, 4, 1)
     else:

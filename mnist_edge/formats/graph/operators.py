@@ -35,7 +35,7 @@ def convolve(reader: Reader, node: Node) -> Value:
     out, depth, *_ = weight.shape
     groups = int(node.number("group", 1))
     bias = np.zeros(out, np.float32)
-    if node.inputs > 2 and node.proto.input[2]:
+    if node.inputs > 2 and node.operator.inputs[2]:
         bias = node.weights(2)
     if depth * groups != source.dims[0] or out % groups or bias.shape != (out,):
         raise node.refuse("its weights do not fit its input")
@@ -97,7 +97,7 @@ def multiply(reader: Reader, node: Node) -> Value:
     weight = weight if alpha == 1.0 else weight * np.float32(alpha)
     out, depth = weight.shape
     bias = np.zeros(out, weight.dtype if weight.dtype.kind == "f" else np.int32)
-    if node.inputs > 2 and node.proto.input[2]:
+    if node.inputs > 2 and node.operator.inputs[2]:
         given = node.weights(2).reshape(-1)
         bias = bias + (given if beta == 1.0 else given * np.float32(beta))
     if depth != source.dims[-1] or bias.shape != (out,):
@@ -265,12 +265,12 @@ def _window(node: Node, size: tuple[int, int], shape: Shape) -> Window:
     """The window of a convolution or a pooling, from its options."""
     strides = node.integers("strides", (1, 1))
     pads = node.integers("pads", (0, 0, 0, 0))
-    automatic = node.attributes.get("auto_pad", b"NOTSET")
+    automatic = node.attributes.get("auto_pad", "NOTSET")
     if len(strides) != 2 or len(pads) != 4 or min(*strides, *size) < 1 or min(pads) < 0:
         raise node.refuse("its window is not two-dimensional")
-    if automatic in (b"SAME_UPPER", b"SAME_LOWER"):
-        pads = _same(size, strides, shape, upper=automatic == b"SAME_UPPER")
-    elif automatic == b"VALID":
+    if automatic in ("SAME_UPPER", "SAME_LOWER"):
+        pads = _same(size, strides, shape, upper=automatic == "SAME_UPPER")
+    elif automatic == "VALID":
         pads = (0, 0, 0, 0)
     window = Window(*size, *strides, *pads)
     if node.number("ceil_mode", 0):

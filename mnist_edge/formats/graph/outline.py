@@ -1,13 +1,17 @@
-"""A graph as far as its file tells what it will take to run: shapes, and no weights."""
+"""A graph as far as its file tells what it will take to run: shapes, and weights if asked for."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 Shape: TypeAlias = tuple[int, ...]
-Attribute: TypeAlias = "int | str | tuple[int, ...] | Tensor | None"
+Attribute: TypeAlias = "int | float | str | tuple[int, ...] | Tensor | None"
+Array: TypeAlias = NDArray[np.generic]
 
 MOST_INTEGERS = 64
 """So many whole numbers may shape another tensor; more are weights."""
@@ -15,10 +19,15 @@ MOST_INTEGERS = 64
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor: its shape, and its values where they are few whole numbers that are known."""
+    """A tensor: its shape, and its values where they are few whole numbers that are known.
+
+    Attributes:
+        numbers: all of them, where they were asked for and the file has them.
+    """
 
     shape: Shape
     integers: tuple[int, ...] | None = None
+    numbers: Array | None = field(default=None, compare=False)
 
     @property
     def count(self) -> int:
@@ -34,13 +43,15 @@ class Operator:
         kind: the operator, behind its domain and a point if that is not ONNX's own.
         inputs: names; an empty one where an input is left out.
         outputs: names.
-        attributes: by name; None for what shapes nothing, such as a float.
+        attributes: by name; None for what shapes nothing, such as a list of floats.
+        name: for people; empty where it has none.
     """
 
     kind: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: dict[str, Attribute]
+    name: str = ""
 
     def integer(self, name: str, default: int) -> int:
         """An attribute that is a number. Raises ValueError for anything else."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import onnx
 
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.graph import functions, moves
@@ -29,6 +28,7 @@ from mnist_edge.formats.graph.layers import (
     Weights,
 )
 from mnist_edge.formats.graph.operators import convolve, multiply, pool, pool_globally
+from mnist_edge.formats.graph.outline import Outline
 from mnist_edge.formats.graph.read import Operators, read_steps
 from mnist_edge.formats.graph.reader import FIX, Node, Reader, Value
 
@@ -72,7 +72,7 @@ class _Reader(Reader):
 
     types = ("float32", "int8", "int32")
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, graph: Outline) -> None:
         super().__init__(graph)
         self.grids: dict[int, Grid] = {}
         self.scales: dict[int, Weights] = {}
@@ -96,7 +96,7 @@ class _Reader(Reader):
 
     def unit(self, node: Node, index: int) -> Unit:
         """Of a constant that an operator reads."""
-        name = node.proto.input[index]
+        name = node.operator.inputs[index]
         try:
             return self.units[name]
         except KeyError:
@@ -153,7 +153,7 @@ def _dequantize(reader: _Reader, node: Node) -> Value | None:
     zero = node.constant(2) if node.inputs > 2 else None
     if array.dtype not in (np.int8, np.int32) or (zero is not None and np.any(zero)):
         raise node.refuse("it is of a constant other than signed whole numbers around zero")
-    name = node.proto.output[0]
+    name = node.operator.outputs[0]
     reader.constants[name] = array
     reader.units[name] = Unit(node.weights(1).reshape(-1), int(node.number("axis", 1)))
     return None
@@ -196,7 +196,7 @@ def _on_bytes(operator: Callable[[Reader, Node], Value]) -> Callable[[_Reader, N
 
     def read(reader: _Reader, node: Node) -> Value:
         for index in range(node.inputs):
-            value = reader.values.get(node.proto.input[index])
+            value = reader.values.get(node.operator.inputs[index])
             if value is not None and value.step not in reader.grids:
                 raise node.refuse("its input is not quantized")
         return operator(reader, node)

@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import TypeAlias, TypeVar
 
-import onnx
-from google.protobuf.message import DecodeError
-
 from mnist_edge.errors import BadInput
+from mnist_edge.formats.graph.file import read_outline
 from mnist_edge.formats.graph.layers import PICTURE, Net, Shape
 from mnist_edge.formats.graph.operators import OPERATORS
-from mnist_edge.formats.graph.reader import FIX, Node, Reader, Value, read_tensor
+from mnist_edge.formats.graph.outline import Operator, Outline, Tensor
+from mnist_edge.formats.graph.reader import FIX, Node, Reader, Value
 
 R = TypeVar("R", bound=Reader)
 Operators: TypeAlias = Mapping[str, Callable[[R, Node], Value | None]]
@@ -34,22 +33,22 @@ def read_graph(data: bytes) -> Net:
 
 
 def read_steps(
-    data: bytes, start: Callable[[onnx.GraphProto], R], operators: Operators[R]
+    data: bytes, start: Callable[[Outline], R], operators: Operators[R]
 ) -> tuple[Net, R]:
     """The steps of a classifier, and all that a reader knows at its end. See `read_graph`."""
     try:
-        graph = onnx.load_model_from_string(data).graph
-    except DecodeError as error:
-        raise BadInput(f"not an ONNX file: {error}", fix="export it again") from None
+        graph = read_outline(data, numbers=True)
+    except ValueError as error:
+        raise BadInput(f"not an ONNX file of which steps can be made: {error}", fix=FIX) from None
     reader = start(graph)
-    inputs = [value for value in graph.input if value.name not in reader.constants]
-    if len(inputs) != 1 or len(graph.output) != 1:
+    inputs = [name for name in graph.inputs if name not in reader.constants]
+    if len(inputs) != 1 or len(graph.outputs) != 1:
         raise BadInput("the graph has not one input and one output", fix=FIX)
-    picture = _picture_shape(inputs[0])
-    reader.values[inputs[0].name] = Value(PICTURE, picture, tuple(picture))
-    for node in graph.node:
-        _read_node(reader, node, operators)
-    output = reader.value(graph.output[0].name)
+    picture = _picture_shape(inputs[0], graph.inputs[inputs[0]])
+    reader.values[inputs[0]] = Value(PICTURE, picture, tuple(picture))
+    for operator in graph.operators:
+        _read_node(reader, operator, operators)
+    output = reader.value(graph.outputs[0])
     laid = output.shape[1:] == (1, 1) and output.order is None
     if output.step != len(reader.steps) - 1 or not laid or len(output.dims) != 1:
         raise BadInput("the output of the graph is no row of logits of its last step", fix=FIX)
@@ -57,25 +56,22 @@ def read_steps(
     return Net(steps=tuple(reader.steps), picture=picture, sha256=sha256), reader
 
 
-def _read_node(reader: R, proto: onnx.NodeProto, operators: Operators[R]) -> None:
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
-    value = attributes.get("value")
-    if proto.op_type == "Constant" and isinstance(value, onnx.TensorProto):
-        reader.constants[proto.output[0]] = read_tensor(value)
+def _read_node(reader: R, operator: Operator, operators: Operators[R]) -> None:
+    value = operator.attributes.get("value")
+    if operator.kind == "Constant" and isinstance(value, Tensor) and value.numbers is not None:
+        reader.constants[operator.outputs[0]] = value.numbers
         return
-    operator = operators.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
-    if operator is None:
-        name = f" ({proto.name!r:.60})" if proto.name else ""
-        raise BadInput(f"no step can be made of the operator {proto.op_type!r:.60}{name}", fix=FIX)
-    result = operator(reader, Node(proto, attributes, reader.constants, reader.types))
+    read = operators.get(operator.kind)
+    if read is None:
+        name = f" ({operator.name!r:.60})" if operator.name else ""
+        raise BadInput(f"no step can be made of the operator {operator.kind!r:.60}{name}", fix=FIX)
+    result = read(reader, Node(operator, reader.constants, reader.types))
     if result is not None:
-        reader.values[proto.output[0]] = result
+        reader.values[operator.outputs[0]] = result
 
 
-def _picture_shape(value: onnx.ValueInfoProto) -> Shape:
-    dimensions = [d.dim_value for d in value.type.tensor_type.shape.dim]
-    if len(dimensions) != 4 or min(dimensions[1:]) < 1:
-        raise BadInput(
-            f"the input {value.name!r:.60} has no fixed channels, height and width", fix=FIX
-        )
-    return Shape(*dimensions[1:])
+def _picture_shape(name: str, sizes: tuple[int | None, ...]) -> Shape:
+    channels, height, width = (*(size or 0 for size in sizes[1:]), 0, 0, 0)[:3]
+    if len(sizes) != 4 or min(channels, height, width) < 1:
+        raise BadInput(f"the input {name!r:.60} has no fixed channels, height and width", fix=FIX)
+    return Shape(channels, height, width)

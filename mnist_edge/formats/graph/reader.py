@@ -6,17 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple, cast
 
 import numpy as np
-import onnx
-from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.graph.layers import PICTURE, Move, Order, Shape, Step, Weights
-
-Array: TypeAlias = NDArray[np.generic]
-Attributes: TypeAlias = Mapping[str, object]
+from mnist_edge.formats.graph.outline import Array, Attribute, Operator, Outline
 
 FIX = "choose another format, or a recipe of whose operators steps can be made"
 
@@ -64,34 +60,39 @@ class Node:
         types: of numbers that may be its weights.
     """
 
-    proto: onnx.NodeProto
-    attributes: Attributes
+    operator: Operator
     constants: Mapping[str, Array]
     types: Sequence[str]
 
     @property
     def kind(self) -> str:
         """The operator's name in the standard."""
-        return str(self.proto.op_type)
+        return self.operator.kind
+
+    @property
+    def attributes(self) -> Mapping[str, Attribute]:
+        """Its options."""
+        return self.operator.attributes
 
     @property
     def inputs(self) -> int:
         """How many inputs it has."""
-        return len(self.proto.input)
+        return len(self.operator.inputs)
 
     def constant(self, index: int) -> Array | None:
         """The constant that is its input number `index`, or None if it is none."""
-        return self.constants.get(self.proto.input[index]) if index < self.inputs else None
+        return self.constants.get(self.operator.inputs[index]) if index < self.inputs else None
 
     def weights(self, index: int) -> Weights:
         """The constant of finite numbers that is its input number `index`."""
         array = self.constant(index)
         if array is None or array.dtype.name not in self.types:
             types = " or ".join(self.types)
-            raise self.refuse(f"its input {self.proto.input[index]!r:.60} is no {types} constant")
+            name = self.operator.inputs[index]
+            raise self.refuse(f"its input {name!r:.60} is no {types} constant")
         if not np.isfinite(array).all():
             raise BadInput(
-                f"the weights {self.proto.input[index]!r:.60} hold NaN or infinity",
+                f"the weights {self.operator.inputs[index]!r:.60} hold NaN or infinity",
                 fix="train again with mnist-edge train",
             )
         return cast("Weights", array.astype(np.float32) if array.dtype.kind == "f" else array)
@@ -99,8 +100,9 @@ class Node:
     def integers(self, name: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
         """An option that is a list of whole numbers."""
         value = self.attributes.get(name, default)
-        assert isinstance(value, (list, tuple))
-        return tuple(int(item) for item in value)
+        if not isinstance(value, tuple):
+            raise self.refuse(f"its {name} is no list of whole numbers")
+        return value
 
     def whole(self, index: int) -> tuple[int, ...] | None:
         """The constant whole numbers that are its input number `index`, if there are any."""
@@ -110,12 +112,13 @@ class Node:
     def number(self, name: str, default: float) -> float:
         """An option that is a number."""
         value = self.attributes.get(name, default)
-        assert isinstance(value, (int, float))
+        if not isinstance(value, (int, float)):
+            raise self.refuse(f"its {name} is no number")
         return value
 
     def refuse(self, why: str) -> BadInput:
         """The error for what no step can say."""
-        name = f" {self.proto.name!r:.60}" if self.proto.name else ""
+        name = f" {self.operator.name!r:.60}" if self.operator.name else ""
         return BadInput(f"no step can be made of {self.kind}{name}: {why}", fix=FIX)
 
 
@@ -125,12 +128,16 @@ class Reader:
     types: Sequence[str] = ("float32", "float16", "float64")
     """Of numbers that may be weights."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, graph: Outline) -> None:
         self.steps: list[Step] = []
         self.values: dict[str, Value] = {}
-        self.constants = {tensor.name: read_tensor(tensor) for tensor in graph.initializer}
-        self._uses = Counter(name for node in graph.node for name in node.input)
-        self._uses.update(output.name for output in graph.output)
+        self.constants = {
+            name: tensor.numbers
+            for name, tensor in graph.constants.items()
+            if tensor.numbers is not None
+        }
+        self._uses = Counter(name for operator in graph.operators for name in operator.inputs)
+        self._uses.update(graph.outputs)
 
     def value(self, name: str) -> Value:
         """What a name stands for. Raises BadInput for one that nothing has given yet."""
@@ -144,7 +151,7 @@ class Reader:
 
     def input(self, node: Node, index: int = 0) -> Value:
         """What an operator reads."""
-        return self.value(node.proto.input[index])
+        return self.value(node.operator.inputs[index])
 
     def append(self, step: Step, dims: tuple[int, ...] | None = None) -> Value:
         """Add a step; its result, which has its shape where no other is named."""
@@ -186,14 +193,3 @@ class Reader:
         self.steps[value.step] = step
         dims = value.dims if step.shape == value.shape else tuple(step.shape)
         return value._replace(shape=step.shape, dims=dims)
-
-
-def read_tensor(tensor: onnx.TensorProto) -> Array:
-    """The numbers of a constant. Raises BadInput where they lie in another file."""
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise BadInput(
-            f"the weights {tensor.name!r:.60} lie in another file",
-            fix="save the graph as one file, without external data",
-        )
-    array: Array = onnx.numpy_helper.to_array(tensor)
-    return array

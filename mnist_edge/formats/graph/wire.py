@@ -14,8 +14,8 @@ import numpy as np
 MOST_FIELDS = 1 << 16
 """Of a file, in all its messages: each costs time before anything is known of it."""
 
-_VARINT, _BYTES = 0, 2
-_FIXED_SIZES = {1: 8, 5: 4}
+_VARINT, _BYTES, _FIXED32 = 0, 2, 5
+_FIXED_SIZES = {1: 8, _FIXED32: 4}
 
 
 class _Field(NamedTuple):
@@ -52,6 +52,16 @@ class Message:
     def integer(self, number: int) -> int:
         """The integer in a field, signed; 0 where there is none."""
         return _signed(self._one(number, _VARINT).value)
+
+    def real(self, number: int) -> float:
+        """The number of 32 bits in a field; 0 where there is none."""
+        content = self._one(number, _FIXED32).content
+        packed = np.frombuffer(self._view[content.start : content.stop], "<f4")
+        return packed.item() if len(packed) else 0.0
+
+    def joined(self, number: int) -> bytes:
+        """The bytes of a list of numbers of one size, packed or one by one."""
+        return b"".join(self._view[c.start : c.stop] for _, _, c in self._fields.get(number, ()))
 
     def integers(self, number: int) -> Iterator[int]:
         """The integers of a list, packed or one by one."""
@@ -111,6 +121,26 @@ class Message:
         if any(field.kind != _BYTES for field in found):
             raise ValueError("a number in place of a message")
         return [field.content for field in found]
+
+
+def without(data: bytes, number: int) -> bytes:
+    """A message without one of its fields. Raises ValueError where it is none."""
+    view, start, kept = memoryview(data), 0, []
+    for found, field in _fields(view, range(len(data))):
+        if found != number:
+            kept.append(view[start : field.content.stop])
+        start = field.content.stop
+    return b"".join(kept)
+
+
+def packed(number: int, content: bytes) -> bytes:
+    """A field of bytes, as it stands in a message."""
+    return _packed_integer(number << 3 | _BYTES) + _packed_integer(len(content)) + content
+
+
+def _packed_integer(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + _packed_integer(rest) if rest else bytes([low])
 
 
 def _fields(view: memoryview, content: range) -> Iterator[tuple[int, _Field]]:

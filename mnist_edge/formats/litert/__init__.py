@@ -13,6 +13,7 @@ from mnist_edge.formats.format import (
     Wish,
     Written,
 )
+from mnist_edge.formats.seal import sealed
 from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.recipes.terms import Precision
 
@@ -31,6 +32,7 @@ class LiteRt(FileFormat):
     suffix = ".tflite"
     precisions = ("float32", "float16", "int8", "int8-io")
     tolerance = Tolerance(max_abs_error=1e-4)
+    has_seal = True
     extra = "litert"
     package = "ai_edge_litert"
     wishes = ("prefix", "tflm")
@@ -46,7 +48,7 @@ class LiteRt(FileFormat):
 
         quantized = precision in ("int8", "int8-io")
         graph = source.onnx("int8" if quantized else "float32")
-        data = write_litert(graph, precision, source.metadata("litert", precision))
+        data = sealed(write_litert(graph, precision, source.metadata("litert", precision)))
         if quantized and source.golden is not None and not self.absent():
             from mnist_edge.contract import to_images
             from mnist_edge.formats.litert.agree import check_agreement

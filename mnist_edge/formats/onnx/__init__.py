@@ -21,6 +21,7 @@ class Onnx(FileFormat):
     suffix = ".onnx"
     precisions: ClassVar[tuple[Precision, ...]] = ("float32", "float16", "int8-dynamic", "int8")
     tolerance = Tolerance(max_abs_error=1e-4)
+    has_seal = True
     runtimes: ClassVar[Mapping[Runtime, str]] = {"onnxruntime": "", "openvino": "openvino"}
     levels = get_args(Optimization)
 

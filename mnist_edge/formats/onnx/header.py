@@ -1,9 +1,11 @@
-"""What an ONNX file says of itself beside its graph, read without the `onnx` package."""
+"""What an ONNX file says of itself beside its graph, without the `onnx` package."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mnist_edge.formats.format import Header
-from mnist_edge.formats.graph.wire import Message
+from mnist_edge.formats.graph.wire import Message, packed, without
 
 # Field numbers of onnx/onnx.proto. They never change their meaning.
 _IR_VERSION, _OPSET, _METADATA = 1, 8, 14
@@ -34,3 +36,13 @@ def read_header(data: bytes) -> Header:
         ir_version=model.integer(_IR_VERSION),
         opset=opsets.get("", 0),  # the domain of ONNX itself has no name
     )
+
+
+def with_metadata(data: bytes, metadata: Mapping[str, str]) -> bytes:
+    """An ONNX file that says other things of itself: the bytes that `serialize_onnx` gives."""
+    entries = (
+        packed(_ENTRY_KEY, key.encode()) + packed(_ENTRY_VALUE, value.encode())
+        for key, value in sorted(metadata.items())
+    )
+    graph = without(data, _METADATA)
+    return graph + b"".join(packed(_METADATA, entry) for entry in entries)

@@ -132,9 +132,16 @@ class OrtBackend:
         return tuple(durations_s[1:])
 
     def metadata(self) -> dict[str, str]:
-        """What the file says of itself; both of ONNX Runtime's formats can tell."""
+        """What the file says of itself; both of ONNX Runtime's formats can tell.
+
+        Raises:
+            BadInput: it is no text.
+        """
         assert self._session is not None
-        return dict(self._session.get_modelmeta().custom_metadata_map)
+        try:
+            return dict(self._session.get_modelmeta().custom_metadata_map)
+        except UnicodeDecodeError as error:
+            raise BadInput(f"its metadata are damaged: {error}", fix=_FIX) from None
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -7,13 +7,13 @@ https://onnxruntime.ai/docs/reference/operators/reduced-operator-config-file.htm
 from __future__ import annotations
 
 import flatbuffers
-import onnx
 import onnxruntime
 from flatbuffers.number_types import Int8Flags, SOffsetTFlags, Uint32Flags, UOffsetTFlags
 from flatbuffers.table import Table
 
 from mnist_edge.bundle.storage import scratch_folder
-from mnist_edge.formats.onnx.write import serialize_onnx
+from mnist_edge.formats import seal
+from mnist_edge.formats.onnx.header import read_header, with_metadata
 
 KEY = "required_operators"
 """The key of the metadata under which the operators stand, as a configuration file has them."""
@@ -34,11 +34,12 @@ _WIDEST_SCALAR_BYTES = 8
 
 def export_ort(graph: bytes) -> bytes:
     """Optimize, label and convert an ONNX file of ours, and return the other."""
-    model = onnx.load_model_from_string(graph)
-    metadata = {entry.key: entry.value for entry in model.metadata_props} | {"format": "ort"}
+    metadata = read_header(graph).metadata | {"format": "ort"}
+    if seal.KEY in metadata:
+        metadata[seal.KEY] = seal.OPEN
     # What the optimizer leaves of the graph is only known once it is converted.
-    operators = _required_operators(_convert(serialize_onnx(model, metadata)))
-    return _canonical(_convert(serialize_onnx(model, metadata | {KEY: operators})))
+    operators = _required_operators(_convert(with_metadata(graph, metadata)))
+    return seal.sealed(_canonical(_convert(with_metadata(graph, metadata | {KEY: operators}))))
 
 
 def _convert(graph: bytes) -> bytes:

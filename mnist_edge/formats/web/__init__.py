@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mnist_edge.formats.format import Backend, FileFormat, Header, Loading, Written
+from mnist_edge.formats.seal import sealed
 from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.recipes.terms import Precision
 
@@ -25,6 +26,7 @@ class Web(FileFormat):
     precisions = ("float32", "int8")
     usual = "int8"
     tolerance = Tolerance(max_abs_error=1e-4)
+    has_seal = True
     extra = "web"
     package = "wasmtime"
     default = False
@@ -33,7 +35,7 @@ class Web(FileFormat):
         """See `FileFormat.write`."""
         from mnist_edge.formats.web.write import write_web
 
-        return Written(write_web(source, precision))
+        return Written(sealed(write_web(source, precision)))
 
     def unfit(self, manifest: Manifest) -> str:
         """A page brings a picture into the form of digits alone."""
