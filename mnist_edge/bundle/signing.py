@@ -211,6 +211,7 @@ def _ssh_keygen(key: Path, namespace: str, message: bytes) -> str:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise BadInput(
             f"ssh-keygen cannot sign {MANIFEST} with {key}: {said[-1]:.200}",
-            fix="name an Ed25519 key, or the .pub file of one that an agent holds",
+            fix="make an Ed25519 key with ssh-keygen -t ed25519, or name the .pub file of one "
+            "that an agent holds",
         )
     return done.stdout.decode(errors="replace")

@@ -168,7 +168,7 @@ def _digits_at_hand(talk: Talk, preprocessing: Preprocessing | None) -> DataSet:
 
         talk.warn(
             f"MNIST cannot be had ({error.what}): drawn digits tell how the net reads pictures, "
-            "and how often it is right; give --data-dir, or --mean and --std"
+            "and how often it is right; --data-dir names a folder that has MNIST's four files"
         )
         return drawn_data()
 

@@ -56,7 +56,7 @@ def command(
     refuse_shipped(chosen.path)
     if bundle is None:
         talk.say(f"bundle: {chosen.path}")
-    talk.say("ssh-keygen signs; a security key waits to be touched")
+    talk.say("ssh-keygen signs; touch the key, if it is a security key")
     signature = sign_bundle(chosen, key, serial=serial)
     path = chosen.path / SIGNATURE
     if as_json:

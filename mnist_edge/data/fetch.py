@@ -1,7 +1,7 @@
-"""Fetch MNIST from torchvision's mirrors, and other sets from where they were published.
+"""Fetch MNIST from torchvision's mirror, and other sets from where they were published.
 
-The list of mirrors is torchvision's, the download is not: its own has no time-out, falls back to
-plain HTTP, checks MD5, and takes any file that is already there for good.
+The address is torchvision's, the download is not: its own has no time-out, falls back to plain
+HTTP, checks MD5, and takes any file that is already there for good.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from urllib.parse import urlsplit
 from mnist_edge.bundle.storage import atomic_write, open_file
 from mnist_edge.data.mnist import MNIST_FILES, open_raw, unpack
 from mnist_edge.data.named import NAMED, Published
-from mnist_edge.errors import BadInput, DataUnavailable, StorageError, missing_package
+from mnist_edge.errors import BadInput, DataUnavailable, StorageError
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import NamedData
+
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/",)
+"""What stands before the names of MNIST's files."""
 
 _BLOCK_BYTES = 1 << 16
 # What gzip may add, at most, to a file that it cannot compress.
@@ -68,11 +71,9 @@ def fetch_mnist(folder: Path, *, timeout_s: float, progress: Progress = silent) 
 
     Raises:
         DataUnavailable: no mirror gave all the files.
-        MissingDependency: torchvision, which knows the mirrors, is not installed.
         StorageError: `folder` cannot be written to.
     """
     wanted = [name for name in MNIST_FILES if not _is_good(folder / f"{name}.gz", name)]
-    mirrors = _mirrors() if wanted else []
     total = sum(MNIST_FILES[name].size_bytes for name in wanted)
     done = 0
     for name in wanted:
@@ -81,26 +82,15 @@ def fetch_mnist(folder: Path, *, timeout_s: float, progress: Progress = silent) 
         def report(share: float, *, before: int = done, size: int = size) -> None:
             progress(before + int(size * share), total, "bytes of MNIST")
 
-        body = _from_any(mirrors, name, timeout_s, report, folder)
+        body = _from_any(name, timeout_s, report, folder)
         atomic_write(folder / f"{name}.gz", body)
         done += size
     return folder
 
 
-def _mirrors() -> list[str]:
-    """The addresses before the file names, each with its slash; plain HTTP is left out."""
-    try:
-        from torchvision.datasets import MNIST  # nearly four seconds: only when it is needed
-    except ModuleNotFoundError as error:
-        raise missing_package(error, "fetch MNIST") from None
-    return [mirror for mirror in MNIST.mirrors if urlsplit(mirror).scheme == "https"]
-
-
-def _from_any(
-    mirrors: list[str], name: str, timeout_s: float, report: Callable[[float], None], folder: Path
-) -> bytes:
+def _from_any(name: str, timeout_s: float, report: Callable[[float], None], folder: Path) -> bytes:
     reasons = []
-    for mirror in mirrors:
+    for mirror in MIRRORS:
         url = f"{mirror}{name}.gz"
         try:
             body = _download(url, name, timeout_s, report)
@@ -115,7 +105,7 @@ def _from_any(
         else:
             return body
     raise DataUnavailable(
-        f"MNIST could not be fetched: {'; '.join(reasons) or 'no mirror offers HTTPS'}",
+        f"MNIST could not be fetched: {'; '.join(reasons)}",
         fix=f"use --data rendered, or put {', '.join(MNIST_FILES)} (raw or .gz) into {folder}",
     )
 
@@ -155,7 +145,7 @@ def fetch_named(
     """Bring the files of a set that has a name into `folder`; those that are there and good stay.
 
     A file appears under its name only when it is whole and has the digest that it was published
-    with. Raises as `fetch_mnist` does, but needs no torchvision.
+    with. Raises as `fetch_mnist` does.
     """
     known = NAMED[name]
     for number, file in enumerate(known.files):

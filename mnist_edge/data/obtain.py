@@ -87,8 +87,8 @@ def known_data(record: DataRecord, data_dir: Path | None) -> DataSet | None:
 
 
 def _fetch(progress: Progress) -> Path:
-    with needed_to("fetch MNIST"):
-        from mnist_edge.data.fetch import fetch_mnist
+    from mnist_edge.data.fetch import fetch_mnist
+
     return fetch_mnist(cache_dir(), timeout_s=_FETCH_TIMEOUT_S, progress=progress)
 
 

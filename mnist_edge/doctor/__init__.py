@@ -27,25 +27,21 @@ from mnist_edge.formats import find_artifact, open_backend
 from mnist_edge.machine import Machine, describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Progress, silent
 
-FETCH = "fetch MNIST, once"
+_GRAPH = ("numpy", "onnx", "onnxruntime")
+_TRAIN = ("numpy", "torch", "safetensors", "matplotlib", "onnx", "onnxscript")
 NEEDS: dict[str, tuple[str, ...]] = {
     "predict": ("numpy", "pillow", "onnxruntime"),
     "verify, bench, doctor: ONNX": ("numpy", "onnxruntime"),
-    "verify, bench, doctor: all else": ("numpy", "torch", "safetensors"),
-    "train, import, run": ("numpy", "torch", "safetensors", "matplotlib"),
-    FETCH: ("numpy", "torch", "torchvision"),
-    "export, run": (
-        "numpy",
-        "torch",
-        "safetensors",
-        "onnx",
-        "onnxscript",
-        "onnxruntime",
-    ),
+    "verify, bench, doctor: torch": ("numpy", "torch", "safetensors"),
+    "train, run": _TRAIN,
+    "import, export: ONNX": _GRAPH,
+    "import: Keras": (*_GRAPH, "h5py"),
+    "import, export: torch": ("numpy", "torch", "safetensors", "onnx", "onnxscript"),
     "report": ("numpy", "onnxruntime", "matplotlib"),
 }
 """What each command imports, beside the standard library and typer."""
 
+_EXTRAS = {"import: Keras": "keras"}
 _IMPORT_NAMES = {"pillow": "PIL"}
 
 
@@ -128,7 +124,9 @@ def _need(command: str, packages: tuple[str, ...]) -> Need:
     missing = tuple(
         package for package in packages if not find_spec(_IMPORT_NAMES.get(package, package))
     )
-    return Need(command=command, missing=missing, fix=install_advice(missing) if missing else "")
+    extra = _EXTRAS.get(command, "train")
+    fix = install_advice(missing, extra=extra) if missing else ""
+    return Need(command=command, missing=missing, fix=fix)
 
 
 def _providers() -> tuple[str, ...]:

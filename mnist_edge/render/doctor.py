@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mnist_edge.doctor import FETCH
 from mnist_edge.formats.devices import DEVICES
 from mnist_edge.render.text import NOTHING, Table, kilobytes, reason_notes
 
@@ -32,7 +31,7 @@ def machine_table(report: DoctorReport) -> Table:
         "system": f"{machine.architecture}, {machine.system}, {machine.python}",
         "libraries": ", ".join(f"{name} {number}" for name, number in report.versions.items()),
         "ONNX Runtime's providers": ", ".join(report.providers),
-        "MNIST": "on this machine" if report.mnist else _no_mnist(report),
+        "MNIST": "on this machine" if report.mnist else "not on this machine; train fetches it",
     }
     notes = []
     if machine.gpu and report.providers and "CUDAExecutionProvider" not in report.providers:
@@ -41,11 +40,6 @@ def machine_table(report: DoctorReport) -> Table:
             "pip uninstall onnxruntime && pip install onnxruntime-gpu"
         )
     return Table(headers=("machine", ""), rows=_pairs(rows), notes=tuple(notes))
-
-
-def _no_mnist(report: DoctorReport) -> str:
-    fetched = not any(need.missing for need in report.needs if need.command == FETCH)
-    return "not on this machine; train fetches it" if fetched else "not on this machine"
 
 
 def needs_table(report: DoctorReport) -> Table:

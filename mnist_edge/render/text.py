@@ -293,7 +293,8 @@ def reason_notes(reasons: Iterable[tuple[str, str]]) -> list[str]:
             notes.append(f"{name}: {reason}")
     for fix, files in behind.items():
         verb = "is" if len(files) == 1 else "are"
-        notes.append(f"not checked: {' and '.join(files)} {verb} not here; {fix}")
+        them = fix if len(files) == 1 else fix.replace("copy it ", "copy them ")
+        notes.append(f"not checked: {', '.join(files)} {verb} not here; {them}")
     for package, fixes in lacking.items():
         names = [name for name in fixes if name != _TEST_SET]
         who = [_count(len(names), "artifact")] if len(names) != 1 else names

@@ -127,21 +127,22 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setattr(
         "mnist_edge.doctor.find_spec",
-        lambda name: None if name in ("PIL", "onnx") else find_spec(name),
+        lambda name: None if name in ("PIL", "onnx", "h5py") else find_spec(name),
     )
     needs = {need.command: need for need in examine(None).needs}
     assert needs["predict"].missing == ("pillow",)
     assert "pip install -e ." in needs["predict"].fix
-    assert "onnx" in needs["export, run"].missing
-    assert "pip install -e '.[train]'" in needs["export, run"].fix
+    assert "onnx" in needs["train, run"].missing
+    assert "pip install -e '.[train]'" in needs["train, run"].fix
+    assert "pip install -e '.[keras]'" in needs["import: Keras"].fix
     assert needs["verify, bench, doctor: ONNX"].fix == ""
 
 
 def test_every_need_is_a_declared_dependency() -> None:
     project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text())
     base = project["project"]["dependencies"]
-    extra = project["project"]["optional-dependencies"]["train"]
-    declared = {line.partition(">")[0] for line in base + extra}
+    extras = project["project"]["optional-dependencies"]
+    declared = {line.partition(">")[0] for line in base + extras["train"] + extras["keras"]}
     needed = {package for packages in NEEDS.values() for package in packages}
     assert declared - {"typer", "filelock"} == needed  # torch brings that; its floor is ours
 

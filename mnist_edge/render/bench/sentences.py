@@ -68,7 +68,9 @@ def doubts(report: BenchReport) -> list[str]:
     if report.doubts:
         notes.append(f"every row: SUSPECT: {'; '.join(report.doubts)}")
     if report.in_turns and any(row.validity == "SUSPECT" for row in report.rows):
-        notes.append("what is SUSPECT are microseconds: ratios were taken within each round")
+        notes.append(
+            "SUSPECT concerns the microseconds: ratios were taken within each round, and hold"
+        )
     return notes
 
 
@@ -90,7 +92,7 @@ def method(report: BenchReport) -> str:
     """How it was measured, in one sentence."""
     recipe, threads = report.recipe, report.recipe.threads
     resolution = report.resolution
-    limit = f"; half of all differences show from {resolution:.1%} on" if resolution else ""
+    limit = f"; a difference of {resolution:.1%} is seen in every second run" if resolution else ""
     how = f"{recipe.processes} process{'es' * (recipe.processes > 1)} a row, interleaved"
     if report.in_turns:
         restarts = report.restarts
