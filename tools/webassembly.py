@@ -15,10 +15,13 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from mnist_edge.formats.c.reading import READING
+
 ZIG = "0.17.1"
 
 _FORMATS = Path(__file__).resolve().parents[1] / "mnist_edge" / "formats"
 _ROOM, _KERNELS = _FORMATS / "web" / "engine", _FORMATS / "c" / "kernels"
+_READING = _FORMATS / "c" / "reading"
 BUILT = _ROOM / "built.json"
 
 FLAGS = (
@@ -40,7 +43,10 @@ _SOURCES = {
         *(_KERNELS / file for file in _INT8),
         *(_ROOM / file for file in ("steps.c", "steps8.c", "engine.c", "library.c")),
     ],
-    "reader": [_ROOM / "reading.c", _ROOM / "reader.c", _ROOM / "library.c"],
+    "reader": [
+        *(_READING / file for file in READING),
+        *(_ROOM / file for file in ("reader.c", "library.c")),
+    ],
 }
 
 
@@ -52,7 +58,8 @@ def sources(name: str) -> str:
 
 
 # What is called ten thousand times a second is built for speed, the rest for its bytes.
-MODULES = {"float32": ("-O3",), "int8": ("-O3",), "reader": ("-Os", "-ffp-contract=off")}
+_SMALL = ("-Os", "-fno-inline-functions", "-fno-vectorize", "-fno-slp-vectorize")
+MODULES = {"float32": ("-O3",), "int8": ("-O3",), "reader": _SMALL}
 
 
 def build(name: str) -> bytes:

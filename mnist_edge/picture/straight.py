@@ -97,14 +97,14 @@ def straight_lines(mask: Mask, thickest: int, gap: int) -> Iterator[Line]:
         if count < _THIN * least:
             return
         on_it = np.abs(y - slope * x - level) <= 1.5
-        slope, level = _fitted(x[on_it], y[on_it])
+        slope, level = fit = _fitted(runs, thin[on_it], width)
         thickness = float(np.median(length[thin[on_it]]))
         on_it = np.abs(y - slope * x - level) <= 1 + thickness / 2
         mine, thin = thin[on_it], thin[~on_it]
         mine = mine[length[mine] <= 1.45 * thickness + 1.1]
-        line = _line(mask, runs, mine, (slope, level), thickness, gap)
+        line = _line(mask, runs, mine, fit, thickness, gap)
         if line is not None and line.box.width >= SLENDER * thickness:
-            line = _with_bends(line, runs, thickness)
+            line = _with_bends(line, runs, fit, width)
         if line is not None and line.box.width >= max(least, 3 * thickness):
             yield line
             if line.box.width > width / 2:  # the others of a page lie as it does
@@ -124,12 +124,22 @@ def _best_level(
     return int(pairs[best]), slope, low + best + (1 if len(counts) > 1 else 0.5)
 
 
-def _fitted(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and height at x = 0 of the line with the least squares."""
-    middle, centred = float(y.mean()), x - x.mean()
-    power = float(centred @ centred)
-    slope = float(centred @ y) / power if power else 0.0
-    return slope, middle - slope * float(x.mean())
+def _fitted(runs: _Runs, chosen: NDArray[np.int64], width: int) -> tuple[float, float]:
+    """Slope and height at the middle column of the line with the least squares.
+
+    Summed in whole numbers: what lies just on the edge of a drawn line is not left to rounding.
+    """
+    x, y = 2 * runs.column[chosen] - width, runs.start[chosen] + runs.end[chosen] - 1  # twice each
+    count, sum_x, sum_y = len(chosen), int(x.sum()), int(y.sum())
+    power = count * int(x @ x) - sum_x * sum_x
+    slope = (count * int(x @ y) - sum_x * sum_y) / power if power else 0.0
+    return slope, (sum_y - slope * sum_x) / (2 * count)
+
+
+def _levels(fit: tuple[float, float], left: int, right: int, width: int) -> tuple[float, float]:
+    """The height of a line where it begins and where it ends."""
+    slope, level = fit
+    return slope * (left - width / 2) + level, slope * (right - width / 2) + level
 
 
 def _line(
@@ -170,21 +180,19 @@ def _line(
     along = np.arange(left, right)
     steps = np.arange(-half, half + 1)
     band = np.clip(rows[along] + steps[:, None], 0, height - 1).ravel(), np.tile(along, len(steps))
-    ends = tuple(slope * (end - width / 2) + level for end in (left, right))
-    return Line(box, pixels, band, (ends[0], ends[1]), thickness)
+    return Line(box, pixels, band, _levels(fit, left, right, width), thickness)
 
 
-def _with_bends(line: Line, runs: _Runs, thickness: float) -> Line:
+def _with_bends(line: Line, runs: _Runs, fit: tuple[float, float], width: int) -> Line:
     """A line with what goes on at its ends, and only bends away."""
-    (start, end), (first, last) = line.ends, line.levels
-    slope = (last - first) / max(1, end - start)
+    (start, end), thickness = line.ends, line.thickness
     added: list[tuple[int, int, int]] = []
     for column, step in ((start - 1, -1), (end, 1)):
         edge = line.pixels[0][line.pixels[1] == column - step]
         low, high = int(edge.min()), int(edge.max()) + 1
         while True:
             here = slice(*np.searchsorted(runs.column, (column, column + 1)).tolist())
-            level = first + slope * (column - start)
+            level, _ = _levels(fit, column, column, width)
             go_on = [
                 (top, bottom)
                 for top, bottom in zip(
@@ -207,7 +215,7 @@ def _with_bends(line: Line, runs: _Runs, thickness: float) -> Line:
     pixels = np.concatenate([line.pixels[0], rows]), np.concatenate([line.pixels[1], columns])
     left, right = int(pixels[1].min()), int(pixels[1].max()) + 1
     box = Box(left=left, top=int(pixels[0].min()), right=right, bottom=int(pixels[0].max()) + 1)
-    levels = (first + slope * (left - start), first + slope * (right - start))
+    levels = _levels(fit, left, right, width)
     return replace(line, box=box, pixels=pixels, levels=levels)
 
 

@@ -21,6 +21,7 @@ pytest.importorskip("wasmtime", reason="pip install 'mnist-edge[web]'")
 import wasmtime
 import webassembly
 from numpy.typing import NDArray
+from sheets import sheets
 
 from mnist_edge.bundle.folder import SHIPPED_BUNDLES, open_bundle
 from mnist_edge.errors import BadInput
@@ -28,11 +29,12 @@ from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.formats.web.page import ENGINES, Page, part, put_together, take_apart
 from mnist_edge.formats.web.records import HEAD, RECORD, Head, Kind, Record
 from mnist_edge.formats.web.run import WebBackend
+from mnist_edge.picture import to_picture
 from mnist_edge.recipes.terms import Precision
 
 DEMO = Path(__file__).parents[2] / "docs" / "demo.html"
-PAGE_KB, MOST_KB = 60, 75
-"""What a page of the shipped net may take, and what it may where each further kB has a reason."""
+MOST_KB = 75
+"""What a page of the shipped net may take: docs/ship/browser.md accounts for what is beyond 60."""
 
 
 def page_of(net: bytes, precision: Precision) -> bytes:
@@ -60,7 +62,7 @@ class TestDemo:
         assert np.array_equal(backend.run(images), expected.run(images))
 
     def test_it_is_small(self) -> None:
-        assert DEMO.stat().st_size <= PAGE_KB * 1000
+        assert DEMO.stat().st_size <= MOST_KB * 1000
 
     def test_it_lets_nothing_in_or_out_but_what_it_holds(self) -> None:
         text = DEMO.read_text(encoding="utf-8")
@@ -105,31 +107,6 @@ def test_every_engine_is_known_and_made_of_the_source_beside_it() -> None:
             assert digests["module"] in ENGINES[name], "name it in formats/web/page.py"
 
 
-# What the page does not do yet: lines of the paper, strokes that fade, digits in pieces or beside
-# others, what the border cuts, and the closer look at small digits.
-LEFT_OUT = {
-    "a dot far away",
-    "ruled paper",
-    "strokes that fade",
-    "a frame that the digit touches",
-    "a cell with its neighbours",
-    "a frame along the border",
-    "an underline",
-    "squared paper",
-    "lines paler than the pen",
-    "a frame drawn by hand",
-    "a digit in pieces",
-    "a dry pen",
-    "a small digit far away",
-    "half paper, half table",
-    "a shadow's edge",
-    "two digits and a dot",
-    "an underline apart",
-    "ink all along the border",
-    "much that the border cuts",
-}
-
-
 class Reader:
     """The reader of a page, run by wasmtime."""
 
@@ -139,15 +116,15 @@ class Reader:
         self._exports: Any = wasmtime.Instance(self._store, compiled, []).exports(self._store)
 
     def read(self, rgba: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8]]:
-        """What it says of (height, width, 4), and the (784,) bytes for the net."""
+        """What it says of (height, width, 4), and the (2, 28, 28) bytes for the net."""
         exports, store = self._exports, self._store
         exports["memory"].write(
             store, bytearray(rgba.tobytes()), exports["pixels"](store, rgba.size)
         )
         found = exports["read"](store, rgba.shape[1], rgba.shape[0])
-        place = exports["digit"](store)
-        digit = np.frombuffer(exports["memory"].read(store, place, place + 784), np.uint8)
-        return found, digit
+        place = exports["readings"](store)
+        data = exports["memory"].read(store, place, place + 2 * 784)
+        return found, np.frombuffer(data, np.uint8).reshape(2, 28, 28)
 
 
 def as_rgba(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -158,39 +135,49 @@ def as_rgba(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @pytest.mark.edge
-def test_the_page_reads_pictures_as_python_does() -> None:
+def test_the_page_reads_every_vector_as_python_does() -> None:
     vectors = json.loads((Path(__file__).parents[1] / "vectors" / "pictures.json").read_text())
     reader = Reader(part("engine/reader.wasm"))
-    read = 0
     for case in vectors["cases"]:
-        pixels, expected = (
-            np.frombuffer(zlib.decompress(base64.b64decode(case[name])), np.uint8)
-            for name in ("pixels", "digit")
+        pixels, *expected = (
+            np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+            for text in (case["pixels"], case["digit"], *case["others"])
         )
         shape = (case["height"], case["width"], case["channels"])
-        found, digit = reader.read(as_rgba(pixels.reshape(shape)))
-        if case["name"] in LEFT_OUT:
-            continue
-        assert found == (0 if case["blank"] else 1), case["name"]
-        error = np.abs(digit.astype(np.int16) - expected).max()
+        found, digits = reader.read(as_rgba(pixels.reshape(shape)))
+        assert found == (0 if case["blank"] else len(expected)), case["name"]
+        error = np.abs(digits[: max(found, 1)].astype(np.int16).reshape(-1, 784) - expected).max()
         assert error <= vectors["tolerance"], case["name"]
-        read += 1
-    assert read >= 50
+
+
+@pytest.mark.edge
+def test_the_page_reads_pages_of_every_kind_as_python_does() -> None:
+    reader, other = Reader(part("engine/reader.wasm")), []
+    for number, image in enumerate(sheets(150)):
+        picture = to_picture(image)
+        expected = [picture.pixels, *(one.pixels for (one,) in picture.others)]
+        found, digits = reader.read(as_rgba(np.asarray(image.convert("RGB"))))
+        same = found == (0 if picture.blank else len(expected))
+        off = np.abs(digits[: len(expected)].astype(np.int16) - expected).max()
+        if not same or off > 2:
+            other.append(number)
+    assert len(other) <= 1, other  # another order of additions may tip a scale
 
 
 @pytest.mark.edge
 def test_the_reader_survives_any_picture() -> None:
     rng, reader = np.random.default_rng(4), Reader(part("engine/reader.wasm"))
-    assert reader.read(np.zeros((1, 9, 4), np.uint8))[0] == -2
+    assert reader.read(np.zeros((1, 9, 4), np.uint8))[0] == -3  # too few pixels
+    assert reader.read(np.zeros((9000, 5, 4), np.uint8))[0] == -5  # a line
     for _ in range(60):
         height, width = rng.integers(5, 300, 2)
         kind = rng.integers(0, 3)
         picture = rng.integers(0, 256, (height, width, 4), dtype=np.uint8)
         if kind:
             picture = (picture > 250 if kind == 1 else picture > 3).astype(np.uint8) * 255
-        found, digit = reader.read(picture)
-        assert found in (0, 1)
-        assert digit.any() == (found == 1)
+        found, digits = reader.read(picture)
+        assert found in (0, 1, 2)
+        assert [one.any() for one in digits] == [found > 0, found > 1]
 
 
 @pytest.mark.slow

@@ -1,32 +1,35 @@
-/* What the page calls: `pixels` makes room for a picture of RGBA bytes, which is then copied there;
-   `read` brings it to the 28 x 28 at `digit`, and says what prepare() says; -2: too small. */
+/* ---- What the page calls ---------------------------------------------------------------------
+   `pixels` makes room for a picture of RGBA bytes, which is then copied there; `read` says what
+   prepare() says, what it read is at `readings` then. */
 #define EXPORT(name) __attribute__((export_name(#name))) name
 #define PAGE ((uintptr_t)65536)
-#define ARENA ((uintptr_t)8 << 20)
 
 extern unsigned char __heap_base;
-static u8 digit_[784];
+static byte found[2 * DIGIT_PIXELS];
 
 static uintptr_t aligned(uintptr_t place) { return (place + 63) & ~(uintptr_t)63; }
-static u8 *start(void) { return (u8 *)aligned((uintptr_t)&__heap_base); }
+static byte *start(void) { return (byte *)aligned((uintptr_t)&__heap_base); }
 
-/* 0 where there is not so much memory. */
-u8 *EXPORT(pixels)(uint32_t bytes)
+static int has_room(uintptr_t end)
 {
-    const uintptr_t end = aligned((uintptr_t)start() + bytes) + ARENA;
     const uintptr_t size = __builtin_wasm_memory_size(0) * PAGE;
-    const int fits = end <= size
+    return end <= size
         || __builtin_wasm_memory_grow(0, (end - size + PAGE - 1) / PAGE) != (uintptr_t)-1;
-    return fits ? start() : 0;
 }
 
-u8 *EXPORT(digit)(void) { return digit_; }
+/* 0 where there is not so much memory. */
+byte *EXPORT(pixels)(uint32_t bytes)
+{
+    return has_room((uintptr_t)start() + bytes) ? start() : 0;
+}
+
+byte *EXPORT(readings)(void) { return found; }
 
 /* A browser gives RGBA of every file: what is opaque is taken as RGB, what has no colour as grey. */
-static int channels_of(u8 *pixels, size_t count)
+static int channels_of(byte *pixels, size_t count)
 {
     int clear = 0, coloured = 0;
-    for (const u8 *p = pixels; p < pixels + 4 * count; p += 4) {
+    for (const byte *p = pixels; p < pixels + 4 * count; p += 4) {
         clear |= p[3] != 255;
         coloured |= p[0] != p[1] || p[1] != p[2];
     }
@@ -41,7 +44,11 @@ static int channels_of(u8 *pixels, size_t count)
 int EXPORT(read)(int width, int height)
 {
     const size_t count = (size_t)width * height;
-    u8 *in = start(), *memory = (u8 *)aligned((uintptr_t)in + 4 * count);
-    int box[4];
-    return prepare(in, width, height, channels_of(in, count), digit_, box, memory, ARENA);
+    const int channels = channels_of(start(), count);
+    const uintptr_t memory = aligned((uintptr_t)start() + channels * count);
+    const size_t bytes = prepare_bytes(width, height, channels);
+    fill(found, 0, sizeof found);
+    if (!has_room(memory + bytes))
+        return NO_MEMORY;
+    return prepare(start(), width, height, channels, found, (void *)memory, bytes);
 }

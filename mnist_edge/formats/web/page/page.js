@@ -65,15 +65,22 @@ async function measure() {
 }
 
 // ---- From a picture to an answer --------------------------------------------------------------
+const REFUSED = {"-2": "There is no picture in what was given.",
+                 "-3": "The picture is too small for a digit.",
+                 "-4": "There is not enough memory for this picture.",
+                 "-5": "The picture is a line and no page: cut the digits out of it."};
+
 function read(image) {
   const place = reader.pixels(image.data.length);
-  if (!place) throw new Error("there is not enough memory for this picture");
+  if (!place) throw new Error(REFUSED[-4]);
   copy(reader.memory, image.data, place);
   const found = reader.read(image.width, image.height);
-  if (found === -2) throw new Error("the picture is too small for a digit");
-  if (found < 0) throw new Error("there is not enough memory for this picture");
-  const digit = new Uint8Array(reader.memory.buffer, reader.digit(), 784).slice();
-  return {digit, ...(found ? judge(classify(digit)) : {probabilities: null, answer: null, note: ""})};
+  if (found < 0) throw new Error(REFUSED[found]);
+  const digits = [0, 1].map(i => new Uint8Array(reader.memory.buffer, reader.readings() + 784 * i, 784).slice());
+  if (!found) return {digit: digits[0], probabilities: null, answer: null, note: ""};
+  // Where there are two, the largest digit and all pieces as one, the surer counts.
+  const read = digits.slice(0, found).map(digit => ({digit, ...judge(classify(digit))}));
+  return read.reduce((a, b) => Math.max(...b.probabilities) > Math.max(...a.probabilities) ? b : a);
 }
 
 function judge(logits) {

@@ -1,0 +1,61 @@
+/* ---- How much memory reading takes ----------------------------------------------------------- */
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Of a page so many pixels large, and one side of it so long. `given`: before it is enlarged. */
+static size_t page_bytes(size_t given, size_t pixels, size_t side, int channels)
+{
+    const size_t count = most_parts(pixels), margin = side / 80 + 1;
+    const size_t numbered = 2 * least((int)((pixels + 2 * side) / 4) + 2, 65535);
+    const size_t labels = 2 * pixels + sizeof(part) * count;
+    const size_t planes = sizeof(digits) + 2 * pixels, fixed = 2048;
+    const size_t marks = planes + labels + count;
+    size_t ink = larger(channels == 1 ? 0 : given * (channels + 1), given + 5 * side);
+    size_t found = 2 * count + numbered, digit;
+    ink += given + 24 * side; /* what is enlarged, and the weights of that */
+#ifndef READ_ONE_LIGHT
+    ink = larger(ink, 2 * given + 38000 + 72 * side);
+#endif
+#ifndef READ_NO_LINES
+    {
+        const size_t runs = 3 * (pixels + 2 * side) + 4 * (2 * side + 64) + 2 * side;
+        const size_t rest = 3 * ALL_LINES + labels + count + numbered;
+        found = larger(found, 3 * pixels + ALL_LINES * (1 + sizeof(line)) + larger(runs, rest));
+    }
+#endif
+    digit = 2 * pixels + sizeof(digits) + 2 * count;
+#ifndef READ_NO_FAINT
+    digit += 2 * pixels + 2 * count + larger(2 * pixels + count, 4 * side);
+    found = larger(found, 2 * pixels + 2 * count + numbered + sizeof(part) * count + 4 * side);
+#endif
+    found = larger(planes + ink, marks + larger(found, digit));
+    /* A digit at the end: the ink of two, one with its margin, and what both are brought to. */
+    digit = 3 * pixels + 4 * margin * (side + margin) + 84 * (side + 2 * margin) + 60000;
+    return larger(found, digit) + fixed;
+}
+
+/* Bytes that `prepare` needs at most; 0: there can be no such picture, and it says why. */
+static size_t prepare_bytes(int width, int height, int channels)
+{
+    view whole = {NULL, width, height, channels, {0, 0, width, height}, 1};
+    size_t pixels, times, bytes;
+    if (is_bad(width, height, channels))
+        return 0;
+    whole.factor = reduction(width, height, WORK_SIDE);
+    if (refused(&whole))
+        return 0;
+    pixels = (size_t)page_width(&whole) * page_height(&whole);
+    times = is_enlarged(page_width(&whole), page_height(&whole)) ? 4 : 1;
+    bytes = page_bytes(pixels, pixels * times * times,
+                       most(page_width(&whole), page_height(&whole)) * times, channels);
+#ifndef READ_ONE_LOOK
+    if (whole.factor > 1) { /* the second look may be at any part, and less reduced */
+        const size_t side = least(most(width, height), LONGEST_SIDE / 8);
+        const size_t all = (size_t)width * height, few = CLOSEST * CLOSEST + 2 * side + 1;
+        pixels = all < few ? all : few;
+        bytes = larger(bytes, page_bytes(pixels, pixels, side, channels));
+        bytes = larger(bytes, page_bytes(19 * side, 304 * side, 4 * side, channels));
+    }
+#endif
+    return bytes;
+}

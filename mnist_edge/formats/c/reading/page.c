@@ -1,0 +1,292 @@
+/* ---- One digit of a page (parts.py, page.py) ------------------------------------------------- */
+
+/* What was seen of a picture: its ink, the parts, and what they make up. */
+typedef struct {
+    inked ink;
+    parts dark;
+    digits *found;
+    plane faint;
+    uint16_t *links; /* NULL where faint ink has no say */
+} seen;
+
+static int page_width(const view *v) { return reduced(width_of(v->place), v->factor); }
+static int page_height(const view *v) { return reduced(height_of(v->place), v->factor); }
+
+/* Why a part of a picture cannot be looked at; 0 where it can. */
+static int refused(const view *v)
+{
+    const int width = width_of(v->place), height = height_of(v->place);
+    const uint64_t blocks = (uint64_t)v->factor * v->factor;
+    if (least(width, height) < MIN_SIDE)
+        return TOO_SMALL;
+    if ((uint64_t)width * (uint64_t)height > blocks * MOST_PIXELS
+        || most(page_width(v), page_height(v)) > LONGEST_SIDE / 8)
+        return NO_PAGE;
+    return 0;
+}
+
+/* The dark parts that may be digits; 0 where there are none. */
+static int find_marks(arena *room, seen *page)
+{
+    const int cut = leave_inside(room, &page->ink, &page->dark);
+    if (cut < 0 || cut > 5)
+        return 0;
+#ifndef READ_NO_LINES
+    if (may_hold_lines(&page->dark)) {
+        byte *mark = room->at, *flags = (byte *)take(room, pixels_of(page->ink.values));
+        const int some = !room->full && find_lines(room, &page->ink, &page->dark, flags);
+        if (room->full)
+            return 0;
+        if (some)
+            without_lines(&page->ink, flags, page->dark.labels);
+        room->at = mark;
+        if (some ? leave_inside(room, &page->ink, &page->dark) < 0
+                 : !find_dark(room, &page->ink, &page->dark))
+            return 0;
+    }
+#endif
+    return page->dark.count && crossings(&page->dark.labels) <= 24;
+}
+
+/* 1 where digits are found, 0 where none is, or why it cannot be looked at. */
+static int look(arena *room, const view *v, seen *page)
+{
+    const int width = page_width(v), height = page_height(v), why = refused(v);
+    const int times = is_enlarged(width, height) ? 4 : 1;
+    grey start;
+    if (why)
+        return why;
+    page->links = NULL;
+    page->found = (digits *)take(room, sizeof *page->found);
+    page->ink.values = take_grey(room, times * width, times * height);
+    page->ink.shares = take_grey(room, times * width, times * height);
+    if (room->full)
+        return NO_MEMORY;
+    start = page->ink.values;
+    start.width = width;
+    start.height = height;
+    grey_of(room, v, start);
+    if (room->full || !find_ink(room, start, &page->ink))
+        return room->full ? NO_MEMORY : 0;
+    page->dark = take_parts(room, times * width, times * height);
+    page->found->owner = (byte *)take(room, (size_t)page->dark.most);
+    if (room->full || !find_marks(room, page))
+        return room->full ? NO_MEMORY : 0;
+#ifndef READ_NO_FAINT
+    page->faint = take_plane(room, times * width, times * height);
+    if (!room->full) {
+        const int much = fades(room, &page->ink, page->faint);
+        uint16_t *links = (uint16_t *)take(room, 2 * (size_t)page->dark.count);
+        if (!room->full && (much || page->dark.count > 1)) {
+            if (!find_faint(room, &page->ink, &page->dark, much, page->faint, links))
+                return room->full ? NO_MEMORY : 0;
+            page->links = links;
+        }
+    }
+#endif
+    if (!room->full && !group_digits(room, &page->dark, page->links, !is_fine(&page->ink),
+                                     page->found))
+        return room->full ? NO_MEMORY : 0;
+    return room->full ? NO_MEMORY : 1;
+}
+
+#ifndef READ_ONE_LOOK
+/* Where a digit stands, in pixels of what was looked at. */
+static box box_in_view(const view *v, const seen *page, int index)
+{
+    const int width = width_of(v->place), height = height_of(v->place);
+    const grey values = page->ink.values;
+    const double scale = most(width, height) / (double)most(values.width, values.height);
+    const box b = page->found->list[index].around;
+    const box found = {(int)(b.left * scale), (int)(b.top * scale),
+                       least(rounded(b.right * scale), width),
+                       least(rounded(b.bottom * scale), height)};
+    return found;
+}
+
+/* Whether small digits have more pixels than were looked at, and how to look at those. */
+static int is_worth_a_look(const view *v, const seen *page, view *closer)
+{
+    const digits *all = page->found;
+    box around = {v->width, v->height, 0, 0};
+    int typical = 0, count = 0;
+    if (v->factor == 1)
+        return 0;
+    for (int i = 0; i < all->count; i++)
+        if (all->list[i].alive) {
+            around = both(around, box_in_view(v, page, i));
+            count++;
+        }
+    for (int i = 0; i < all->count; i++) { /* the middle one by height */
+        const int height = height_of(box_in_view(v, page, i));
+        int lower = 0, alike = 0;
+        if (!all->list[i].alive)
+            continue;
+        for (int k = 0; k < all->count; k++)
+            if (all->list[k].alive) {
+                const int other = height_of(box_in_view(v, page, k));
+                lower += other < height;
+                alike += other == height;
+            }
+        if (lower <= count / 2 && count / 2 < lower + alike)
+            typical = height;
+    }
+    if (most(1, typical / 40) >= v->factor)
+        return 0;
+    *closer = *v;
+    closer->place.left = most(around.left - typical, 0);
+    closer->place.top = most(around.top - typical, 0);
+    closer->place.right = least(around.right + typical, v->width);
+    closer->place.bottom = least(around.bottom + typical, v->height);
+    closer->factor = most(most(1, typical / 40), reduction(
+        width_of(closer->place), height_of(closer->place), CLOSEST));
+    return 1;
+}
+#endif
+
+/* The ink of one digit alone, or of all of them, with the soft rim outside its parts. */
+static grey ink_of(arena *room, const seen *page, int index, box b)
+{
+    const plane *p = &page->dark.labels;
+    const int left = most(b.left - 1, 0), top = most(b.top - 1, 0);
+    const grey out = take_grey(room, least(b.right + 1, p->width) - left,
+                               least(b.bottom + 1, p->height) - top);
+    int faded = 0;
+    if (room->full)
+        return out;
+    for (int y = 0; y < out.height; y++)
+        for (int x = 0; x < out.width; x++) {
+            const int label = p->at[(size_t)(top + y) * p->width + left + x];
+            const int owner = label ? page->found->owner[label - 1] : DUST;
+            out.at[(size_t)y * out.width + x] = owner != DUST && page->found->list[owner].alive
+                && (index < 0 || owner == index);
+        }
+    grow_bytes(out.at, out.width, out.height, 1, 2);
+#ifndef READ_NO_FAINT
+    if (page->links) {
+        byte *mark = room->at, *own = (byte *)take(room, (size_t)page->dark.count);
+        if (room->full)
+            return out;
+        for (int i = 0; i < page->dark.count; i++) {
+            const int owner = page->found->owner[i];
+            own[i] = owner != DUST && page->found->list[owner].alive
+                && (index < 0 || owner == index);
+        }
+        /* What holds others, too, has no say; of the rest one says it for all. */
+        for (int i = 0; i < page->dark.count; i++)
+            for (int k = 0; k < page->dark.count && own[i] && page->links[i]; k++)
+                if (page->links[k] == page->links[i] && (!own[k] || (own[k] == 2 && k != i)))
+                    own[i] = 0;
+        for (int i = 0; i < page->dark.count; i++)
+            for (int y = 0; y < out.height && own[i] && page->links[i]; y++)
+                for (int x = 0; x < out.width; x++)
+                    if (page->faint.at[(size_t)(top + y) * p->width + left + x] == page->links[i]) {
+                        out.at[(size_t)y * out.width + x] = 2;
+                        faded = 1;
+                    }
+        room->at = mark;
+    }
+#endif
+    for (int y = 0; y < out.height; y++)
+        for (int x = 0; x < out.width; x++) {
+            const size_t at = (size_t)(top + y) * p->width + left + x;
+            byte *to = out.at + (size_t)y * out.width + x;
+            *to = *to ? (faded ? page->ink.shares : page->ink.values).at[at] : 0;
+        }
+#ifndef READ_NO_FAINT
+    if (faded)
+        even_out(room, &page->ink, out);
+#endif
+    return out;
+}
+
+/* The largest digit, and where there are several that may be pieces of one, all of them together;
+   how many there are to read. Their ink lies at the start of the memory then. */
+static int take_digits(arena *room, byte *start, const seen *page, grey *found)
+{
+    const digits *all = page->found;
+    box around = {LONGEST_SIDE, LONGEST_SIDE, 0, 0};
+    int best = -1, count = 0, readings;
+    byte *end = start;
+    for (int i = 0; i < all->count; i++) {
+        const digit *one = all->list + i;
+        if (!one->alive)
+            continue;
+        around = both(around, one->around);
+        count++;
+        if (best < 0 || one->area > all->list[best].area
+            || (one->area == all->list[best].area
+                && one->around.left < all->list[best].around.left))
+            best = i;
+    }
+    readings = count > 1 && !is_wide(around) ? 2 : 1;
+    found[0] = ink_of(room, page, best, all->list[best].around);
+    if (readings == 2)
+        found[1] = ink_of(room, page, -1, around);
+    for (int i = 0; i < readings && !room->full; i++) {
+        carry(end, found[i].at, pixels_of(found[i]));
+        found[i].at = end;
+        end += pixels_of(found[i]);
+    }
+    room->at = start + (((size_t)(end - start) + 15) & ~(size_t)15);
+    return readings;
+}
+
+static int is_bad(int width, int height, int channels)
+{
+#ifdef READ_GREY
+    return width < 1 || height < 1 || channels != 1;
+#else
+    return width < 1 || height < 1 || (channels != 1 && channels != 3 && channels != 4);
+#endif
+}
+
+/* Brings a picture to what a net takes: how many readings there are in `readings`, each of 784
+   bytes. 0: there is none; 2: what the net is surer of counts; else why it cannot be read. */
+static int prepare(const byte *pixels, int width, int height, int channels, byte *readings,
+    void *memory, size_t bytes)
+{
+    view whole = {pixels, width, height, channels, {0, 0, width, height}, 1};
+    arena room = {(byte *)memory, (byte *)memory + bytes, 0};
+    seen page;
+    grey found[2];
+    byte *start;
+    int count;
+    if (!pixels || !readings || !memory || is_bad(width, height, channels))
+        return BAD_ARGUMENT;
+    if (channels == 1 && width == DIGIT_SIDE && height == DIGIT_SIDE && is_mnist_digit(pixels)) {
+        carry(readings, pixels, DIGIT_PIXELS);
+        return 1;
+    }
+    if (!take(&room, (size_t)(-(uintptr_t)memory & 15))) /* the rest is aligned then */
+        return NO_MEMORY;
+    room.at = start = (byte *)memory + (-(uintptr_t)memory & 15);
+    whole.factor = reduction(width, height, WORK_SIDE);
+    count = look(&room, &whole, &page);
+    if (count <= 0)
+        return count;
+#ifndef READ_ONE_LOOK
+    {
+        view closer;
+        if (is_worth_a_look(&whole, &page, &closer)) {
+            room.at = start;
+            count = look(&room, &closer, &page);
+            if (count == 0) {
+                room.at = start;
+                count = look(&room, &whole, &page);
+            }
+            if (count < 0)
+                return count;
+        }
+    }
+#endif
+    count = take_digits(&room, start, &page, found);
+    for (int i = 0; i < count && !room.full; i++) {
+        byte *mark = room.at;
+        if (!normalise(&room, found[i], readings + i * DIGIT_PIXELS))
+            count = i;
+        if (!room.full)
+            room.at = mark;
+    }
+    return room.full ? NO_MEMORY : count;
+}
