@@ -157,6 +157,24 @@ OPERATORS: dict[str, tuple[list[NodeProto], Weights, int]] = {
         {"w": WIDE[0], "b": WIDE[1], "v": weights(35, 20, 3, 3)},
         35 * 3 * 3,
     ),
+    "threes that nothing halves": (
+        [
+            conv("a", "small", pads=[1, 1, 0, 0]),
+            helper.make_node("Conv", ["a", "v"], ["c"], pads=[1, 1, 1, 1]),
+            node("Relu", "c"),
+        ],
+        {"w": WIDE[0], "b": WIDE[1], "v": weights(32, 20, 3, 3) / 2},
+        32 * 6 * 6,
+    ),
+    "more threes than are worked on together, without a border": (
+        [
+            conv("a", "x"),
+            helper.make_node("Conv", ["a", "v"], ["c"]),
+            node("AveragePool", "c", kernel_shape=[4, 4], strides=[4, 4]),
+        ],
+        {"w": WIDE[0], "b": WIDE[1], "v": weights(16, 20, 3, 3) / 2},
+        16 * 6 * 6,
+    ),
     "an odd size, halved": (
         [conv("a"), node("MaxPool", "a", kernel_shape=[2, 2], strides=[2, 2])],
         {"w": WIDE[0], "b": WIDE[1]},

@@ -27,13 +27,15 @@ def write_convolution(name: str, comment: str, step: Convolution, plan: Plan, pl
     shape = plan.shape(step.source)
     if is_depthwise(step):
         return _depthwise(name, comment, step, plan, place)
-    _, height, width = step.shape
     data, body = _direct(name, step, plan, place)
     if _suits_winograd(step, shape):
-        threes = height % 3 == width % 3 == 0 and 4 * height * width <= 9 * _MOST_PIECES
+        threes = _suits_threes(step)
         fast = (_winograd3 if threes else _winograd)(name, step, plan, place)
         # A vector of its kernel holds neighbouring channels of one pixel.
-        data, body = _either(f"LANES > 1 && LANES <= {shape.channels}", fast, (data, body))
+        condition = f"LANES > 1 && LANES <= {shape.channels}"
+        if not step.pooled:
+            condition += f" && {step.shape.channels} % LANES == 0"
+        data, body = _either(condition, fast, (data, body))
     elif _suits_rows(step):
         data, body = _either("LANES > 1", _rows(name, step, plan, place), (data, body))
     bias = define(f"{name}_bias", padded_rows(step.bias, padded(step.shape.channels)))
@@ -96,9 +98,7 @@ def _winograd(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[s
     weight = step.weight.astype(np.float64)
     exact = np.einsum("ay,oiyx,bx->abio", _SPREAD, weight, _SPREAD)
     rows = padded_rows(exact.astype(np.float32), wide)
-    # As many rows at once as divide the height and stay in the cache.
-    fitting = [n for n in range(1, height + 1) if height % n == 0 and n * width <= _MOST_PIECES]
-    lines = max(fitting, default=1)
+    lines = _lines(height, width)
     count = 16 * lines * width
     statement = call(
         *("winograd", lines, width, depth, outputs),
@@ -116,22 +116,41 @@ def _winograd(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[s
 
 def _winograd3(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
     """Likewise, where the results can be cut into pieces of 3×3."""
-    outputs, height, width = step.shape
+    outputs = step.shape.channels
+    height, width = _unpooled(step)
     wide, depth = padded(outputs), plan.shape(step.source).channels
+    row = plan.view(step.source).row
     weight = step.weight.astype(np.float64)
     exact = np.einsum("ay,oiyx,bx->abio", _SPREAD3, weight, _SPREAD3)
     rows = padded_rows(exact.astype(np.float32), wide)
-    count = 4 * height * width // 9
+    across = width // 3
+    lines = height // 3 if step.pooled else _lines(height // 3, across)
+    count = lines * across
+    space = f"pieces[{25 * count * depth}] ALIGNED, products[{25 * count * wide}] ALIGNED"
+    body = f"    float {space};\n"
+    if step.pooled:
+        body += f"    float results[{9 * count * wide}] ALIGNED;\n"
     statement = call(
-        *("winograd3", height, width, depth, outputs, plan.start(step.source, step.window)),
-        *(plan.view(step.source).row, f"{name}_weight", wide, f"{name}_bias", "out", place.row),
-        *(outputs, step.relu, "pieces", "products", "results"),
+        *("winograd3", 3 * lines, width, depth, outputs),
+        f"{plan.start(step.source, step.window)} + y * {row}",
+        *(row, f"{name}_weight", wide, f"{name}_bias", f"out + y * {place.row}", place.row),
+        *(outputs, step.relu, "pieces", "products", "results" if step.pooled else 0),
+        indent=8,
     )
-    body = (
-        f"    float pieces[{25 * count * depth}] ALIGNED, products[{25 * count * wide}] ALIGNED;\n"
-        f"    float results[{9 * count * wide}] ALIGNED;\n{statement}"
-    )
+    body += f"    for (int y = 0; y < {height}; y += {3 * lines})\n{statement}"
     return define(f"{name}_weight", rows, rows.shape, "transformed"), body
+
+
+def _lines(height: int, across: int) -> int:
+    """As many rows of pieces at once as divide the height and stay in the cache."""
+    fitting = (n for n in range(1, height + 1) if height % n == 0 and n * across <= _MOST_PIECES)
+    return max(fitting, default=1)
+
+
+def _unpooled(step: Convolution) -> tuple[int, int]:
+    """Height and width of the results, those that pooling drops among them."""
+    scale = 2 if step.pooled else 1
+    return scale * step.shape.height, scale * step.shape.width
 
 
 def _rows(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
@@ -193,7 +212,14 @@ def dense(step: Convolution) -> NDArray[np.float32]:
 
 def _suits_winograd(step: Convolution, shape: Shape) -> bool:
     kernel = step.window[:4]
-    return kernel == (3, 3, 1, 1) and step.pooled and step.groups == 1 and shape.channels >= 4
+    fits = kernel == (3, 3, 1, 1) and step.groups == 1 and shape.channels >= 4
+    return fits and (step.pooled or _suits_threes(step))
+
+
+def _suits_threes(step: Convolution) -> bool:
+    height, width = _unpooled(step)
+    small = not step.pooled or height * width <= 9 * _MOST_PIECES
+    return height % 3 == width % 3 == 0 and small
 
 
 def _suits_rows(step: Convolution) -> bool:

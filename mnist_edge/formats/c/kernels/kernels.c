@@ -29,6 +29,7 @@ INLINE void tile(const int pixels, const int first, const int vectors, const int
     EACH_PIXEL(BEGIN)
     for (int y = 0; y < rows; y++) {
         for (int j = y * row; j < y * row + run; j += TOGETHER) {
+            if (right < run) AGAIN();
             weights w0 = weigh(weight);
             weights w1 = vectors > 1 ? weigh(weight + TOGETHER * LANES) : w0;
             weights w2 = vectors > 2 ? weigh(weight + 2 * TOGETHER * LANES) : w0;
@@ -102,7 +103,8 @@ INLINE void pooled_line(const int count, const int outputs,
     const number *in, int right, int down, int row, int rows, int run,
     const weighting *weight, int wide, const offset *bias, number *out, int next, ending end)
 {
-    const int vectors = VECTORS(outputs), most = REGISTERS < 32 ? 2 : 4;
+    const int vectors = VECTORS(outputs);
+    const int most = REGISTERS < 32 ? 2 + vectors % 2 : 4; /* one alone would wait for its sums */
     const int parts = (vectors + most - 1) / most, each = (vectors + parts - 1) / parts;
     int v = each * (parts - 1);
     for (int x = 0; x < count; x++)

@@ -28,9 +28,11 @@ INLINE void spread3(const float *in, int row, int next, float *out, int apart)
     ALONG3(0) ALONG3(1) ALONG3(2) ALONG3(3) ALONG3(4)
 }
 
-/* The results of one piece, a vector of their channels. */
-INLINE void gather3(const float *in, int apart, float *out, int row, int next)
+/* The results of one piece, a vector of their channels; without a bias they are not the end. */
+INLINE void gather3(const float *in, int apart, const float *bias, int relu,
+    float *out, int row, int next)
 {
+#define END3(c) (bias ? finish(c + load(bias), relu) : c)
 #define BACK3(y) \
     GATHER3(r##y, load(in + 5 * y * apart), load(in + (5 * y + 1) * apart), \
             load(in + (5 * y + 2) * apart), load(in + (5 * y + 3) * apart), \
@@ -38,19 +40,20 @@ INLINE void gather3(const float *in, int apart, float *out, int row, int next)
     BACK3(0) BACK3(1) BACK3(2) BACK3(3) BACK3(4)
 #define DOWN3(x) { \
     GATHER3(c, r0##x, r1##x, r2##x, r3##x, r4##x) \
-    store(out + x * next, c0); \
-    store(out + row + x * next, c1); \
-    store(out + 2 * row + x * next, c2); }
+    store(out + x * next, END3(c0)); \
+    store(out + row + x * next, END3(c1)); \
+    store(out + 2 * row + x * next, END3(c2)); }
     DOWN3(0) DOWN3(1) DOWN3(2)
 }
 
-/* `height` x `width` results, multiples of 3, each the largest of 2 x 2. `pieces` holds
-   25 x count x depth numbers, `products` 25 x count x wide, `results` 9 x count x wide. */
+/* `height` x `width` results, multiples of 3. `pieces` holds 25 x count x depth numbers, `products`
+   25 x count x wide. With `results`, of 9 x count x wide, what is put is the largest of each 2 x 2
+   of them; without, `outputs` fill their vectors. */
 INLINE void winograd3(const int height, const int width, const int depth, const int outputs,
     const float *in, int row, const float *weight, int wide, const float *bias, float *out,
     int out_row, int next, int relu, float *pieces, float *products, float *results)
 {
-    const int across = 2 * width / 3, count = 2 * height / 3 * across, line_size = 2 * width * wide;
+    const int across = width / 3, count = height / 3 * across, line_size = width * wide;
     for (int t = 0; t < count; t++) {
         const float *from = in + t / across * 3 * row + t % across * 3 * depth;
         int c = 0;
@@ -64,12 +67,18 @@ INLINE void winograd3(const int height, const int width, const int depth, const 
              weight + k * depth * wide, wide, 0, products + k * count * wide, wide, 0);
     for (int t = 0; t < count; t++)
         for (int v = 0; v < VECTORS(outputs) * LANES; v += LANES)
-            gather3(products + t * wide + v, count * wide,
-                    results + t / across * 3 * line_size + t % across * 3 * wide + v,
-                    line_size, wide);
+            if (results)
+                gather3(products + t * wide + v, count * wide, 0, 0,
+                        results + t / across * 3 * line_size + t % across * 3 * wide + v,
+                        line_size, wide);
+            else
+                gather3(products + t * wide + v, count * wide, bias + v, relu,
+                        out + t / across * 3 * out_row + t % across * 3 * next + v, out_row, next);
+    if (!results)
+        return;
     for (int v = (VECTORS(outputs) - 1) * LANES; v >= 0; v -= LANES)
-        for (int y = 0; y < height; y++)
-            for (int x = 0; x < width; x++) {
+        for (int y = 0; y < height / 2; y++)
+            for (int x = 0; x < width / 2; x++) {
                 const float *from = results + 2 * y * line_size + 2 * x * wide + v;
                 const vec best = larger(
                     larger(load(from), load(from + wide)),
