@@ -6,7 +6,7 @@ Not a test module: other tests build what they need from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
@@ -103,10 +103,14 @@ def make_bundle(
     checkpoint = make_artifact(
         CHECKPOINT, weights, checkpoint_sha256, file="checkpoint.safetensors"
     )
+    reference = reference or make_reference()
+    right = float((reference.logits.argmax(axis=1) == reference.labels).mean())
+    parity = replace(checkpoint.parity, images=len(reference.labels), reference_accuracy=right)
+    checkpoint = replace(checkpoint, parity=parity)
     exported = {
         name: make_artifact(name, data, checkpoint_sha256) for name, data in artifacts.items()
     }
-    packed = pack_arrays(asdict(reference or make_reference()))
+    packed = pack_arrays(asdict(reference))
     bundle = Bundle(
         folder,
         make_manifest(

@@ -65,7 +65,14 @@ def read_keras(data: bytes) -> tuple[ForeignNet, ...]:
         model = _model(config)
         layers = list(_flattened(model, _weights(arrays, archived=archived), (), (), 0))
         graph, said = _graph(layers, model, _version(arrays))
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadInput(f"its layers cannot be read: {reason:.200}", fix=FIX) from None
     return (ForeignNet(graph=graph, said=f"a Keras model: {said}", kind="keras"),)
@@ -77,12 +84,13 @@ def _parts(data: bytes) -> tuple[Json, Arrays, bool]:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-                if sizes["config.json"] > _MOST_JSON or sizes["model.weights.h5"] > 1 << 30:
+                texts = max(sizes["config.json"], sizes["metadata.json"])
+                if texts > _MOST_JSON or sizes["model.weights.h5"] > 1 << 30:
                     raise BadInput("what is in it is larger than a GiB", fix=FIX)
                 config, weights = (
                     archive.read(name) for name in ("config.json", "model.weights.h5")
                 )
-                about = archive.read("metadata.json")[:_MOST_JSON]
+                about = archive.read("metadata.json")
                 version = str(json.loads(about).get("keras_version", "3")).encode()
         except (zipfile.BadZipFile, KeyError, NotImplementedError, OSError, RuntimeError) as error:
             raise BadInput(f"it is damaged: {error!s:.200}", fix=FIX) from None

@@ -55,7 +55,7 @@ def read_user_class(
         )
     try:
         options = json.loads(arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         options = None
     if not isinstance(options, dict):
         raise UsageError(

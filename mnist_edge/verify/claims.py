@@ -1,4 +1,4 @@
-"""What a manifest claims, held against the very test set that it names."""
+"""What a manifest claims, held against its bundle and the very test set that it names."""
 
 from __future__ import annotations
 
@@ -29,6 +29,22 @@ def score_fault(manifest: Manifest, artifact: Artifact, found: Score) -> str:
             f"{trained:.2%} of the test set is claimed for {manifest.origin.name}, {_told(found)}"
         )
     return ""
+
+
+def reference_fault(manifest: Manifest, reference: Reference) -> str:
+    """How the reference's labels belie the manifest; empty if they do not.
+
+    Its logits are the checkpoint's, and the manifest says how many of them are right.
+    """
+    parity = manifest.origin.parity
+    claimed = Score(parity.reference_accuracy, parity.images).right
+    right = int((reference.logits.argmax(axis=1) == reference.labels).sum())
+    if right == claimed:
+        return ""
+    return (
+        f"{manifest.origin.name} is right on {right} of {len(reference.labels)} reference digits, "
+        f"where {claimed} are claimed"
+    )
 
 
 def label_fault(reference: Reference, data: DataSet) -> str:

@@ -26,7 +26,7 @@ from mnist_edge.formats.running import is_batch_invariant, judge, run_as_deploye
 from mnist_edge.machine import describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Meter, Progress, silent
 from mnist_edge.recipes.terms import Device, Runtime
-from mnist_edge.verify.claims import label_fault, score_fault
+from mnist_edge.verify.claims import label_fault, reference_fault, score_fault
 from mnist_edge.verify.report import Source, Status, VerifyReport, VerifyRow
 
 
@@ -118,7 +118,9 @@ def run_samples(
     tested = 0 if data is None else len(data.test_labels)
     meter = Meter(progress, tested + len(chosen) * (len(stored.labels) + tested), "checkpoint")
     named = if_named(bundle.manifest.data, data)
-    fault = label_fault(stored, named) if named else ""
+    fault = reference_fault(bundle.manifest, stored)
+    if named and not fault:
+        fault = label_fault(stored, named)
     samples = [
         Sample("reference", to_images(stored.images), stored.labels, stored.logits, fault=fault)
     ]

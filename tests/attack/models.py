@@ -11,7 +11,7 @@ from attack.cases import Case
 from attack.damage import damaged
 from attack.ground import DATA, FILES, PICTURES, Ground
 
-_LOOSE = (".onnx", ".ort", ".tflite", ".param", ".bin")
+_LOOSE = (".onnx", ".ort", ".tflite", ".param", ".bin", ".html")
 
 
 def bare_files(ground: Ground, count: int, rng: random.Random) -> Iterator[Case]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from attack import bundles, images, lines, models, weights
+from attack import bundles, images, lines, models, strangers, weights
 from attack.cases import Case
 from attack.ground import Ground
 
@@ -22,14 +22,36 @@ class Plan:
     signed: int
     bare: int
     weights: int
+    strangers: int
+    pages: int
     signals: int
     kills: int
 
 
 LONG = Plan(
-    damaged=1400, files=1300, manifests=700, signed=900, bare=1000, weights=20, signals=16, kills=20
+    damaged=1400,
+    files=1300,
+    manifests=700,
+    signed=900,
+    bare=1000,
+    weights=20,
+    strangers=60,
+    pages=30,
+    signals=16,
+    kills=20,
 )
-SHORT = Plan(damaged=56, files=20, manifests=30, signed=40, bare=20, weights=0, signals=0, kills=0)
+SHORT = Plan(
+    damaged=56,
+    files=20,
+    manifests=30,
+    signed=40,
+    bare=20,
+    weights=0,
+    strangers=0,
+    pages=0,
+    signals=0,
+    kills=0,
+)
 
 
 def cases(ground: Ground, plan: Plan, seed: int, *, whole: bool = True) -> Iterator[Case]:
@@ -62,5 +84,7 @@ def cases(ground: Ground, plan: Plan, seed: int, *, whole: bool = True) -> Itera
         models.hostile_graphs(),
         images.pictures(),
         weights.weights(ground, plan.weights, rng("weights")),
+        strangers.foreign_nets(ground, plan.strangers, rng("strangers")),
+        strangers.web_pages(ground, plan.pages, rng("pages")),
         mutants,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from tiny_onnx import tiny_onnx, weight_matrix
 
 from mnist_edge import cli
 from mnist_edge.bundle.folder import Bundle, Reference, open_bundle, save_bundle
-from mnist_edge.bundle.manifest import DataRecord, Score
+from mnist_edge.bundle.manifest import DataRecord, Score, record
+from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.contract import Images, RawImages, to_images
 from mnist_edge.data.mnist import DataSet, data_set, read_mnist
 from mnist_edge.verify import verify, verify_thoroughly
@@ -134,6 +135,21 @@ def test_an_accuracy_that_is_claimed_of_one_artifact_must_be_its_own(
         (artifact,) = (bundle.artifact(name) for name in ONNX)
         scored = bundle.with_artifacts((replace(artifact, test_score=Score(accuracy, COUNT)),))
         assert statuses(scored, data)["test set"] in (status or ("equivalent", "not checked"))
+
+
+@edge
+def test_labels_of_the_reference_alone_that_are_exchanged_are_found_without_a_test_set(
+    data: DataSet, tmp_path: Path
+) -> None:
+    bundle = made_of(data, tmp_path / "b")
+    stored = bundle.reference()
+    other = replace(stored, labels=np.roll(stored.labels, 1))
+    packed = pack_arrays(asdict(other))
+    forged = replace(bundle, manifest=replace(bundle.manifest, reference=record("r.npz", packed)))
+    save_bundle(forged, {"r.npz": packed})
+    report = verify(open_bundle(forged.path), artifacts=ONNX)
+    assert report.rows[0].reason.endswith("of 60 reference digits, where 60 are claimed")
+    assert not report.passed
 
 
 @edge
