@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shlex
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +67,7 @@ _NAMES: dict[Role, str] = {
 
 # A manifest names a few kilobytes to a few hundred megabytes; more is a mistake or an attack.
 _MAX_MANIFEST_BYTES = 4 << 20
+_SETTLED_S = 0.1  # an export leaves an artifact out of the manifest for some milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,6 +320,8 @@ def parse_manifest(folder: Path, data: bytes) -> Bundle:
 def read_settled(path: Path | None, read: Callable[[], T]) -> T:
     """What `read` reads of a bundle; once more, if somebody wrote its manifest meanwhile.
 
+    While an export writes, the manifest does not name what is written over.
+
     Args:
         path: of the bundle; by default as for `open_bundle`.
         read: opens the bundle and reads its files.
@@ -326,7 +330,8 @@ def read_settled(path: Path | None, read: Callable[[], T]) -> T:
     before = read_manifest(folder)
     try:
         return read()
-    except DigestMismatch:
+    except (DigestMismatch, LeftBehind, UsageError):
+        time.sleep(_SETTLED_S)
         if read_manifest(folder) == before:
             raise
         return read()
