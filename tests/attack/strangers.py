@@ -96,5 +96,9 @@ def _page(ground: Ground, file: str, name: str, data: bytes, *, may_pass: bool) 
             may_pass=may_pass and words[0] == "predict",  # a forger's net: what it answers is his
             answers=("predict", PICTURES, *chosen, "--json"),
         )
-    words = ("predict", "one.png", "--model", "p.html")
-    yield Case(kind="web pages", name=f"{name}, alone", words=words, files={"p.html": data})
+    yield Case(
+        kind="web pages",
+        name=f"{name}, alone",
+        words=("predict", "one.png", "--model", "p.html"),
+        files={"p.html": data},
+    )
