@@ -103,6 +103,13 @@ def command(
             help="Of litert, write the C++ sources for microcontrollers (TensorFlow Lite Micro).",
         ),
     ] = False,
+    picture: Annotated[
+        bool,
+        typer.Option(
+            "--with-picture",
+            help="Of c, also what brings a picture of one digit to the net as predict does.",
+        ),
+    ] = False,
     allow_mismatch: Annotated[
         bool,
         typer.Option(
@@ -144,6 +151,7 @@ def command(
         allow_mismatch=allow_mismatch,
         prefix=name,
         tflm=tflm,
+        picture=picture,
     )
     export_pairs(recipe)  # refuse what cannot be before the bundle is read
     # A damaged artifact is what an export mends; the weights are checked as they are read.

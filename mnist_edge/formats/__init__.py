@@ -104,6 +104,10 @@ def exported_formats() -> tuple[Format, ...]:
     return tuple(name for name, format_ in FORMATS.items() if format_.precisions)
 
 
+_OPTIONS = (("prefix", "--name"), ("tflm", "--tflm"), ("picture", "--with-picture"))
+"""The wishes, and the options that state them."""
+
+
 def export_pairs(recipe: ExportRecipe) -> tuple[tuple[Format, Precision], ...]:
     """The artifacts that a recipe asks for; float32 first, since the others are made from it.
 
@@ -111,7 +115,7 @@ def export_pairs(recipe: ExportRecipe) -> tuple[tuple[Format, Precision], ...]:
         UsageError: not one of its formats can hold a precision.
     """
     formats = tuple(dict.fromkeys(recipe.formats))
-    for field, option in (("prefix", "--name"), ("tflm", "--tflm")):
+    for field, option in _OPTIONS:
         able = [name for name, format_ in FORMATS.items() if field in format_.wishes]
         if getattr(recipe, field) and not set(able) & set(formats):
             raise UsageError(

@@ -84,7 +84,7 @@ def export_verified(
         checkpoint = bundle.manifest.origin
         reference = bundle.reference()
         source = export_source(bundle, recipe.opset)
-        wish = Wish(prefix=recipe.prefix, tflm=recipe.tflm)
+        wish = Wish(prefix=recipe.prefix, tflm=recipe.tflm, picture=recipe.picture)
         kept: list[Artifact] = []
         failed: list[str] = []
         for number, (format_, precision) in enumerate(pairs):

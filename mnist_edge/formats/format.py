@@ -113,10 +113,12 @@ class Wish:
     Attributes:
         prefix: of the names that a file defines; empty for the recipe's name.
         tflm: whether a `.tflite` file comes with its sources for microcontrollers.
+        picture: whether a C file reads pictures as they come, too.
     """
 
     prefix: str = ""
     tflm: bool = False
+    picture: bool = False
 
 
 NO_WISH = Wish()

@@ -24,6 +24,7 @@ class ExportRecipe:
         opset: the ONNX operator set; what is asked for is what the file says.
         prefix: of the names in C and C++; empty for the recipe's name.
         tflm: write a LiteRT file's sources for microcontrollers, too.
+        picture: let C files read pictures as they come, too.
         allow_mismatch: keep an artifact that failed parity, marked so in the manifest.
     """
 
@@ -33,6 +34,7 @@ class ExportRecipe:
     allow_mismatch: bool = False
     prefix: str = ""
     tflm: bool = False
+    picture: bool = False
 
     def __post_init__(self) -> None:
         for format_ in self.formats:

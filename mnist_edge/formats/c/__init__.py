@@ -20,7 +20,7 @@ class C(FileFormat):
     suffix = ".c"
     precisions = ("float32", "int8")
     tolerance = Tolerance(max_abs_error=1e-4)
-    wishes = ("prefix",)
+    wishes = ("prefix", "picture")
     runs_code = True
     by_hand = "cc -O3 -DMNIST_EDGE_SELFTEST {} && ./a.out"
 
@@ -33,14 +33,15 @@ class C(FileFormat):
         from mnist_edge.formats.c.write import header_of, write_c
 
         prefix = wish.prefix or source.name
-        code = write_c(source, precision, prefix=prefix, tolerance=self.tolerance.max_abs_error)
+        most = self.tolerance.max_abs_error
+        code = write_c(source, precision, prefix=prefix, tolerance=most, reads=wish.picture)
         return Written(code, {".h": header_of(code)})
 
     def wish_of(self, written: Written) -> Wish:
         """See `FileFormat.wish_of`."""
-        from mnist_edge.formats.c.write import prefix_of
+        from mnist_edge.formats.c.write import prefix_of, reads_pictures
 
-        return Wish(prefix=prefix_of(written.data))
+        return Wish(prefix=prefix_of(written.data), picture=reads_pictures(written.data))
 
     def load(self, written: Written, how: Loading) -> Backend:
         """See `FileFormat.load`."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.formats.c.plan import Plan
+from mnist_edge.formats.c.reading import READING
 from mnist_edge.formats.c.text import Code, call, define, number
 from mnist_edge.formats.graph.layers import PICTURE, Convolution, Linear, sources
 from mnist_edge.recipes.classes import are_digits
@@ -63,6 +64,7 @@ def write_document(
     confidence: float,
     temperature: float,
     golden: Golden | None,
+    reads: bool = False,
 ) -> str:
     """The whole C file.
 
@@ -73,6 +75,7 @@ def write_document(
         confidence: what gets a smaller probability is no digit.
         temperature: what divides the logits before that probability is taken.
         golden: built in with -DMNIST_EDGE_SELFTEST alone; without it there is no self-test.
+        reads: whether it reads pictures as they come, too.
     """
     net = program.plan.net
     marks = {
@@ -90,15 +93,20 @@ def write_document(
         **program.marks,
     }
     marks["answers"] = _mark(str(marks["answers"]), marks)
+    header = fill("header.h", marks)
+    if reads:
+        header = header.removesuffix("\n#endif\n") + fill("reading/read.h", marks) + "\n#endif\n"
     parts = [
-        _fill("title.c", marks),
-        f"/* ---- {name}.h ---- */\n{_fill('header.h', marks)}/* ---- end of {name}.h ---- */\n",
-        *(_fill(file, marks) for file in program.kernels),
+        fill("title.c", marks),
+        f"/* ---- {name}.h ---- */\n{header}/* ---- end of {name}.h ---- */\n",
+        *(fill(file, marks) for file in program.kernels),
         *map(_function, program.steps),
-        _fill("entry.c", marks),
+        fill("entry.c", marks),
     ]
     if golden:
-        parts.append(_fill("selftest.c", marks | _answers(golden)))
+        parts.append(fill("selftest.c", marks | _answers(golden)))
+    if reads:
+        parts += [fill(f"reading/{file}", marks) for file in (*READING, "read.c")]
     return "\n".join(parts)
 
 
@@ -126,11 +134,10 @@ def _named(name: str, classes: Sequence[str]) -> str:
     return f"\nconst char *const {name}_labels[{name.upper()}_CLASSES] = {{\n{rows}\n}};\n"
 
 
-def _fill(file: str, marks: Mapping[str, object]) -> str:
+def fill(file: str, marks: Mapping[str, object]) -> str:
     """A file of this package, with a text in the place of each `@mark@`."""
-    return _mark(
-        resources.files(__package__).joinpath("kernels", file).read_text(encoding="ascii"), marks
-    )
+    place = file if "/" in file else f"kernels/{file}"
+    return _mark(resources.files(__package__).joinpath(place).read_text(encoding="ascii"), marks)
 
 
 def _mark(text: str, marks: Mapping[str, object]) -> str:

@@ -13,6 +13,7 @@ from mnist_edge.errors import UsageError
 from mnist_edge.formats.c.document import Golden, write_document
 from mnist_edge.formats.c.emit import write_program
 from mnist_edge.formats.c.emit8 import write_quantized
+from mnist_edge.formats.format import Header
 from mnist_edge.formats.graph.layers import (
     Border,
     Convolution,
@@ -32,7 +33,9 @@ from mnist_edge.recipes.terms import Precision
 __all__ = ["Golden", "export_c", "header_of", "write_c"]
 
 
-def write_c(source: Source, precision: Precision, *, prefix: str, tolerance: float) -> bytes:
+def write_c(
+    source: Source, precision: Precision, *, prefix: str, tolerance: float, reads: bool = False
+) -> bytes:
     """The C file of a net. See `export_c` for the errors.
 
     Args:
@@ -40,7 +43,10 @@ def write_c(source: Source, precision: Precision, *, prefix: str, tolerance: flo
         precision: float32 or int8.
         prefix: of what the file defines; int8 adds itself.
         tolerance: the largest error that its self-test lets pass.
+        reads: whether it reads pictures as they come, too, which must be of digits.
     """
+    if reads:
+        check_reads_digits(source, precision)
     graph, quantized = source.onnx(precision), precision == "int8"
     golden = None
     if source.golden is not None:
@@ -60,7 +66,19 @@ def write_c(source: Source, precision: Precision, *, prefix: str, tolerance: flo
         classes=source.classes,
         confidence=source.reject_below,
         temperature=source.reject_temperature,
+        reads=reads,
     )
+
+
+def check_reads_digits(source: Source, precision: Precision) -> None:
+    """Raise UsageError for a net that pictures are brought to in another way than as digits."""
+    preprocessing = Header(metadata=source.metadata("c", precision)).preprocessing
+    if preprocessing != "digit":
+        raise UsageError(
+            f"--with-picture brings pictures to a net as digits, and this one wants them "
+            f"{preprocessing}",
+            fix="leave --with-picture away: bringing pictures to it is left to your own program",
+        )
 
 
 def _step_of(quantized: QuantizedNet) -> float:
@@ -87,6 +105,7 @@ def export_c(
     classes: Sequence[str] = DIGITS,
     confidence: float = 0.0,
     temperature: float = 1.0,
+    reads: bool = False,
 ) -> bytes:
     """The C file of a classifier.
 
@@ -98,6 +117,7 @@ def export_c(
         classes: their names; of digits the file needs none.
         confidence: what gets a smaller probability is no digit.
         temperature: what divides the logits before that probability is taken.
+        reads: whether it reads pictures as they come, too.
 
     Raises:
         UsageError: `name` is no C identifier.
@@ -119,6 +139,7 @@ def export_c(
         confidence=confidence,
         temperature=temperature,
         golden=golden,
+        reads=reads,
     )
     return document.encode("ascii")
 
@@ -127,6 +148,11 @@ def prefix_of(source: bytes) -> str:
     """The prefix with which a C file was written; empty where it is none of ours."""
     found = re.search(rb"^void (\w+)_logits\(", source, re.MULTILINE)
     return found[1].decode().removesuffix("_int8") if found else ""
+
+
+def reads_pictures(source: bytes) -> bool:
+    """Whether a C file of ours reads pictures as they come, too."""
+    return re.search(rb"^size_t \w+_read_bytes\(", source, re.MULTILINE) is not None
 
 
 def header_of(source: bytes) -> bytes:

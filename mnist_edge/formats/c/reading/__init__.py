@@ -2,7 +2,7 @@
 
 READING = (
     "base.c",
-    "resize.c",
+    "rescale.c",
     "light.c",
     "paper.c",
     "parts.c",

@@ -36,7 +36,7 @@ typedef struct { int left, top, right, bottom; } box;
 typedef struct { byte *at; int width, height; } grey;
 typedef struct { byte *at, *end; int full; } arena;
 
-static void *take(arena *room, size_t bytes)
+static void *claim(arena *room, size_t bytes)
 {
     byte *start = room->at;
     bytes = (bytes + 15) & ~(size_t)15;
@@ -48,9 +48,9 @@ static void *take(arena *room, size_t bytes)
     return start;
 }
 
-static grey take_grey(arena *room, int width, int height)
+static grey claim_grey(arena *room, int width, int height)
 {
-    const grey made = {(byte *)take(room, (size_t)width * height), width, height};
+    const grey made = {(byte *)claim(room, (size_t)width * height), width, height};
     return made;
 }
 
@@ -68,8 +68,7 @@ static void carry(byte *to, const byte *from, size_t bytes) /* downwards they ma
 
 static int least(int a, int b) { return a < b ? a : b; }
 static int most(int a, int b) { return a > b ? a : b; }
-static int within(int x, int low, int high) { return most(low, least(x, high)); }
-static int apart(int a, int b) { return a < b ? b - a : a - b; }
+static int bounded(int x, int low, int high) { return most(low, least(x, high)); }
 static double size_of(double x) { return x < 0 ? -x : x; }
 static size_t pixels_of(grey g) { return (size_t)g.width * g.height; }
 
@@ -106,6 +105,7 @@ static int ranked(const uint32_t *counts, uint32_t rank)
     return 255;
 }
 
+#if !defined(READ_GREY) || !defined(READ_NO_LINES)
 static double percentile(const uint32_t *counts, double share) /* as NumPy has it */
 {
     uint32_t all = 0, rank;
@@ -117,6 +117,7 @@ static double percentile(const uint32_t *counts, double share) /* as NumPy has i
     const int low = ranked(counts, rank), high = ranked(counts, rank + 1 < all ? rank + 1 : rank);
     return low + (place - (double)rank) * (high - low);
 }
+#endif
 
 /* The value under which a share of those above `level` lie. */
 static int quantile(const uint32_t *counts, int level, double share)
@@ -128,12 +129,4 @@ static int quantile(const uint32_t *counts, int level, double share)
         if ((double)(seen += counts[v]) >= share * (double)all)
             return v;
     return 255;
-}
-
-static int median_of(const byte *at, ptrdiff_t step, int count)
-{
-    uint32_t counts[256] = {0};
-    for (int i = 0; i < count; i++)
-        counts[at[i * step]]++;
-    return ranked(counts, (uint32_t)(count / 2));
 }

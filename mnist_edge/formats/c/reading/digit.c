@@ -88,7 +88,7 @@ static grey enlarge(arena *room, grey ink)
         const int margin = growing_room(most(ink.width, ink.height));
         byte *rows;
         ink = framed(room, ink, margin);
-        rows = (byte *)take(room, 2 * (size_t)ink.width);
+        rows = (byte *)claim(room, 2 * (size_t)ink.width);
         if (room->full)
             return ink;
         for (int i = rounded((2 / scale - stroke_width(ink)) / 2); i > 0; i--)
@@ -96,26 +96,26 @@ static grey enlarge(arena *room, grey ink)
         tighten(&ink);
         scale = BOX_SIDE * FINE / (double)most(ink.width, ink.height);
     }
-    fine = take_grey(room, most(1, rounded(ink.width * scale)), most(1, rounded(ink.height * scale)));
+    fine = claim_grey(room, most(1, rounded(ink.width * scale)), most(1, rounded(ink.height * scale)));
     if (scale > 1) {
         const grey frame = framed(room, ink, 1);
         if (!room->full)
-            resize(room, CUBIC, frame, 1, 1, 1 + ink.width, 1 + ink.height, fine);
+            rescale(room, CUBIC, frame, 1, 1, 1 + ink.width, 1 + ink.height, fine);
     } else if (!room->full)
-        resize_whole(room, BY_AREA, ink, fine);
+        rescale_whole(room, BY_AREA, ink, fine);
     return framed(room, fine, MARGIN);
 }
 
 /* Thickens a thin pen and thins a felt tip: nets have seen MNIST's pencil only. */
 static void bring_stroke(arena *room, grey *fine)
 {
-    const grey sharp = take_grey(room, fine->width, fine->height);
-    byte *rows = (byte *)take(room, 2 * (size_t)fine->width);
+    const grey sharp = claim_grey(room, fine->width, fine->height);
+    byte *rows = (byte *)claim(room, 2 * (size_t)fine->width);
     double change;
     if (room->full)
         return;
     for (size_t i = 0; i < pixels_of(sharp); i++)
-        sharp.at[i] = (byte)within((fine->at[i] - 96) * 4, 0, 255);
+        sharp.at[i] = (byte)bounded((fine->at[i] - 96) * 4, 0, 255);
     change = 2.2 - stroke_width(sharp) / FINE;
     change = change > 2 ? 2 : change < -2 ? -2 : change;
     if (size_of(change) < 0.3)
@@ -139,8 +139,8 @@ static void centre(grey small, byte *out)
         }
     top = rounded(DIGIT_SIDE / 2 - (double)down / (double)total);
     left = rounded(DIGIT_SIDE / 2 - (double)across / (double)total);
-    top = within(top, 0, DIGIT_SIDE - small.height);
-    left = within(left, 0, DIGIT_SIDE - small.width);
+    top = bounded(top, 0, DIGIT_SIDE - small.height);
+    left = bounded(left, 0, DIGIT_SIDE - small.width);
     fill(out, 0, DIGIT_PIXELS);
     for (int y = 0; y < small.height; y++)
         carry(out + (top + y) * DIGIT_SIDE + left, small.at + y * small.width, (size_t)small.width);
@@ -160,10 +160,10 @@ static int normalise(arena *room, grey ink, byte *out)
         return 0;
     tighten(&fine);
     scale = BOX_SIDE / (double)most(fine.width, fine.height);
-    small = take_grey(
+    small = claim_grey(
         room, most(1, rounded(fine.width * scale)), most(1, rounded(fine.height * scale)));
     if (!room->full)
-        resize_whole(room, BY_AREA, fine, small);
+        rescale_whole(room, BY_AREA, fine, small);
     if (room->full)
         return 0;
     for (size_t i = 0; i < pixels_of(small); i++)

@@ -7,7 +7,7 @@ static int fades(arena *room, const inked *ink, plane spare)
     const int width = ink->values.width, height = ink->values.height;
     const int rim = 1 + most(width, height) / 50 + is_fine(ink);
     byte *mark = room->at;
-    int *last = (int *)take(room, sizeof *last * width);
+    int *last = (int *)claim(room, sizeof *last * width);
     size_t far = 0, dark = 0;
     if (room->full)
         return 0;
@@ -59,8 +59,8 @@ static int find_faint(
     if (found < 0)
         return 0;
     byte *mark = room->at;
-    first = (uint16_t *)take(room, 2 * ((size_t)found + 1)); /* dark part of each, from 1 */
-    wholes = (part *)take(room, sizeof *wholes * dark->count);
+    first = (uint16_t *)claim(room, 2 * ((size_t)found + 1)); /* dark part of each, from 1 */
+    wholes = (part *)claim(room, sizeof *wholes * dark->count);
     if (room->full)
         return 0;
     fill(first, 0, 2 * ((size_t)found + 1));
@@ -110,8 +110,8 @@ static void even_out(arena *room, const inked *ink, grey digit)
 {
     const int reach = most(2, most(digit.width, digit.height) / 40);
     byte *mark = room->at;
-    const grey rows = take_grey(room, digit.width, digit.height);
-    const grey around = take_grey(room, digit.width, digit.height);
+    const grey rows = claim_grey(room, digit.width, digit.height);
+    const grey around = claim_grey(room, digit.width, digit.height);
     if (room->full)
         return;
     for (int pass = 0; pass < 2; pass++) {
@@ -128,7 +128,7 @@ static void even_out(arena *room, const inked *ink, grey digit)
             }
     }
     for (size_t i = 0; i < pixels_of(digit); i++) {
-        const float full = (float)within(around.at[i], ink->faint, ink->top), low = full * 0.25f;
+        const float full = (float)bounded(around.at[i], ink->faint, ink->top), low = full * 0.25f;
         const float value = (digit.at[i] - low) * (255.0f / (full - low));
         digit.at[i] = (byte)(value < 0 ? 0 : value > 255 ? 255 : value);
     }

@@ -173,8 +173,8 @@ static int group_digits(
     arena *room, const parts *dark, const uint16_t *links, int gap, digits *all)
 {
     byte *mark = room->at;
-    digits *before = (digits *)take(room, sizeof *before);
-    byte *owner = (byte *)take(room, (size_t)dark->count);
+    digits *before = (digits *)claim(room, sizeof *before);
+    byte *owner = (byte *)claim(room, (size_t)dark->count);
     uint64_t area = 0, kept = 0;
     int members = 0;
     if (room->full)

@@ -24,6 +24,21 @@ static void thumb_size(grey in, int *width, int *height)
     }
 }
 
+static void reduce(grey in, int across, int down, grey out)
+{
+    for (int y = 0; y < out.height; y++)
+        for (int x = 0; x < out.width; x++) {
+            const int right = least(in.width, (x + 1) * across);
+            const int bottom = least(in.height, (y + 1) * down);
+            uint32_t sum = 0;
+            for (int j = y * down; j < bottom; j++)
+                for (int i = x * across; i < right; i++)
+                    sum += in.at[(size_t)j * in.width + i];
+            out.at[(size_t)y * out.width + x] =
+                mean_of(sum, (uint32_t)((right - x * across) * (bottom - y * down)));
+        }
+}
+
 static grey thumb_of(arena *room, grey in)
 {
     grey small = in, thumb;
@@ -32,24 +47,24 @@ static grey thumb_of(arena *room, grey in)
     thumb_size(in, &width, &height);
     across = most((int)((double)in.width / width / 2.0), 1);
     down = most((int)((double)in.height / height / 2.0), 1);
-    thumb = take_grey(room, width, height);
+    thumb = claim_grey(room, width, height);
     right = (double)in.width / across;
     bottom = (double)in.height / down;
     if (across > 1 || down > 1) {
-        small = take_grey(room, (in.width + across - 1) / across, (in.height + down - 1) / down);
+        small = claim_grey(room, (in.width + across - 1) / across, (in.height + down - 1) / down);
         if (!room->full)
             reduce(in, across, down, small);
     }
     if (!room->full)
-        resize(room, BY_AREA, small, 0, 0, right, bottom, thumb);
+        rescale(room, BY_AREA, small, 0, 0, right, bottom, thumb);
     return thumb;
 }
 
 /* The largest in the square that reaches so far each way, where all of it is inside. */
 static grey largest_inside(arena *room, grey in, int reach)
 {
-    const grey rows = take_grey(room, in.width - 2 * reach, in.height);
-    const grey out = take_grey(room, rows.width, in.height - 2 * reach);
+    const grey rows = claim_grey(room, in.width - 2 * reach, in.height);
+    const grey out = claim_grey(room, rows.width, in.height - 2 * reach);
     if (room->full)
         return out;
     for (int y = 0; y < rows.height; y++)
@@ -85,8 +100,8 @@ static int carried_on(const int16_t *line, int step, int count, int reach, int p
 static grey negative_of(arena *room, grey in, int reach)
 {
     const int width = in.width + 2 * reach, height = in.height + 2 * reach;
-    const grey out = take_grey(room, width + 2, height + 2);
-    int16_t *line = (int16_t *)take(room, sizeof *line * (in.height + (size_t)in.width * height));
+    const grey out = claim_grey(room, width + 2, height + 2);
+    int16_t *line = (int16_t *)claim(room, sizeof *line * (in.height + (size_t)in.width * height));
     int16_t *tall = line ? line + in.height : NULL;
     if (room->full)
         return out;
@@ -99,7 +114,7 @@ static grey negative_of(arena *room, grey in, int reach)
     fill(out.at, 0, pixels_of(out));
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
-            out.at[(y + 1) * out.width + x + 1] = (byte)within(
+            out.at[(y + 1) * out.width + x + 1] = (byte)bounded(
                 255 - carried_on(tall + y * in.width, 1, in.width, reach, x), 0, 255);
     return out;
 }
@@ -109,8 +124,8 @@ static byte third_of(int sum) { return (byte)(((uint32_t)sum * 5592405u + 838860
 /* The mean over 3x3 pixels, of those that have all of them. */
 static grey smooth(arena *room, grey in)
 {
-    const grey out = take_grey(room, in.width - 2, in.height - 2);
-    byte *rows = (byte *)take(room, (size_t)out.width * in.height);
+    const grey out = claim_grey(room, in.width - 2, in.height - 2);
+    byte *rows = (byte *)claim(room, (size_t)out.width * in.height);
     if (room->full)
         return out;
     for (int y = 0; y < in.height; y++)
@@ -141,6 +156,6 @@ static void paper_of(arena *room, grey dark, grey paper)
         closed.at[i] = (byte)(255 - closed.at[i]);
     closed = smooth(room, closed);
     if (!room->full)
-        resize_whole(room, LINEAR, closed, paper);
+        rescale_whole(room, LINEAR, closed, paper);
 }
 #endif

@@ -4,17 +4,17 @@
 enum { SMALL_PAGE = 48 };
 
 /* What of a line is known on the page, turned if it is upright. */
-static box line_box(const line *l)
+static box line_box(const straight *l)
 {
     const box b = {l->part.left + l->start, l->part.top + l->top,
                    l->part.left + l->end, l->part.top + l->bottom};
     return b;
 }
 
-static int length_of(const line *l) { return l->end - l->start; }
-static double level_at_start(const line *l) { return level_on(l, l->start) + l->part.top; }
-static double level_at_end(const line *l) { return level_on(l, l->end) + l->part.top; }
-static double near_ends(const line *l) { return CORNER + 0.05 * length_of(l); }
+static int length_of(const straight *l) { return l->end - l->start; }
+static double level_at_start(const straight *l) { return level_on(l, l->start) + l->part.top; }
+static double level_at_end(const straight *l) { return level_on(l, l->end) + l->part.top; }
+static double near_ends(const straight *l) { return CORNER + 0.05 * length_of(l); }
 
 static int is_inside(box one, box other)
 {
@@ -94,7 +94,7 @@ static void find_written(arena *room, page_lines *page, const byte *without, wri
             found->labels.at[i] = 0;
     if (!find_parts(room, found))
         fill(found->labels.at, 0, 2 * count);
-    chosen = (byte *)take(room, (size_t)found->count);
+    chosen = (byte *)claim(room, (size_t)found->count);
     if (room->full)
         return;
     for (int i = 0; i < found->count; i++) {
@@ -111,14 +111,14 @@ static void find_written(arena *room, page_lines *page, const byte *without, wri
 }
 
 /* Whether a line runs from border to border. */
-static int is_across(const line *l, const plane *p)
+static int is_across(const straight *l, const plane *p)
 {
     const int side = l->upright ? p->height : p->width;
     return l->part.left + l->start <= CORNER && l->part.left + l->end >= side - CORNER;
 }
 
 /* Whether another line, on its own level, comes near one at a place. */
-static int meets(const line *l, double place, double level, double near)
+static int meets(const straight *l, double place, double level, double near)
 {
     const int start = l->part.left + l->start, end = l->part.left + l->end;
     const double first = level_at_start(l), last = level_at_end(l);
@@ -129,12 +129,12 @@ static int meets(const line *l, double place, double level, double near)
 
 /* Whether a line ends at two others of those chosen, or at one and at the border, if that is so far
    away; `side` is 0 where the border does not count. */
-static int ends_at(const page_lines *page, const line *l, const byte *others, int side, double near)
+static int ends_at(const page_lines *page, const straight *l, const byte *others, int side, double near)
 {
     const int start = l->part.left + l->start, end = l->part.left + l->end;
     int before = 0, after = 0, together = 0;
     for (int i = 0; i < page->count; i++) {
-        const line *other = page->lines + i;
+        const straight *other = page->lines + i;
         int at_start, at_end;
         if (!others[i] || other->upright == l->upright)
             continue;
@@ -153,7 +153,7 @@ static int ends_at(const page_lines *page, const line *l, const byte *others, in
 static void find_ruled(const page_lines *page, const byte *group, byte *ruled)
 {
     for (int i = 0; i < page->count; i++) {
-        const line *l = page->lines + i;
+        const straight *l = page->lines + i;
         const int side = l->upright ? page->groups.height : page->groups.width;
         const int own = width_of(l->part);
         if (!group[i] || own < 0.6 * side || length_of(l) < 0.85 * own)
@@ -174,7 +174,7 @@ static void find_framing(const page_lines *page, byte *group, const byte *ruled,
     for (int i = 0; i < page->count; i++)
         group[i] = group[i] && !ruled[i];
     for (int i = 0; i < page->count; i++) {
-        const line *l = page->lines + i;
+        const straight *l = page->lines + i;
         const int side = l->upright ? page->groups.height : page->groups.width;
         if (!group[i] || !ends_at(page, l, group, side, near_ends(l)))
             continue;
@@ -237,14 +237,14 @@ static int cell_of(const page_lines *page, const byte *framing)
                  widest_gap(page, framing, 0, page->groups.width));
 }
 
-static uint16_t label_of(const line *l, const plane *p, int along, int level)
+static uint16_t label_of(const straight *l, const plane *p, int along, int level)
 {
     return l->upright ? p->at[(size_t)along * p->width + level]
                       : p->at[(size_t)level * p->width + along];
 }
 
 /* How long the first stretch of ink is beside a line, and how far away it begins. */
-static int stretch(const line *l, const plane *p, int step, int *away)
+static int stretch(const straight *l, const plane *p, int step, int *away)
 {
     const box b = line_box(l);
     const int stop = step < 0 ? -1 : l->upright ? p->width : p->height;
@@ -265,7 +265,7 @@ static int stretch(const line *l, const plane *p, int step, int *away)
 }
 
 /* Whether it is longer than what is written above or below it is high. */
-static int is_under(const line *l, const written *rest)
+static int is_under(const straight *l, const written *rest)
 {
     int before, after;
     const int above = stretch(l, &rest->found.labels, -1, &before);
@@ -275,7 +275,7 @@ static int is_under(const line *l, const written *rest)
 }
 
 /* Whether it is longer than a digit, and runs on at both ends of what touches it. */
-static int is_apart(const line *l, const written *rest)
+static int is_apart(const straight *l, const written *rest)
 {
     const plane *p = &rest->found.labels;
     const int start = l->part.left + l->start, end = l->part.left + l->end;
@@ -290,7 +290,7 @@ static int is_apart(const line *l, const written *rest)
         const int row = rounded(first + (last - first) * ((x - start) / (double)most(1, end - start)));
         int some = 0;
         for (int y = -half; y <= half && !some; y++)
-            some = label_of(l, p, x, within(row + y, 0, deep - 1)) != 0;
+            some = label_of(l, p, x, bounded(row + y, 0, deep - 1)) != 0;
         if (some) {
             low = low < 0 ? x : low;
             high = x;
@@ -302,11 +302,11 @@ static int is_apart(const line *l, const written *rest)
 /* Of all lines those that nobody wrote. */
 static void choose_lines(arena *room, page_lines *page, byte *taken)
 {
-    byte *ruled = (byte *)take(room, ALL_LINES), *framing = (byte *)take(room, ALL_LINES);
-    byte *group = (byte *)take(room, ALL_LINES);
+    byte *ruled = (byte *)claim(room, ALL_LINES), *framing = (byte *)claim(room, ALL_LINES);
+    byte *group = (byte *)claim(room, ALL_LINES);
     written rest;
     int many = 0, upright = 1;
-    rest.found = take_parts(room, page->groups.width, page->groups.height);
+    rest.found = claim_parts(room, page->groups.width, page->groups.height);
     if (room->full)
         return;
     fill(ruled, 0, ALL_LINES);
@@ -336,12 +336,12 @@ static void choose_lines(arena *room, page_lines *page, byte *taken)
     for (int i = 0; i < page->count; i++)
         many += ruled[i];
     for (int i = 0; i < page->count; i++) {
-        const line *l = page->lines + i;
+        const straight *l = page->lines + i;
         taken[i] = framing[i] || (ruled[i] && is_apart(l, &rest)
             && (many >= 3 || is_across(l, &page->groups) || is_under(l, &rest)));
     }
     for (int i = 0; i < page->count && !room->full; i++) {
-        const line *l = page->lines + i;
+        const straight *l = page->lines + i;
         if (l->upright || taken[i] || length_of(l) < SLENDER * l->thickness)
             continue;
         taken[i] = 1;
@@ -356,11 +356,11 @@ static void find_groups(arena *room, page_lines *page, parts *groups)
     const int width = page->groups.width, height = page->groups.height, side = most(width, height);
     byte *mark = room->at;
     search with = {NULL, NULL, NULL, most(3, rounded(0.05 * side)), most(2, rounded(0.02 * side))};
-    with.counts = (uint32_t *)take(room, sizeof *with.counts * (2 * (size_t)side + 64));
-    with.own = (byte *)take(room, 2 * (size_t)side);
-    with.runs = (run *)take(room, sizeof *with.runs * ((size_t)width * height + width + height) / 2);
+    with.counts = (uint32_t *)claim(room, sizeof *with.counts * (2 * (size_t)side + 64));
+    with.own = (byte *)claim(room, 2 * (size_t)side);
+    with.runs = (run *)claim(room, sizeof *with.runs * ((size_t)width * height + width + height) / 2);
     for (int number = 1; number <= groups->count && !room->full; number++) {
-        line like = {box_of(groups->list + number - 1), number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+        straight like = {box_of(groups->list + number - 1), number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
         if (!may_be_lines(groups, number))
             continue;
         straight_lines(page, &like, &with);
@@ -377,11 +377,11 @@ static int find_lines(arena *room, const inked *ink, parts *dark, byte *flags)
 {
     const int width = ink->values.width, height = ink->values.height;
     const size_t count = pixels_of(ink->values);
-    byte *mark = room->at, *taken = (byte *)take(room, ALL_LINES);
+    byte *mark = room->at, *taken = (byte *)claim(room, ALL_LINES);
     page_lines page = {flags, {NULL, NULL}, dark->labels, NULL, 0};
     int some = 0;
-    page.lines = (line *)take(room, sizeof *page.lines * ALL_LINES);
-    page.owners[0] = (byte *)take(room, 2 * count);
+    page.lines = (straight *)claim(room, sizeof *page.lines * ALL_LINES);
+    page.owners[0] = (byte *)claim(room, 2 * count);
     page.owners[1] = page.owners[0] + count;
     if (room->full)
         return 0;

@@ -1,6 +1,6 @@
 /* ---- How much memory reading takes ----------------------------------------------------------- */
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t greater(size_t a, size_t b) { return a > b ? a : b; }
 
 /* Of a page so many pixels large, and one side of it so long. `given`: before it is enlarged. */
 static size_t page_bytes(size_t given, size_t pixels, size_t side, int channels)
@@ -10,28 +10,28 @@ static size_t page_bytes(size_t given, size_t pixels, size_t side, int channels)
     const size_t labels = 2 * pixels + sizeof(part) * count;
     const size_t planes = sizeof(digits) + 2 * pixels, fixed = 2048;
     const size_t marks = planes + labels + count;
-    size_t ink = larger(channels == 1 ? 0 : given * (channels + 1), given + 5 * side);
+    size_t ink = greater(channels == 1 ? 0 : given * (channels + 1), given + 5 * side);
     size_t found = 2 * count + numbered, digit;
     ink += given + 24 * side; /* what is enlarged, and the weights of that */
 #ifndef READ_ONE_LIGHT
-    ink = larger(ink, 2 * given + 38000 + 72 * side);
+    ink = greater(ink, 2 * given + 38000 + 72 * side);
 #endif
 #ifndef READ_NO_LINES
     {
         const size_t runs = 3 * (pixels + 2 * side) + 4 * (2 * side + 64) + 2 * side;
         const size_t rest = 3 * ALL_LINES + labels + count + numbered;
-        found = larger(found, 3 * pixels + ALL_LINES * (1 + sizeof(line)) + larger(runs, rest));
+        found = greater(found, 3 * pixels + ALL_LINES * (1 + sizeof(straight)) + greater(runs, rest));
     }
 #endif
     digit = 2 * pixels + sizeof(digits) + 2 * count;
 #ifndef READ_NO_FAINT
-    digit += 2 * pixels + 2 * count + larger(2 * pixels + count, 4 * side);
-    found = larger(found, 2 * pixels + 2 * count + numbered + sizeof(part) * count + 4 * side);
+    digit += 2 * pixels + 2 * count + greater(2 * pixels + count, 4 * side);
+    found = greater(found, 2 * pixels + 2 * count + numbered + sizeof(part) * count + 4 * side);
 #endif
-    found = larger(planes + ink, marks + larger(found, digit));
+    found = greater(planes + ink, marks + greater(found, digit));
     /* A digit at the end: the ink of two, one with its margin, and what both are brought to. */
     digit = 3 * pixels + 4 * margin * (side + margin) + 84 * (side + 2 * margin) + 60000;
-    return larger(found, digit) + fixed;
+    return greater(found, digit) + fixed;
 }
 
 /* Bytes that `prepare` needs at most; 0: there can be no such picture, and it says why. */
@@ -53,8 +53,8 @@ static size_t prepare_bytes(int width, int height, int channels)
         const size_t side = least(most(width, height), LONGEST_SIDE / 8);
         const size_t all = (size_t)width * height, few = CLOSEST * CLOSEST + 2 * side + 1;
         pixels = all < few ? all : few;
-        bytes = larger(bytes, page_bytes(pixels, pixels, side, channels));
-        bytes = larger(bytes, page_bytes(19 * side, 304 * side, 4 * side, channels));
+        bytes = greater(bytes, page_bytes(pixels, pixels, side, channels));
+        bytes = greater(bytes, page_bytes(19 * side, 304 * side, 4 * side, channels));
     }
 #endif
     return bytes;

@@ -33,7 +33,7 @@ static int find_marks(arena *room, seen *page)
         return 0;
 #ifndef READ_NO_LINES
     if (may_hold_lines(&page->dark)) {
-        byte *mark = room->at, *flags = (byte *)take(room, pixels_of(page->ink.values));
+        byte *mark = room->at, *flags = (byte *)claim(room, pixels_of(page->ink.values));
         const int some = !room->full && find_lines(room, &page->ink, &page->dark, flags);
         if (room->full)
             return 0;
@@ -57,9 +57,9 @@ static int look(arena *room, const view *v, seen *page)
     if (why)
         return why;
     page->links = NULL;
-    page->found = (digits *)take(room, sizeof *page->found);
-    page->ink.values = take_grey(room, times * width, times * height);
-    page->ink.shares = take_grey(room, times * width, times * height);
+    page->found = (digits *)claim(room, sizeof *page->found);
+    page->ink.values = claim_grey(room, times * width, times * height);
+    page->ink.shares = claim_grey(room, times * width, times * height);
     if (room->full)
         return NO_MEMORY;
     start = page->ink.values;
@@ -68,15 +68,15 @@ static int look(arena *room, const view *v, seen *page)
     grey_of(room, v, start);
     if (room->full || !find_ink(room, start, &page->ink))
         return room->full ? NO_MEMORY : 0;
-    page->dark = take_parts(room, times * width, times * height);
-    page->found->owner = (byte *)take(room, (size_t)page->dark.most);
+    page->dark = claim_parts(room, times * width, times * height);
+    page->found->owner = (byte *)claim(room, (size_t)page->dark.most);
     if (room->full || !find_marks(room, page))
         return room->full ? NO_MEMORY : 0;
 #ifndef READ_NO_FAINT
-    page->faint = take_plane(room, times * width, times * height);
+    page->faint = claim_plane(room, times * width, times * height);
     if (!room->full) {
         const int much = fades(room, &page->ink, page->faint);
-        uint16_t *links = (uint16_t *)take(room, 2 * (size_t)page->dark.count);
+        uint16_t *links = (uint16_t *)claim(room, 2 * (size_t)page->dark.count);
         if (!room->full && (much || page->dark.count > 1)) {
             if (!find_faint(room, &page->ink, &page->dark, much, page->faint, links))
                 return room->full ? NO_MEMORY : 0;
@@ -149,7 +149,7 @@ static grey ink_of(arena *room, const seen *page, int index, box b)
 {
     const plane *p = &page->dark.labels;
     const int left = most(b.left - 1, 0), top = most(b.top - 1, 0);
-    const grey out = take_grey(room, least(b.right + 1, p->width) - left,
+    const grey out = claim_grey(room, least(b.right + 1, p->width) - left,
                                least(b.bottom + 1, p->height) - top);
     int faded = 0;
     if (room->full)
@@ -164,7 +164,7 @@ static grey ink_of(arena *room, const seen *page, int index, box b)
     grow_bytes(out.at, out.width, out.height, 1, 2);
 #ifndef READ_NO_FAINT
     if (page->links) {
-        byte *mark = room->at, *own = (byte *)take(room, (size_t)page->dark.count);
+        byte *mark = room->at, *own = (byte *)claim(room, (size_t)page->dark.count);
         if (room->full)
             return out;
         for (int i = 0; i < page->dark.count; i++) {
@@ -258,10 +258,12 @@ static int prepare(const byte *pixels, int width, int height, int channels, byte
         carry(readings, pixels, DIGIT_PIXELS);
         return 1;
     }
-    if (!take(&room, (size_t)(-(uintptr_t)memory & 15))) /* the rest is aligned then */
+    whole.factor = reduction(width, height, WORK_SIDE);
+    if (refused(&whole))
+        return refused(&whole);
+    if (bytes < 16)
         return NO_MEMORY;
     room.at = start = (byte *)memory + (-(uintptr_t)memory & 15);
-    whole.factor = reduction(width, height, WORK_SIDE);
     count = look(&room, &whole, &page);
     if (count <= 0)
         return count;

@@ -13,7 +13,7 @@ static int reduction(int width, int height, int side)
     int factor = 1;
     while ((uint64_t)width * (uint64_t)height > (uint64_t)side * side * factor * factor)
         factor++;
-    return within(factor, 1, most(1, least(width, height) / MIN_SIDE));
+    return bounded(factor, 1, most(1, least(width, height) / MIN_SIDE));
 }
 
 static int reduced(int length, int factor) { return (length + factor - 1) / factor; }
@@ -61,6 +61,8 @@ static int border_median(const byte *at, int width, int height, int step)
 }
 
 #ifndef READ_GREY
+static int apart(int a, int b) { return a < b ? b - a : a - b; }
+
 static byte luma(const byte *p)
 {
     return (byte)((p[0] * 19595u + p[1] * 38470u + p[2] * 7471u + 0x8000u) >> 16);
@@ -142,8 +144,8 @@ static void grey_of(arena *room, const view *v, grey out)
         reduce_view(v, out.at);
         return;
     }
-    less = (byte *)take(room, pixels_of(out) * v->channels);
-    far = (byte *)take(room, v->channels == 3 ? pixels_of(out) : 0);
+    less = (byte *)claim(room, pixels_of(out) * v->channels);
+    far = (byte *)claim(room, v->channels == 3 ? pixels_of(out) : 0);
     if (room->full)
         return;
     reduce_view(v, less);
@@ -170,7 +172,7 @@ static int has_dark_strokes(arena *room, grey g)
     const int reach = most(2, most(g.width, g.height) / 20), side = 2 * reach + 1;
     const int rim = least(reach, least(g.width, g.height) / 4);
     const uint32_t weight = 16777216u / (uint32_t)side, half = 8388608u;
-    byte *mark = room->at, *rows = (byte *)take(room, pixels_of(g));
+    byte *mark = room->at, *rows = (byte *)claim(room, pixels_of(g));
     double sum = 0;
     if (room->full)
         return 0;
@@ -178,7 +180,7 @@ static int has_dark_strokes(arena *room, grey g)
         const byte *row = g.at + (size_t)y * g.width;
         uint32_t all = 0;
         for (int i = -reach - 1; i < reach; i++)
-            all += row[within(i, 0, g.width - 1)];
+            all += row[bounded(i, 0, g.width - 1)];
         for (int x = 0; x < g.width; x++) {
             all += row[least(x + reach, g.width - 1)];
             all -= row[most(x - reach - 1, 0)];
@@ -188,7 +190,7 @@ static int has_dark_strokes(arena *room, grey g)
     for (int x = rim; x < g.width - rim; x++) {
         uint32_t all = 0;
         for (int i = -reach - 1; i < reach; i++)
-            all += rows[(size_t)within(i, 0, g.height - 1) * g.width + x];
+            all += rows[(size_t)bounded(i, 0, g.height - 1) * g.width + x];
         for (int y = 0; y < g.height; y++) {
             const size_t at = (size_t)y * g.width + x;
             double out;
@@ -225,6 +227,14 @@ static void turn_dark_on_bright(arena *room, grey g, int low, int high)
 }
 
 #ifndef READ_ONE_LIGHT
+static int median_of(const byte *at, ptrdiff_t step, int count)
+{
+    uint32_t counts[256] = {0};
+    for (int i = 0; i < count; i++)
+        counts[at[i * step]]++;
+    return ranked(counts, (uint32_t)(count / 2));
+}
+
 static int is_uneven(grey g)
 {
     const byte *last = g.at + (size_t)(g.height - 1) * g.width, *right = g.at + g.width - 1;
@@ -254,7 +264,7 @@ static void flatten_light(arena *room, grey dark, grey out)
     const byte *paper = NULL;
 #ifndef READ_ONE_LIGHT
     if (is_uneven(dark)) {
-        const grey levels = take_grey(room, dark.width, dark.height);
+        const grey levels = claim_grey(room, dark.width, dark.height);
         if (!room->full)
             paper_of(room, dark, levels);
         paper = levels.at;
@@ -335,13 +345,13 @@ static int find_ink(arena *room, grey g, inked *ink)
     turn_dark_on_bright(room, g, low, high);
     if (is_enlarged(g.width, g.height)) { /* the lines of single pixels need room */
         byte *mark = room->at;
-        const grey small = take_grey(room, g.width, g.height);
+        const grey small = claim_grey(room, g.width, g.height);
         if (room->full)
             return 0;
         flatten_light(room, g, small);
         if (room->full || !is_coherent(small))
             return 0;
-        resize_whole(room, CUBIC, small, ink->shares);
+        rescale_whole(room, CUBIC, small, ink->shares);
         if (room->full)
             return 0;
         room->at = mark;

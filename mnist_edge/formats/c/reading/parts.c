@@ -16,17 +16,17 @@ static box box_of(const part *p)
     return found;
 }
 
-static plane take_plane(arena *room, int width, int height)
+static plane claim_plane(arena *room, int width, int height)
 {
-    const plane made = {(uint16_t *)take(room, 2 * (size_t)width * height), width, height};
+    const plane made = {(uint16_t *)claim(room, 2 * (size_t)width * height), width, height};
     return made;
 }
 
-static parts take_parts(arena *room, int width, int height)
+static parts claim_parts(arena *room, int width, int height)
 {
     const size_t count = most_parts((size_t)width * height);
-    parts made = {take_plane(room, width, height), NULL, 0, 0};
-    made.list = (part *)take(room, sizeof *made.list * count);
+    parts made = {claim_plane(room, width, height), NULL, 0, 0};
+    made.list = (part *)claim(room, sizeof *made.list * count);
     made.most = (int)count;
     return made;
 }
@@ -44,7 +44,7 @@ static int number_parts(arena *room, plane p)
     const size_t count = (size_t)p.width * p.height;
     const int limit = least((int)((count + p.width + p.height) / 4) + 2, 65535);
     byte *mark = room->at;
-    uint16_t *up = (uint16_t *)take(room, 2 * (size_t)limit);
+    uint16_t *up = (uint16_t *)claim(room, 2 * (size_t)limit);
     int next = 1, found = 0;
     if (room->full)
         return -1;
@@ -232,7 +232,7 @@ static int find_cut(arena *room, const parts *all, byte *cut)
 {
     const plane *p = &all->labels;
     const double side = most(p->width, p->height);
-    byte *mark = room->at, *whole = (byte *)take(room, (size_t)all->count);
+    byte *mark = room->at, *whole = (byte *)claim(room, (size_t)all->count);
     int largest = 0, some = 0, count = 0, typical;
     if (room->full)
         return 0;
@@ -279,7 +279,7 @@ static int leave_inside(arena *room, inked *ink, parts *dark)
     int found = 0;
     if (!find_dark(room, ink, dark))
         return -1;
-    cut = (byte *)take(room, (size_t)dark->count);
+    cut = (byte *)claim(room, (size_t)dark->count);
     if (!room->full)
         found = find_cut(room, dark, cut);
     if (room->full)

@@ -12,13 +12,13 @@ typedef struct {
     box part; /* turned, if it is upright */
     int number, upright, start, end, top, bottom, first, last;
     double slope, level, thickness; /* how high it is in the middle of the part */
-} line;
+} straight;
 
 /* What lines are looked for in. `owners` tell for each pixel which line it is of, from 1. */
 typedef struct {
     byte *flags, *owners[2];
     plane groups;
-    line *lines;
+    straight *lines;
     int count;
 } page_lines;
 
@@ -145,16 +145,16 @@ static double median_length(
     return (low + high) / 2.0;
 }
 
-static double level_on(const line *l, int x)
+static double level_on(const straight *l, int x)
 {
     return l->slope * (x - width_of(l->part) / 2.0) + l->level;
 }
 
-static int row_of(const line *l, int x) { return rounded(level_on(l, x)); }
+static int row_of(const straight *l, int x) { return rounded(level_on(l, x)); }
 
 /* The longest stretch that is ink all along, of a line with some runs of its own; 0 if it is mostly
    strokes. `own` and `ink` are of all columns. */
-static int cut_to_ink(const sheet *s, const run *mine, int count, int gap, byte *own, line *l)
+static int cut_to_ink(const sheet *s, const run *mine, int count, int gap, byte *own, straight *l)
 {
     byte *ink = own + s->width;
     int best = 0, first = 0, last = 0, size = 0, begin = 0, before = -1, ours = 0, dark = 0;
@@ -167,7 +167,7 @@ static int cut_to_ink(const sheet *s, const run *mine, int count, int gap, byte 
         const int row = row_of(l, x);
         ink[x] = own[x];
         for (int step = -1; step <= 1; step++)
-            ink[x] |= (byte)is_ink(s, x, within(row + step, 0, s->height - 1));
+            ink[x] |= (byte)is_ink(s, x, bounded(row + step, 0, s->height - 1));
         if (!ink[x])
             continue;
         if (before < 0 || x - before > gap) {
@@ -197,7 +197,7 @@ static int cut_to_ink(const sheet *s, const run *mine, int count, int gap, byte 
 }
 
 /* Notes whose pixels the runs are. */
-static void take_runs(sheet *s, const run *mine, int count, int name, line *l)
+static void take_runs(sheet *s, const run *mine, int count, int name, straight *l)
 {
     l->top = s->height;
     l->bottom = 0;
@@ -210,7 +210,7 @@ static void take_runs(sheet *s, const run *mine, int count, int name, line *l)
         }
 }
 
-static void give_back(sheet *s, int name, const line *l)
+static void give_back(sheet *s, int name, const straight *l)
 {
     for (int x = l->start; x < l->end; x++)
         for (int y = l->top; y < l->bottom; y++)
@@ -219,7 +219,7 @@ static void give_back(sheet *s, int name, const line *l)
 }
 
 /* The one run in a column that goes on between `low` and `high`, which are set to it; else 0. */
-static int goes_on(const sheet *s, const line *l, int x, int *low, int *high)
+static int goes_on(const sheet *s, const straight *l, int x, int *low, int *high)
 {
     const double level = level_on(l, x);
     int count = 0, top = 0, bottom = 0;
@@ -247,7 +247,7 @@ static int goes_on(const sheet *s, const line *l, int x, int *low, int *high)
 
 /* From one end of the band of a line what only bends away, up to `stop`, which is found where it
    is not known. Where `flags` are given, the pixels get `bits` there. */
-static int follow(const sheet *s, int name, line *l, int step, int stop, byte *flags, int bits)
+static int follow(const sheet *s, int name, straight *l, int step, int stop, byte *flags, int bits)
 {
     int x = step < 0 ? l->first : l->last - 1, low = s->height, high = 0;
     for (int y = l->top; y < l->bottom; y++)
@@ -269,7 +269,7 @@ static int follow(const sheet *s, int name, line *l, int step, int stop, byte *f
 /* Sets bits for the pixels of a line, and those alone that bend away where `bends` is set. */
 static void draw_line(page_lines *page, int index, int bits, int bends)
 {
-    line *l = page->lines + index;
+    straight *l = page->lines + index;
     const sheet s = sheet_of(page, l->part, l->number, l->upright);
     byte *flags = page->flags + (s.flags - page->flags);
     for (int x = l->first; x < l->last && !bends; x++)
@@ -285,18 +285,18 @@ static void draw_line(page_lines *page, int index, int bits, int bends)
 /* Sets bits for all pixels from end to end of its band, those included that strokes share. */
 static void draw_band(page_lines *page, int index, int bits)
 {
-    const line *l = page->lines + index;
+    const straight *l = page->lines + index;
     const sheet s = sheet_of(page, l->part, l->number, l->upright);
     byte *flags = page->flags + (s.flags - page->flags);
     const int half = (int)(l->thickness / 2) + 1;
     for (int x = l->first; x < l->last; x++)
         for (int y = -half; y <= half; y++)
-            flags[x * s.across + within(row_of(l, x) + y, 0, s.height - 1) * s.down] |= (byte)bits;
+            flags[x * s.across + bounded(row_of(l, x) + y, 0, s.height - 1) * s.down] |= (byte)bits;
 }
 
 /* Moves what lies on a line to the end of the list, and of that its own runs to the front; `count`
    is left with the others. How many runs are its own. */
-static int part_runs(run *runs, int *count, int width, const line *l)
+static int part_runs(run *runs, int *count, int width, const straight *l)
 {
     const int all = *count;
     int own;
@@ -324,7 +324,7 @@ static int part_runs(run *runs, int *count, int width, const line *l)
 typedef struct { run *runs; uint32_t *counts; byte *own; int thickest, gap; } search;
 
 /* Adds those of small slope in a part to the lines of the page. */
-static void straight_lines(page_lines *page, const line *like, const search *with)
+static void straight_lines(page_lines *page, const straight *like, const search *with)
 {
     sheet s = sheet_of(page, like->part, like->number, like->upright);
     const double step = 2.0 / most(s.width, 20), delta = (-0.12 + step) - -0.12;
@@ -333,7 +333,7 @@ static void straight_lines(page_lines *page, const line *like, const search *wit
     int thin = find_runs(&s, with->thickest, runs), low = 0, high = rounded_up(0.24 / step);
     for (int turn = 0; turn < MOST_LINES && page->count < ALL_LINES; turn++) {
         const int name = page->count + 1;
-        line *l = page->lines + page->count;
+        straight *l = page->lines + page->count;
         fit best = {-1, 0, 0};
         int mine;
         if (thin < 0.5 * shortest)

@@ -18,15 +18,15 @@ static double weight_at(int kind, double x)
 typedef struct { int count; ptrdiff_t step; } side;
 
 /* Along one side, for each of `lines.count` lines; weights are whole numbers of 22 bits. */
-static void resize_side(arena *room, int kind, const byte *in, side from, side in_lines,
+static void rescale_side(arena *room, int kind, const byte *in, side from, side in_lines,
     double first, double last, byte *out, side to, side out_lines)
 {
     const double scale = (last - first) / to.count, wide = scale < 1 ? 1 : scale;
     const double reach = (kind == BY_AREA ? 0.5 : kind == LINEAR ? 1 : 2) * wide;
     const int size = rounded_up(reach) * 2 + 1;
     byte *mark = room->at;
-    double *weights = (double *)take(room, sizeof *weights * size);
-    int32_t *whole = (int32_t *)take(room, sizeof *whole * size);
+    double *weights = (double *)claim(room, sizeof *weights * size);
+    int32_t *whole = (int32_t *)claim(room, sizeof *whole * size);
     if (room->full)
         return;
     for (int x = 0; x < to.count; x++) {
@@ -47,7 +47,7 @@ static void resize_side(arena *room, int kind, const byte *in, side from, side i
             int32_t value = 1 << 21;
             for (int i = 0; i < high - low; i++)
                 value += at[i * from.step] * whole[i];
-            out[x * to.step + line * out_lines.step] = (byte)within(value >> 22, 0, 255);
+            out[x * to.step + line * out_lines.step] = (byte)bounded(value >> 22, 0, 255);
         }
     }
     room->at = mark;
@@ -55,7 +55,7 @@ static void resize_side(arena *room, int kind, const byte *in, side from, side i
 
 /* The part of a picture from (left, top) to (right, bottom), which may lie between pixels. Rows come
    first, unless far more of them go than of the columns. */
-static void resize(arena *room, int kind, grey in, float left, float top, float right, float bottom,
+static void rescale(arena *room, int kind, grey in, float left, float top, float right, float bottom,
     grey out)
 {
     const int is_wide = out.width == in.width && left == 0 && right == in.width;
@@ -70,17 +70,17 @@ static void resize(arena *room, int kind, grey in, float left, float top, float 
         if (is_down ? is_high : is_wide)
             continue;
         if (!is_last)
-            to = is_down ? take_grey(room, in.width, out.height)
-                         : take_grey(room, out.width, in.height);
+            to = is_down ? claim_grey(room, in.width, out.height)
+                         : claim_grey(room, out.width, in.height);
         if (room->full)
             return;
         const side rows_in = {half.height, half.width}, rows_out = {to.height, to.width};
         const side columns_in = {half.width, 1}, columns_out = {to.width, 1};
         if (is_down)
-            resize_side(room, kind, half.at, rows_in, columns_in, top, bottom, to.at, rows_out,
+            rescale_side(room, kind, half.at, rows_in, columns_in, top, bottom, to.at, rows_out,
                         columns_out);
         else
-            resize_side(room, kind, half.at, columns_in, rows_in, left, right, to.at, columns_out,
+            rescale_side(room, kind, half.at, columns_in, rows_in, left, right, to.at, columns_out,
                         rows_out);
         half = to;
     }
@@ -90,9 +90,9 @@ static void resize(arena *room, int kind, grey in, float left, float top, float 
         room->at = mark;
 }
 
-static void resize_whole(arena *room, int kind, grey in, grey out)
+static void rescale_whole(arena *room, int kind, grey in, grey out)
 {
-    resize(room, kind, in, 0, 0, in.width, in.height, out);
+    rescale(room, kind, in, 0, 0, in.width, in.height, out);
 }
 
 /* The mean of a block by a reciprocal of 24 bits. */
@@ -101,24 +101,9 @@ static byte mean_of(uint32_t sum, uint32_t area)
     return (byte)((uint64_t)(sum + area / 2) * (16777216u / area) >> 24);
 }
 
-static void reduce(grey in, int across, int down, grey out)
-{
-    for (int y = 0; y < out.height; y++)
-        for (int x = 0; x < out.width; x++) {
-            const int right = least(in.width, (x + 1) * across);
-            const int bottom = least(in.height, (y + 1) * down);
-            uint32_t sum = 0;
-            for (int j = y * down; j < bottom; j++)
-                for (int i = x * across; i < right; i++)
-                    sum += in.at[(size_t)j * in.width + i];
-            out.at[(size_t)y * out.width + x] =
-                mean_of(sum, (uint32_t)((right - x * across) * (bottom - y * down)));
-        }
-}
-
 static grey framed(arena *room, grey in, int margin)
 {
-    const grey out = take_grey(room, in.width + 2 * margin, in.height + 2 * margin);
+    const grey out = claim_grey(room, in.width + 2 * margin, in.height + 2 * margin);
     if (room->full)
         return out;
     fill(out.at, 0, pixels_of(out));
