@@ -12,6 +12,7 @@ import console
 import pages
 import picture
 import pytest
+import terminal
 from factory import ROOT
 from PIL import Image
 
@@ -115,6 +116,14 @@ def test_the_readme_has_at_most_eight_kilobytes() -> None:
 def test_the_lines_in_the_readme_are_those_of_the_pages() -> None:
     text = README.read_text()
     assert console.with_short(text) == text, "run python tools/console.py --short"
+
+
+def test_the_terminal_in_the_pages_shows_what_they_say() -> None:
+    lines = list(terminal.recorded())
+    assert [line.split()[2] for line in lines if line.startswith("$ ")] == list(terminal.SHOWN)
+    assert terminal.PICTURE.read_text() == terminal.drawn(lines), (
+        "run python tools/console.py --short"
+    )
 
 
 def test_the_picture_in_the_readme_is_that_of_the_page_of_today() -> None:

@@ -1,9 +1,10 @@
 """Make the console blocks of the documentation from real runs, all on one machine in one go.
 
 python tools/console.py          runs every command that a block shows, and rewrites the blocks
-python tools/console.py --forms  runs them on drawn digits in a short training, and says which
+python tools/console.py --forms  runs them on drawn digits with the shortest training, and says which
                                  block has other columns, words or hints today; exits 1 if one has
-python tools/console.py --short  only takes over into the README what the pages show
+python tools/console.py --short  only takes over what the pages show, into the README and the
+                                 picture of a terminal
 
 The commands run in a folder of their own, in the order of `PAGES`; what the first ones write the
 later ones read.
@@ -21,6 +22,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+import terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = tuple(
@@ -51,7 +54,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="only take over what pages show")
     arguments = parser.parse_args()
     if arguments.short:
-        README.write_text(with_short(README.read_text()))
+        take_over()
         return 0
     with tempfile.TemporaryDirectory() as folder:
         desk = Desk(Path(folder), quick=arguments.forms)
@@ -62,7 +65,7 @@ def main() -> int:
         for page in PAGES:
             page.write_text(_BLOCK.sub(desk.made, page.read_text()))
             print(f"wrote {page.relative_to(ROOT)}")
-        README.write_text(with_short(README.read_text()))
+        take_over()
         MACHINE.write_text(_MADE.sub(f" {desk.machine()}.", MACHINE.read_text()))
     return 0
 
@@ -101,10 +104,9 @@ class Desk:
         words = shlex.split(line.replace("~", str(self._folder / "home")))
         assert words[0] == "mnist-edge"
         self._bring(words)
-        if self._quick and words[1] in ("run", "train"):
-            words += ["--epochs", "1", "--data", "rendered"]
-        if self._quick and words[1] == "import":
-            words += ["--data", "rendered"]
+        if self._quick and words[1] in ("run", "train", "import"):
+            # The last of two recipes is taken; what `run` trains, `import` takes in.
+            words += ["--recipe", "sprint", "--data", "rendered"]
         done = subprocess.run(
             [sys.executable, "-m", "mnist_edge", *words[1:]],
             cwd=self._folder,
@@ -139,6 +141,12 @@ class Desk:
             now = forms(self.type(typed.removeprefix("$ ")))
             for form in sorted(forms(shown) - now):
                 yield f"{page.relative_to(ROOT)}: {typed!r} shows {form!r}, which nothing says now"
+
+
+def take_over() -> None:
+    """Show in the README and in the picture of a terminal what the pages show."""
+    README.write_text(with_short(README.read_text()))
+    terminal.main()
 
 
 def with_short(readme: str) -> str:

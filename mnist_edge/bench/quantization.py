@@ -176,8 +176,8 @@ def advise(
     worse = -change.value > drop or not artifact.parity.passed
     faster = pace == "faster"
     speed = {
-        "faster": f"{1 / latency.value:.1f}× faster here" if latency else "",
-        "slower": f"{latency.value:.1f}× slower here" if latency else "",
+        "faster": f"{_by(1 / latency.value)} faster here" if latency else "",
+        "slower": f"{_by(latency.value)} slower here" if latency else "",
         "indistinguishable": "no faster here",
         "not measured": "of unknown latency here",
     }[pace]
@@ -191,3 +191,8 @@ def advise(
     else:
         take = "keep float32"
     return f"{artifact.name}: {size}, {joint} {speed}, {told}: {take}"
+
+
+def _by(ratio: float) -> str:
+    """A ratio above 1 in words; "1.0 times as slow" would say nothing."""
+    return f"{ratio:.1f}×" if ratio >= 1.1 else f"{max(ratio - 1, 0.01):.0%}"

@@ -65,6 +65,8 @@ def around(value: float) -> Interval:
     [
         (0.25, 0.0, 4.0, "slower", "4.0× smaller, but 4.0× slower here, +0.00: keep float32"),
         (0.25, 0.0, 0.5, "faster", "4.0× smaller, and 2.0× faster here, +0.00: use int8"),
+        (0.25, 0.0, 0.98, "faster", "and 2% faster here, +0.00: use int8"),
+        (0.25, 0.0, 1.03, "slower", "but 3% slower here, +0.00: keep float32"),
         (0.5, 0.0, 1.0, "indistinguishable", "no faster here, +0.00: use int8 where bytes count"),
         (
             1.1,
