@@ -38,7 +38,7 @@ mnist-edge import model.pth                       # weights of layers in a chain
 mnist-edge import model.pth --recipe lenet        # or of an architecture of ours
 mnist-edge import net.safetensors --recipe wide   # or as safetensors"""
 
-_CONTRACT_PANEL = "How the net reads a picture, where digits shall not tell"
+_CONTRACT_PANEL = "How the net reads a picture (found on digits, unless given)"
 
 
 def command(
@@ -70,7 +70,10 @@ def command(
     arguments: Annotated[
         str,
         typer.Option(
-            "--arguments", metavar="JSON", help="Of that class, by name.", show_default=False
+            "--arguments",
+            metavar="JSON",
+            help="Arguments of that class, by name.",
+            show_default=False,
         ),
     ] = "",
     key: Annotated[

@@ -213,7 +213,7 @@ BackendOption: TypeAlias = Annotated[
     option(
         "backend",
         Runtime,
-        Setting("Which runtime runs it, of onnx artifacts.", group=MACHINE_PANEL),
+        Setting("Which runtime runs onnx artifacts.", group=MACHINE_PANEL),
         show_default="onnxruntime",
     ),
 ]

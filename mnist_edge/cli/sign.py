@@ -30,7 +30,9 @@ def command(
     key: Annotated[
         Path,
         typer.Option(
-            "--key", metavar="FILE", help="An Ed25519 key that ssh-keygen -Y sign -f takes."
+            "--key",
+            metavar="FILE",
+            help="Your Ed25519 key: its file, or the .pub file of one that an agent holds.",
         ),
     ],
     serial: Annotated[

@@ -91,7 +91,8 @@ def _inside(ink: Ink, steps: list[str]) -> tuple[Ink, Components, int]:
     cut = at_border(dark)
     if not cut.any():
         return ink, dark, 0
-    steps.append(f"{int(cut.sum())} cut by the border left out")
+    parts = "part" if cut.sum() == 1 else "parts"
+    steps.append(f"{int(cut.sum())} {parts} cut by the border left out")
     pixels = np.concatenate([[False], cut])[dark.labels]
     kept = keep(dark, np.flatnonzero(~cut).tolist())
     return _without(ink, pixels), kept, int(cut.sum())

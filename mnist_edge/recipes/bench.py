@@ -17,7 +17,7 @@ class BenchRecipe:
 
     processes: Annotated[
         int,
-        Setting("Restarts: fresh processes per artifact and device, one each.", 1, 1000, _RECIPE),
+        Setting("How often each artifact is restarted, in a fresh process.", 1, 1000, _RECIPE),
     ] = 10
     min_processes: Annotated[int, Setting("As many at least, where time is short.", 1, 1000)] = 5
     # A machine on which so many starts alone take longer needs more.
@@ -50,7 +50,7 @@ class BenchRecipe:
     rates: Annotated[
         tuple[float, ...],
         Setting(
-            "Pictures per second that arrive in open-loop latency; may be repeated.",
+            "Pictures a second that arrive, answered or not (open-loop latency); may be repeated.",
             0.1,
             10**6,
             _RECIPE,

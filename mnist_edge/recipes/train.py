@@ -50,7 +50,8 @@ class Augmentation:
         float, Setting("Largest thickening or thinning of strokes, 0 to 1.", 0, 1, _DIGITS)
     ] = 0.0
     anneal: Annotated[
-        float, Setting("Last share of the training, on undistorted digits.", 0, 1, _DIGITS)
+        float,
+        Setting("Share of the training, its last, that sees undistorted digits.", 0, 1, _DIGITS),
     ] = 0.0
 
     def __post_init__(self) -> None:
@@ -110,7 +111,7 @@ class TrainRecipe:
         0.0
     )
     label_smoothing: Annotated[
-        float, Setting("Mass taken from the true class.", 0, 0.9, _COURSE)
+        float, Setting("Probability moved from the true class to all.", 0, 0.9, _COURSE)
     ] = 0.0
     # The normalisation: the first step of the graph.
     mean: Annotated[float, Setting("Subtracted inside the graph.", -1e6, 1e6, _NET)] = 0.0
@@ -128,7 +129,7 @@ class TrainRecipe:
     ] = 0
     # Here the SHA-256 of its weights; empty for none.
     teacher: Annotated[
-        str, Setting("The bundle of the teacher, whose answers are learnt besides.", group=_TEACHER)
+        str, Setting("The bundle of the teacher, whose answers are learned, too.", group=_TEACHER)
     ] = ""
     teacher_weight: Annotated[
         float, Setting("Share of the loss that a teacher's answers make up.", 0, 1, _TEACHER)
