@@ -41,6 +41,7 @@ from mnist_edge.render.text import markdown as render
 Distort = Callable[[Image.Image, float, np.random.Generator], Image.Image]
 
 _COLOURS = (BLUE, VERMILION, GREEN, GREY)
+_WIDTHS = (4.0, 1.4, 0.7)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,18 +271,23 @@ def figure(report: RobustnessReport) -> bytes:
         axes.set_ylim(0, 1.02)
         axes.set(title=name, xlabel=unit)
         show_percent(axes)
+    for axes in panels[::4]:
+        axes.set_ylabel("classified correctly")
     handles, labels = panels[0].get_legend_handles_labels()
-    page.legend(handles, labels, loc="outside lower center", ncols=4)
+    page.legend(handles, labels, loc="outside lower center", ncols=3)
     return png(page)
 
 
 def _panel(axes: Axes, rows: list[Row], others: tuple[str, ...]) -> None:
-    """float32 broad, and the others, thin, on it."""
+    """float32 broad, and the others on it, each thinner than the one before."""
     for artifact, colour, width in (
         (DEFAULT_ARTIFACT, FAINT, 7.0),
-        *((name, colour, 1.4) for name, colour in zip(others, _COLOURS, strict=False)),
+        *zip(others, _COLOURS, _WIDTHS, strict=False),
     ):
-        for way, style in (("contract", "-"), ("bare", "--")):
+        for way, style, said in (
+            ("contract", "-", "as predict reads it"),
+            ("bare", "--", "pixels as they are"),
+        ):
             mine = [row for row in rows if (row.artifact, row.way) == (artifact, way)]
             axes.plot(
                 [row.level for row in mine],
@@ -289,7 +295,7 @@ def _panel(axes: Axes, rows: list[Row], others: tuple[str, ...]) -> None:
                 style,
                 color=colour,
                 linewidth=width,
-                label=f"{artifact}, {way}",
+                label=f"{artifact}, {said}",
             )
 
 

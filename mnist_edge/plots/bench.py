@@ -29,7 +29,7 @@ _MOST_DOTS = 1500  # of one process in a figure
 _VISIBLE = 0.001
 _PERCENTILES = (50, 90, 99)
 _FEW_TICKS = 3
-_MARKERS = "os^Dv<>PX*h"  # one more than there are colours: no pair of both comes twice
+_MARKERS = "os^Dv<>PX*h"  # of another number than the colours: no pair of both comes twice
 _COLUMNS = (45, 145, 205)  # points from the axes to the right edge of each
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -24,6 +25,10 @@ INK, GREY, FAINT = "#222222", "#767676", "#DDDDDD"
 # Dots per inch. Pages show a figure at half its size, so it stays sharp on fine screens and paper.
 DPI = 200
 
+# Of rows beside each other: ten strong ones, then their ten pale ones.
+_TWENTY = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
+_ROWS = (*_TWENTY[::2], *_TWENTY[1::2])
+
 # Any: to matplotlib's newer stubs the keys are literals, to its older ones strings.
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -34,6 +39,7 @@ _STYLE: dict[Any, Any] = {
     "axes.edgecolor": GREY,
     "axes.grid": True,
     "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=_ROWS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "grid.color": FAINT,
