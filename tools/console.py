@@ -1,8 +1,8 @@
 """Make the console blocks of the documentation from real runs, all on one machine in one go.
 
 python tools/console.py          runs every command that a block shows, and rewrites the blocks
-python tools/console.py --forms  runs them on drawn digits with the shortest training, and says which
-                                 block has other columns, words or hints today; exits 1 if one has
+python tools/console.py --forms  runs them on drawn digits with the shortest training, and says
+                                 which block has other columns or hints today; exits 1 if one has
 python tools/console.py --short  only takes over what the pages show, into the README and the
                                  picture of a terminal
 
