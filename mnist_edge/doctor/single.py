@@ -30,7 +30,7 @@ from mnist_edge.formats import (
     load_backend,
     recognise,
 )
-from mnist_edge.formats.consent import may_run
+from mnist_edge.formats.consent import may_run, untrusted
 from mnist_edge.formats.format import Header
 from mnist_edge.recipes.terms import Format, Precision
 
@@ -81,7 +81,8 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
 
     Raises:
         BadInput: there is no such file, it is no artifact, or it cannot run.
-        DigestMismatch, Untrusted: as for `vouching_bundle`.
+        DigestMismatch: as for `vouching_bundle`.
+        Untrusted: as there, or the file is a program and nothing vouches for who wrote it.
         MissingDependency: onnxruntime is not installed.
     """
     for known in FORMATS.values():
@@ -131,8 +132,7 @@ def _examine_program(
 ) -> FileReport:
     header = format_.header(data)
     if not trust.code and not (vouching and may_run(*vouching, format_)):
-        why = "it runs code, and nothing vouches for who wrote it (--trust runs it all the same)"
-        return _report(path, data, format_, header, why)
+        raise untrusted(str(path))
     try:
         backend = load_backend(data, format_.name, classes=len(header.classes), threads=threads)
     except MissingDependency as error:

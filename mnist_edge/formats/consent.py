@@ -23,11 +23,16 @@ def check_consent(bundle: Bundle, artifact: Artifact, format_: FileFormat) -> No
         Untrusted: it is a program, and nobody does.
     """
     if not may_run(bundle, artifact, format_):
-        raise Untrusted(
-            f"{artifact.name} runs code, and nothing vouches for who wrote it",
-            fix="give --trust if you know its maker, "
-            "or --key with his key once he has signed it with mnist-edge sign",
-        )
+        raise untrusted(artifact.name)
+
+
+def untrusted(name: str) -> Untrusted:
+    """The error for a program that nobody vouches for."""
+    return Untrusted(
+        f"{name} runs code, and nothing vouches for who wrote it",
+        fix="give --trust if you know its maker, "
+        "or --key with his key once he has signed it with mnist-edge sign",
+    )
 
 
 def may_run(bundle: Bundle, artifact: Artifact, format_: FileFormat) -> bool:

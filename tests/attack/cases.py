@@ -27,6 +27,9 @@ MUTANTS: tuple[Kind, ...] = ("damaged bundles", "forged bundles", "signed bundle
 LIMIT_S = 20.0
 """A command that takes longer hangs; on a machine that others use, three times as long."""
 
+MOST_BYTES = 256 << 20
+"""More than the same command takes for what is good, no bad input may cost."""
+
 STRUCK = "struck"
 """The file that hostile code leaves behind."""
 
@@ -116,5 +119,10 @@ class Result:
         """Whether something is to be mended."""
         outcome = self.outcome
         return bool(
-            self.wrong or outcome.crashed or outcome.ended or outcome.struck or outcome.left
+            self.wrong
+            or outcome.crashed
+            or outcome.ended
+            or outcome.struck
+            or outcome.left
+            or outcome.grown_bytes > MOST_BYTES
         )

@@ -17,12 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
-from attack.cases import LIMIT_S, STRUCK, Case, Outcome, Result
+from attack.cases import LIMIT_S, MOST_BYTES, STRUCK, Case, Outcome, Result
 from attack.ground import Ground
 from attack.usage import held_bytes, peak_bytes, processor_s
-
-MOST_BYTES = 256 << 20
-"""More than the same command takes for what is good, no bad input may cost."""
 
 _ENDED_BYTES = 2 << 30  # the watchdog's limit: the machine must live on
 _LOOK_S = 0.05

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from attack import bundles, images, lines, models, plan, weights
-from attack.cases import LIMIT_S, Case, Outcome, Result
+from attack.cases import LIMIT_S, MOST_BYTES, Case, Outcome, Result
 from attack.damage import damaged, forged
 from attack.ground import BUNDLE, GOOD, Ground, make_ground
-from attack.pool import MOST_BYTES, alike, run_cases
+from attack.pool import alike, run_cases
 from attack.table import Report, described, markdown, rows
 
 pytestmark = pytest.mark.edge

@@ -24,7 +24,7 @@ from mnist_edge.bundle.golden import KEY, pack_golden, unpack_golden
 from mnist_edge.contract import RawImages, to_images
 from mnist_edge.doctor import NEEDS, examine
 from mnist_edge.doctor.single import examine_file
-from mnist_edge.errors import BadInput, BundleError, DigestMismatch, MissingDependency
+from mnist_edge.errors import BadInput, BundleError, DigestMismatch, MissingDependency, Untrusted
 
 pytestmark = pytest.mark.edge
 
@@ -205,14 +205,13 @@ def test_a_precision_that_there_is_not_is_refused(tmp_path: Path) -> None:
         examine_file(save(tmp_path, with_golden(tiny_onnx(), precision="int9")))
 
 
-def test_torchscript_of_unknown_origin_is_described_and_not_run(tmp_path: Path) -> None:
+def test_torchscript_of_unknown_origin_is_refused_and_not_run(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/extra/mnist_edge.json", json.dumps({"recipe": "evil"}))
-    report = examine_file(path)
-    assert (report.format, report.metadata) == ("torchscript", {"recipe": "evil"})
-    assert report.check.status == "not checked"
-    assert "vouches" in report.check.reason
+    with pytest.raises(Untrusted, match="runs code, and nothing vouches") as refused:
+        examine_file(path)
+    assert "--trust" in refused.value.fix
 
 
 def test_without_onnxruntime_a_file_cannot_be_examined(

@@ -16,6 +16,7 @@ from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.doctor import examine
 from mnist_edge.doctor.single import examine_file
+from mnist_edge.errors import Untrusted
 from mnist_edge.formats.export import export_verified
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.train.write import write_bundle
@@ -60,7 +61,8 @@ def test_torchscript_runs_only_beside_the_manifest_that_names_it(
 ) -> None:
     file = bundle.path / "torchscript-float32.pt"
     alone = shutil.copy(file, tmp_path)
-    assert examine_file(Path(alone)).check.status == "not checked"
+    with pytest.raises(Untrusted, match="runs code"):
+        examine_file(Path(alone))
     shutil.copy(bundle.path / "manifest.json", tmp_path)
     assert examine_file(Path(alone)).check.status == "passed"
 

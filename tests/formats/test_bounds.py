@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from hostile_onnx import ANSWER, HOSTILE, UINT8, ints, model, node, tensor
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 from tiny_onnx import FLOAT, field, number, text, tiny_onnx
 
 from mnist_edge.contract import Images
@@ -318,7 +319,11 @@ def test_the_rules_say_what_the_runtime_gives(case: str) -> None:
     nodes, tensors = SHAPED[case]
     kind = UINT8 if case.startswith("Dynamic") else FLOAT
     data = model(nodes, tensors, outputs=[text(1, "x") + field(2, field(1, number(1, kind)))])
-    given = onnxruntime.InferenceSession(data).run(["x"], {"images": DIGITS[:3]})[0]
+    try:
+        session = onnxruntime.InferenceSession(data)
+    except NoKernel as error:  # an older one
+        pytest.skip(str(error))
+    given = session.run(["x"], {"images": DIGITS[:3]})[0]
     assert given.shape == shapes(read_outline(data), 3)["x"]
 
 
