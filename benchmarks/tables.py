@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from attacks import attack_table, read_attack
 from cross.report import flags_table, read_report, targets_table
 from formats import devices_table, formats_table, read_formats
 from paired import Difference, PairedReport
@@ -28,7 +29,7 @@ from mnist_edge.render.published import FIGURES, Accuracy, Figures, Latency, rec
 from mnist_edge.render.text import NOTHING, Table, accuracy_text, markdown
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md")))
 FOR_PICTURES = ("micro", "small", "large")
 NOT_YET = "not measured yet"
 LEAST = "simple"
@@ -126,6 +127,8 @@ def tables() -> dict[str, Table]:
     if formats := read_formats(RESULTS):
         made["formats"] = formats_table(formats)
         made["devices"] = devices_table(formats, "small")
+    if attack := read_attack(RESULTS):
+        made["attack"] = attack_table(attack)
     return made
 
 
