@@ -49,8 +49,11 @@ MORE_DIGITS = 20_000
 _FIRST_DIGITS = (50, 200, 600)
 """On each of which much of what is tried falls out."""
 
-_MOST_UNDECIDED = 6
-_HOPELESS = 4.0
+_PROMISING, _FAR = 0.8, 0.4
+"""Accuracy from which on digits are upright, and by how much less a net is another one."""
+
+_MOST_UNDECIDED = 4
+_HOPELESS, _ANOTHER = 3.3, 1.0
 _DEVIATIONS = 2.6
 """Of a coin toss, from which on a difference is none: one in a hundred."""
 
@@ -127,20 +130,28 @@ def find_contract(
     prepared = _prepare_all(nets, classes)
     ways = [(net, contract) for net in prepared for contract in contracts(net, forced)]
     first, *rounds = (_Digits.of(images, labels, n) for n in (*_FIRST_DIGITS, DIGITS))
-    trials = []
-    for done, (net, contract) in enumerate(ways):
-        progress(done, len(ways), str(contract.norm))
-        trials += _tried(net, contract, first, rarity=done)
+    # Where a net reads upright digits, no other way is tried of nets that do not.
+    upright, turned = (
+        [(place, way) for place, way in enumerate(ways) if _is_turned(way[1]) is wanted]
+        for wanted in (False, True)
+    )
+    trials: list[Trial] = []
+    for part in (upright, turned):
+        known = _readers(trials)
+        for place, (net, contract) in part:
+            progress(place, len(ways), str(contract.norm))
+            if known is None or id(net) in known:
+                trials += _tried(net, contract, first, rarity=place)
     if not trials:
         raise BadInput("its answers are no numbers, whatever is tried", fix="give a net that works")
     for digits in rounds:
         trials = _tried_again(_likely(trials), digits)
-    trials = ranked(trials)
-    if open_ := _undecided(trials):
-        decided = ranked(_tried_again(open_, _Digits.of(images, labels, MORE_DIGITS)))
-        trials = [*decided, *(trial for trial in trials if trial not in open_)]
+    best, *others = ranked(trials)
+    if close := [trial for trial in others if not _is_beaten(trial, best)][:_MOST_UNDECIDED]:
+        more = _Digits.of(images, labels, MORE_DIGITS)
+        best, *near = ranked(_tried_again([best, *close], more))
+        others = [*near, *(trial for trial in others if trial not in close)]
     progress(len(ways), len(ways))
-    best, *others = trials
     runner_up = next((t for t in others if t.contract != best.contract), None)
     return Found(best=best, runner_up=runner_up)
 
@@ -157,21 +168,32 @@ class _Digits(NamedTuple):
         return cls(to_images(images[chosen]), labels[chosen])
 
 
+def _is_turned(contract: Contract) -> bool:
+    return contract.inverted or contract.transposed
+
+
+def _readers(trials: Sequence[Trial]) -> set[int] | None:
+    """The nets that read these digits, by their identity; None where none surely does."""
+    best = max((trial.accuracy for trial in trials), default=0.0)
+    if best < _PROMISING:
+        return None
+    return {id(trial.prepared) for trial in trials if trial.accuracy > best - _FAR}
+
+
 def _likely(trials: Sequence[Trial]) -> list[Trial]:
     """Those that are not far behind, and one more contract to tell beside the best."""
-    trials = sorted(trials, key=lambda trial: (-trial.accuracy, trial.loss))
-    best = trials[0]
-    measure = None if best.prepared.end == "sigmoid" else best
-    second = next((t for t in trials if t.contract != best.contract), None)
-    return [t for t in trials if t is second or _is_even(t, best, measure, _HOPELESS)]
-
-
-def _undecided(trials: Sequence[Trial]) -> list[Trial]:
-    """Of trials as `ranked` leaves them those that may be the best, where that is several."""
-    rightest, likeliest = _leaders(trials)
-    even = [trial for trial in trials if _is_even(trial, rightest, likeliest)][:_MOST_UNDECIDED]
-    alike = all(np.allclose(trial.losses, even[0].losses, atol=1e-4) for trial in even)
-    return [] if alike else even
+    best = max(trials, key=lambda trial: (trial.accuracy, -trial.loss))
+    others = [trial for trial in trials if trial.contract != best.contract]
+    second = max(others, key=lambda trial: (trial.accuracy, -trial.loss), default=None)
+    return [
+        trial
+        for trial in trials
+        if trial is second
+        or not (
+            _is_worse(trial, best, _HOPELESS)
+            or (_by_loss(best, trial) and _is_likelier(best, trial, _HOPELESS))
+        )
+    ]
 
 
 def _tried_again(trials: Sequence[Trial], digits: _Digits) -> list[Trial]:
@@ -207,35 +229,55 @@ def contracts(net: Prepared, forced: Forced = NOTHING) -> Iterable[Contract]:
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
     """Trials of the same digits, the one to be believed first."""
-    rightest, likeliest = _leaders(trials)
-
-    def place(trial: Trial) -> tuple[bool, bool, float, float]:
-        even = _is_even(trial, rightest, likeliest)
-        rarity = trial.rarity if even else 0
-        return not even, _is_worse(trial, rightest), rarity, trial.loss
-
-    return sorted(trials, key=place)
-
-
-def _leaders(trials: Sequence[Trial]) -> tuple[Trial, Trial | None]:
-    """The trial that is right most often, and of those as good as it the one with least loss."""
     rightest = max(trials, key=lambda trial: (trial.right.sum(), -trial.loss))
-    if rightest.prepared.end == "sigmoid":
-        return rightest, None
-    right = (trial for trial in trials if not _is_worse(trial, rightest))
-    return rightest, min(right, key=lambda trial: trial.loss)
+    best, *odder = sorted(
+        (trial for trial in trials if not _is_worse(trial, rightest)), key=lambda t: t.rarity
+    )
+    for trial in odder:
+        if _is_better(trial, best):
+            best = trial
+    others = [trial for trial in trials if trial is not best]
+    return [best, *sorted(others, key=lambda t: (_is_worse(t, rightest), t.loss))]
 
 
-def _is_even(
-    trial: Trial, rightest: Trial, likeliest: Trial | None, deviations: float = _DEVIATIONS
-) -> bool:
-    """Whether a trial is as good as the best."""
-    if _is_worse(trial, rightest, deviations):
-        return False
-    if likeliest is None:
+def _is_better(trial: Trial, plainer: Trial) -> bool:
+    """Whether a trial is believed in the place of one that is plainer."""
+    if _is_worse(plainer, trial):
         return True
-    more = trial.losses - likeliest.losses
-    return bool(more.sum() <= deviations * more.std() * math.sqrt(len(more)))
+    if not _by_loss(plainer, trial):
+        # Of the same weights another net can by chance be likelier, but not as often right.
+        return (
+            not _by_rights(plainer)
+            and _is_likelier(trial, plainer)
+            and not _is_worse(trial, plainer, _ANOTHER)
+        )
+    return _is_likelier(trial, plainer)
+
+
+def _is_beaten(trial: Trial, best: Trial) -> bool:
+    """Whether more digits would not change that another trial is believed."""
+    if _is_worse(trial, best) or np.allclose(trial.losses, best.losses, atol=1e-4):
+        return True
+    as_right = _by_loss(best, trial) or best.right.sum() >= trial.right.sum()
+    return not _by_rights(best) and as_right and _is_likelier(best, trial)
+
+
+def _by_rights(trial: Trial) -> bool:
+    """Whether right answers alone tell its contracts apart."""
+    return trial.prepared.end == "sigmoid"
+
+
+def _by_loss(trial: Trial, other: Trial) -> bool:
+    """Whether the loss tells two trials apart: of contracts, and not of what stands in a net."""
+    return not _by_rights(trial) and (
+        trial.prepared is other.prepared or trial.contract != other.contract
+    )
+
+
+def _is_likelier(trial: Trial, other: Trial, deviations: float = _DEVIATIONS) -> bool:
+    """Whether a trial has significantly less loss than another."""
+    less = other.losses - trial.losses
+    return bool(less.sum() > deviations * less.std() * math.sqrt(len(less)))
 
 
 def _is_worse(trial: Trial, best: Trial, deviations: float = _DEVIATIONS) -> bool:

@@ -89,6 +89,8 @@ def _entries(name: str, sizes: list[int | None] | None) -> Iterator[Entry]:
         return
     for shape in _filled(rest):
         yield from _read_shape(name, shape, batch=batch or 0, rank=rank)
+    if batch == 1 and None not in sizes:  # or that is its one channel
+        yield from _read_shape(name, [size or 0 for size in sizes], batch=1, rank=rank)
 
 
 def _filled(rest: Sequence[int | None]) -> Iterator[list[int]]:

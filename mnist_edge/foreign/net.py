@@ -15,11 +15,15 @@ class ForeignNet:
         graph: an ONNX model of one picture or more, as the file has it: any layout, type and end.
         said: what the file is, for people, such as "an ONNX model" or "a Keras model: 784-128-10".
         kind: of the file.
+        guessed: what stands between its layers, for people, where its file does not say so.
+        vague: whether that is so much that the digits may settle on another net.
     """
 
     graph: bytes
     said: str
     kind: Kind
+    guessed: str = ""
+    vague: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -79,13 +79,25 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Style:
-    """What the weights do not say at all."""
+    """What the weights do not say at all.
+
+    Attributes:
+        cost: how odd that would be.
+        inner: after convolutions.
+        between: of linear layers.
+        pooling: of convolutions' results.
+        slope: of a leaky ReLU below 0.
+        norm_last: whether activations stand before normalisations.
+        bare: whether a convolution without a normalisation has no activation either.
+    """
 
     cost: float
     inner: Activation = "Relu"
     between: Activation = "Relu"
     pooling: Literal["MaxPool", "AveragePool"] = "MaxPool"
+    slope: float = 0.01
     norm_last: bool = False
+    bare: bool = False
 
 
 _STYLES = (
@@ -96,6 +108,8 @@ _STYLES = (
     Style(1.5, "Sigmoid", "Sigmoid", "AveragePool"),
     Style(1.6, "Sigmoid", "Sigmoid"),
     Style(1.7, "LeakyRelu", "LeakyRelu"),
+    Style(1.75, "LeakyRelu", "LeakyRelu", slope=0.2),
+    Style(1.78, "LeakyRelu", "LeakyRelu", slope=0.1),
     Style(1.8, "Elu", "Elu"),
     Style(1.9, "Relu", ""),
     Style(2.0, "", "Relu"),
@@ -114,22 +128,31 @@ def read_state_dict(tensors: Tensors) -> tuple[ForeignNet, ...]:
     if list(tensors) == sorted(tensors):  # then the file keeps no order: conv10 is after conv2
         tensors = {name: tensors[name] for name in sorted(tensors, key=natural)}
     convolutions, linears = _layers(tensors)
-    said = _said(convolutions, linears)
-    found: list[tuple[float, bytes]] = []
     geometries = _geometries(convolutions, linears)
+    if not geometries:  # made in another order than used: their names may keep it
+        by_name = {name: tensors[name] for name in sorted(tensors, key=natural)}
+        convolutions, linears = _layers(by_name)
+        geometries = _geometries(convolutions, linears)
+    said = _said(convolutions, linears)
+    found: list[tuple[float, bytes, str]] = []
     if not geometries:
         raise BadInput(
             f"it is {said}, but no borders, strides and poolings lead from one layer to the next",
             fix=FIX,
         )
-    norms = any(layer.norm for layer in (*convolutions, *linears))
     for number, geometry in enumerate(geometries):
-        for style in _styles(convolutions, norms=norms, varied=number < _VARIED):
+        for style in _styles(convolutions, linears, varied=number < _VARIED):
             graph = _graph(convolutions, linears, geometry, style)
-            found.append((geometry.cost + style.cost, graph))
-    found.sort(key=lambda pair: pair[0])
-    graphs = list(dict.fromkeys(graph for _, graph in found))[:_MOST]
-    return tuple(ForeignNet(graph=graph, said=said, kind="torch") for graph in graphs)
+            guessed = _guessed(convolutions, linears, geometry, style)
+            found.append((geometry.cost + style.cost, graph, guessed))
+    found.sort(key=lambda item: item[0])
+    graphs: dict[bytes, str] = {}
+    for _, graph, guessed in found:
+        graphs.setdefault(graph, guessed)
+    return tuple(
+        ForeignNet(graph=graph, said=said, kind="torch", guessed=guessed, vague=not linears)
+        for graph, guessed in itertools.islice(graphs.items(), _MOST)
+    )
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -137,13 +160,25 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _styles(layers: Sequence[Layer], *, norms: bool, varied: bool) -> Iterator[Style]:
+def _styles(
+    convolutions: Sequence[Layer], linears: Sequence[Layer], *, varied: bool
+) -> Iterator[Style]:
+    normed = {layer.norm is not None for layer in convolutions[: None if linears else -1]}
+    ways: list[set[str]] = [set()]
+    if True in normed or any(layer.norm for layer in linears):
+        ways += [{"norm_last"}]
+    if len(normed) > 1:
+        ways += [way | {"bare"} for way in ways]
     for style in _STYLES if varied else _STYLES[:1]:
-        if not layers and (style.pooling == "AveragePool" or style.inner != style.between):
+        if not convolutions and (style.pooling == "AveragePool" or style.inner != style.between):
             continue  # nothing is pooled
-        yield style
-        if norms:
-            yield Style(style.cost + 0.5, style.inner, style.between, style.pooling, norm_last=True)
+        for way in ways:
+            yield replace(
+                style,
+                cost=style.cost + 0.5 * len(way),
+                norm_last="norm_last" in way,
+                bare="bare" in way,
+            )
 
 
 # --- layers -------------------------------------------------------------------------------------
@@ -196,6 +231,27 @@ def _said(convolutions: Sequence[Layer], linears: Sequence[Layer]) -> str:
     if not convolutions:
         parts = [str(linears[0].weight.shape[1])]
     return "torch weights: " + "-".join([*parts, *(str(layer.out) for layer in linears)])
+
+
+def _guessed(
+    convolutions: Sequence[Layer], linears: Sequence[Layer], geometry: Geometry, style: Style
+) -> str:
+    pooling = "max" if style.pooling == "MaxPool" else "mean"
+    parts = []
+    for layer, place in zip(convolutions, geometry.places, strict=True):
+        part = f"conv {layer.out}"
+        part += f" border {place.border}" if place.border else ""
+        part += f" stride {place.stride}" if place.stride > 1 else ""
+        part += f" {pooling} {place.pool}" if place.pool else ""
+        parts.append(part)
+    parts += ["mean of all"] if geometry.mean else []
+    parts += [str(layer.out) for layer in linears]
+    kinds = {
+        (style.inner or "nothing"): bool(convolutions),
+        (style.between or "nothing"): len(linears) > 1,
+    }
+    named = " and ".join(kind for kind, used in kinds.items() if used) or "nothing"
+    return f"{', '.join(parts)}; {named} between them"
 
 
 # --- geometry -----------------------------------------------------------------------------------
@@ -290,7 +346,8 @@ def _graph(
     last = len(convolutions) - 1
     for number, (layer, place) in enumerate(zip(convolutions, geometry.places, strict=True)):
         x = _convolved(draft, x, layer, place, depth)
-        activation: Activation = style.inner if linears or number < last else ""
+        bare = (style.bare and layer.norm is None) or not (linears or number < last)
+        activation: Activation = "" if bare else style.inner
         x = _ended(draft, x, layer, activation, style)
         if place.pool:
             window = {"kernel_shape": [place.pool] * 2, "strides": [place.pool_stride] * 2}
@@ -318,10 +375,11 @@ def _convolved(draft: Draft, x: str, layer: Layer, place: Place, depth: int) -> 
 
 
 def _ended(draft: Draft, x: str, layer: Layer, activation: Activation, style: Style) -> str:
+    options = {"alpha": style.slope} if activation == "LeakyRelu" else {}
     if layer.norm is not None and not style.norm_last:
         x = draft.op("BatchNormalization", x, *layer.norm, epsilon=_EPSILON)
     if activation:
-        x = draft.op(activation, x)
+        x = draft.op(activation, x, **options)
     if layer.norm is not None and style.norm_last:
         x = draft.op("BatchNormalization", x, *layer.norm, epsilon=_EPSILON)
     return x

@@ -136,6 +136,13 @@ def _judge(
             fix="give --mean and --std as it was trained, or --data of its own",
         )
     notice(told)
+    net = best.prepared.net
+    if net.guessed:
+        say = warn if net.vague or best.accuracy < DOUBTFUL else notice
+        say(
+            f"its file names no more than layers; on the digits it is taken for {net.guessed}; if "
+            "its class does otherwise, give that with --architecture FILE.py:CLASS"
+        )
     if best.accuracy < DOUBTFUL:
         warn(
             f"{best.accuracy:.2%} is little: if it was trained with another normalisation, give "

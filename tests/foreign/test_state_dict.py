@@ -58,6 +58,15 @@ NETS = {
         *normed(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.BatchNorm2d(6), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(6 * 169, 10)),
     ),
+    "a convolution without a normalisation": lambda: nn.Sequential(
+        *normed(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.BatchNorm2d(6), nn.Conv2d(6, 4, 1)),
+        *(nn.MaxPool2d(2), *normed(nn.Conv2d(4, 8, 3), nn.ReLU(), nn.BatchNorm2d(8))),
+        *(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8 * 25, 10)),
+    ),
+    "leaky": lambda: nn.Sequential(
+        *(nn.Conv2d(1, 4, 5), nn.LeakyReLU(0.2), nn.MaxPool2d(2), nn.Conv2d(4, 8, 5)),
+        *(nn.LeakyReLU(0.2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 10)),
+    ),
     "LeNet of 32 pixels": lambda: nn.Sequential(
         *(nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh()),
         *(nn.AvgPool2d(2), nn.Conv2d(16, 20, 5), nn.Tanh(), nn.Flatten()),
@@ -113,6 +122,24 @@ def test_keys_in_alphabetical_order_are_sorted_by_their_numbers(tmp_path: Path) 
     torch.save(dict(sorted(weights.items())), tmp_path / "net.pth")
     (first, *_) = read_torch_nets(tmp_path / "net.pth")
     assert first.said == f"torch weights: 784-{'12-' * 11}10"
+
+
+def test_layers_that_were_made_in_another_order_are_put_in_that_of_their_names(
+    tmp_path: Path,
+) -> None:
+    layers: dict[str, nn.Module] = {"fc2": nn.Linear(50, 10), "fc1": nn.Linear(320, 50)}
+    layers |= {"conv2": nn.Conv2d(10, 20, 5), "conv1": nn.Conv2d(1, 10, 5)}
+    torch.save(nn.ModuleDict(layers).state_dict(), tmp_path / "net.pth")
+    (first, *_) = read_torch_nets(tmp_path / "net.pth")
+    assert first.said == "torch weights: conv 10-conv 20-50-10"
+    assert first.guessed == "conv 10 max 2, conv 20 max 2, 50, 10; Relu between them"
+    assert not first.vague
+
+
+def test_of_convolutions_alone_it_is_said_that_much_is_guessed(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 6, 5, 2), nn.ReLU(), nn.Conv2d(6, 10, 12))
+    torch.save(net.state_dict(), tmp_path / "net.pth")
+    assert all(found.vague for found in read_torch_nets(tmp_path / "net.pth"))
 
 
 def test_several_weights_in_a_file_are_named(tmp_path: Path) -> None:

@@ -61,6 +61,12 @@ variant(
     shape=("N", 28, 28, 3),
 )
 variant("one picture", shape=(1, 1, 28, 28))
+variant(
+    "a channel without a batch",
+    shape=(1, 28, 28),
+    front=[node("Unsqueeze", ["in", "first"], ["one"]), node("Flatten", ["one"], ["row"])],
+    more={"first": np.array([0], np.int64)},
+)
 variant("channels last", shape=("N", 28, 28, 1))
 variant("no channels", shape=("N", 28, 28))
 variant("a row", shape=("N", 784))
@@ -194,6 +200,13 @@ def test_of_contracts_that_are_as_good_the_plainest_is_believed() -> None:
     assert [found.contract for found in ranked(less_likely)] == [odd, plain]
     less_right = [trial(990, 0.03, odd, rarity=1), trial(970, 0.01, plain, rarity=0)]
     assert [found.contract for found in ranked(less_right)] == [odd, plain]
+
+
+def test_another_net_of_the_same_weights_must_be_right_as_often(tmp_path: Path) -> None:
+    plain = trial(988, 0.04, Contract(), rarity=0)
+    likelier, rightest = (trial(right, 0.02, Contract(), rarity=1) for right in (984, 988))
+    assert ranked([plain, likelier])[0] is plain
+    assert ranked([plain, rightest])[0] is rightest
 
 
 def test_what_the_user_says_of_the_contract_is_believed(tmp_path: Path) -> None:

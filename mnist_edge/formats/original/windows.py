@@ -21,6 +21,7 @@ _Places: TypeAlias = Iterator[tuple[tuple[int, ...], _Pixels]]
 _Conv: Any = op_conv.Conv
 _MaxPool: Any = op_max_pool.MaxPool
 _AveragePool: Any = op_average_pool.AveragePool_19
+_MOST_NUMBERS = 1 << 21  # that one product reads: what a cache holds, and few products
 _PLAIN = ("NOTSET", "VALID", None)
 
 
@@ -44,12 +45,16 @@ class Conv(_Conv):  # type: ignore[misc]
         windows = _windows(_bordered(pixels, options, 0.0), kernel, options)
         count, _, *_, height, width = windows.shape
         rows = weight.reshape(groups, out // groups, -1)
-        result = np.empty((count, out, height * width), pixels.dtype)
-        for index, seen in enumerate(windows):  # what one picture takes stays in a cache
-            columns = seen.reshape(groups, rows.shape[2], height * width)
-            result[index] = (rows @ columns).reshape(out, -1)
-        result = result.reshape(count, out, height, width)
-        return (result if bias is None else result + bias.reshape(1, -1, 1, 1),)
+        result: _Pixels = np.empty((count, groups, out // groups, height * width), pixels.dtype)
+        each = max(1, _MOST_NUMBERS // (groups * rows.shape[2] * height * width))
+        for start in range(0, count, each):
+            seen = windows[start : start + each]
+            laid = seen.reshape(len(seen), groups, rows.shape[2], height * width)
+            columns = laid.transpose(1, 2, 0, 3).reshape(groups, rows.shape[2], -1)
+            sums = (rows @ columns).reshape(groups, out // groups, len(seen), height * width)
+            result[start : start + each] = sums.transpose(2, 0, 1, 3)
+        given = result.reshape(count, out, height, width)
+        return (given if bias is None else given + bias.reshape(1, -1, 1, 1),)
 
 
 class MaxPool(_MaxPool):  # type: ignore[misc]
