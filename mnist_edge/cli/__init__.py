@@ -181,9 +181,22 @@ def _typed_wrong(error: typer.TyperException, words: list[str]) -> tuple[str, st
 
 def _lacks_memory(error: BaseException) -> bool:
     """Whether memory ran out: also while a library was loaded, which is then said in its words."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, ImportError) and bool(_NO_MEMORY.search(str(error)))
-    )
+    match error:
+        case MemoryError():
+            return True
+        case ImportError():
+            return bool(_NO_MEMORY.search(str(error)))
+        case SystemError():  # what a library in C leaves where it had no room even for an error
+            return "without exception set" in str(error) and _memory_is_limited()
+    return False
+
+
+def _memory_is_limited() -> bool:
+    try:
+        import resource
+    except ImportError:  # Windows knows no such limit
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _report(failure: Failure, *, as_json: bool) -> int:

@@ -115,7 +115,7 @@ def test_what_was_left_behind_is_told_in_one_line(
 ) -> None:
     assert cli.main(["verify", "--bundle", str(packed)]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "not here" in line]
-    assert line.startswith("not checked: checkpoint.safetensors and onnx-float32.onnx are not here")
+    assert line.startswith("not checked: checkpoint.safetensors, onnx-float32.onnx are not here")
 
 
 @pytest.mark.parametrize("verb", ["verify", "doctor"])

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from drawn import draw, encode
 
+from mnist_edge import cli
+
 pytestmark = pytest.mark.edge
 
 # The command line in a process of its own, around a backend that answers 7 to everything.
@@ -195,3 +197,14 @@ def test_a_path_that_is_too_long_is_no_bug(words: list[str]) -> None:
     code, out, err = said_by(*words)
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
+
+
+def test_an_error_for_which_a_library_had_no_room_is_want_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resource = pytest.importorskip("resource")
+    error = SystemError("error return without exception set")
+    assert cli._failure(error, []).exit_code == 3, "of no limit it is a bug"
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1 << 28, 1 << 28))
+    failure = cli._failure(error, [])
+    assert (failure.exit_code, failure.message) == (2, "this takes more memory than there is")
