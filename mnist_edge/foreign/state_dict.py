@@ -192,14 +192,16 @@ def _layers(tensors: Tensors) -> tuple[list[Layer], list[Layer]]:
         if leaf != "num_batches_tracked":
             groups.setdefault(layer, {})[leaf] = tensor
     layers: list[Layer] = []
-    norms: list[dict[str, Array]] = []
+    early: dict[str, dict[str, Array]] = {}  # in files that sort their names: bn1 before conv1
     for name, members in groups.items():
         weight = members.get("weight")
         if weight is not None and weight.ndim in (2, 4) and set(members) <= {"weight", "bias"}:
             layers.append(Layer(name, weight, members.get("bias")))
         elif set(_STATISTICS) <= set(members) and members["running_mean"].ndim == 1:
-            norms.append(members)
-            _normalise(layers, members, name)
+            if not any(_fits(layer, members) for layer in layers):
+                early[name] = members
+            else:
+                _normalise(layers, members, name)
         else:
             kept = ", ".join(sorted(members))
             raise BadInput(
@@ -207,6 +209,8 @@ def _layers(tensors: Tensors) -> tuple[list[Layer], list[Layer]]:
                 "nor a batch normalisation",
                 fix=FIX,
             )
+    for name, members in early.items():
+        _normalise(layers, members, name)
     convolutions = [layer for layer in layers if layer.weight.ndim == 4]
     linears = [layer for layer in layers if layer.weight.ndim == 2]
     if not layers:
@@ -214,12 +218,16 @@ def _layers(tensors: Tensors) -> tuple[list[Layer], list[Layer]]:
     return convolutions, linears
 
 
+def _fits(layer: Layer, norm: Mapping[str, Array]) -> bool:
+    return layer.norm is None and layer.out == len(norm["running_mean"])
+
+
 def _normalise(layers: list[Layer], members: dict[str, Array], name: str) -> None:
     """Give a normalisation to the layer before it, or the first that it fits."""
     mean = members["running_mean"]
-    fitting = [layer for layer in layers if layer.norm is None and layer.out == len(mean)]
+    fitting = [layer for layer in layers if _fits(layer, members)]
     if not fitting:
-        raise BadInput(f"its normalisation {name!r:.60} fits no layer before it", fix=FIX)
+        raise BadInput(f"its normalisation {name!r:.60} fits no layer", fix=FIX)
     layer = fitting[-1] if layers[-1] is fitting[-1] else fitting[0]
     gain = members.get("weight", np.ones_like(mean))
     shift = members.get("bias", np.zeros_like(mean))
@@ -246,11 +254,9 @@ def _guessed(
         parts.append(part)
     parts += ["mean of all"] if geometry.mean else []
     parts += [str(layer.out) for layer in linears]
-    kinds = {
-        (style.inner or "nothing"): bool(convolutions),
-        (style.between or "nothing"): len(linears) > 1,
-    }
-    named = " and ".join(kind for kind, used in kinds.items() if used) or "nothing"
+    used = [style.inner] if convolutions else []
+    used += [style.between] if len(linears) > 1 else []
+    named = " and ".join(dict.fromkeys(kind or "nothing" for kind in used)) or "nothing"
     return f"{', '.join(parts)}; {named} between them"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
+import safetensors.torch as safetensors
 from torch import nn
 
 from mnist_edge.errors import BadInput, UsageError
@@ -134,6 +135,25 @@ def test_layers_that_were_made_in_another_order_are_put_in_that_of_their_names(
     assert first.said == "torch weights: conv 10-conv 20-50-10"
     assert first.guessed == "conv 10 max 2, conv 20 max 2, 50, 10; Relu between them"
     assert not first.vague
+
+
+def test_normalisations_that_a_file_sorts_before_their_layers_find_them(tmp_path: Path) -> None:
+    layers: dict[str, nn.Module] = {"bn1": nn.BatchNorm2d(6), "bn2": nn.BatchNorm2d(8)}
+    layers |= {"conv1": nn.Conv2d(1, 6, 5), "conv2": nn.Conv2d(6, 8, 5), "fc": nn.Linear(128, 10)}
+    normed(*layers.values())
+    weights = nn.ModuleDict(layers).eval().state_dict()
+    safetensors.save_file(weights, tmp_path / "net.safetensors")
+    images = torch.rand(2, 1, 28, 28)
+    expected = images
+    with torch.no_grad():
+        for number in ("1", "2"):
+            expected = layers[f"bn{number}"](layers[f"conv{number}"](expected)).relu()
+            expected = torch.nn.functional.max_pool2d(expected, 2)
+        expected = layers["fc"](expected.flatten(1))
+    (first, *_) = read_torch_nets(tmp_path / "net.safetensors")
+    given = answers(first, images.numpy())
+    assert given is not None
+    np.testing.assert_allclose(given, expected.numpy(), atol=1e-5)
 
 
 def test_of_convolutions_alone_it_is_said_that_much_is_guessed(tmp_path: Path) -> None:
