@@ -19,7 +19,7 @@ from mnist_edge.cli.options import (
 )
 from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
-from mnist_edge.errors import install_advice
+from mnist_edge.errors import StorageError, UsageError, install_advice
 from mnist_edge.formats import FORMATS, export_pairs, exported_formats
 from mnist_edge.recipes.classes import noun
 from mnist_edge.recipes.export import ExportRecipe
@@ -110,6 +110,14 @@ def command(
             help="Of c, also what brings a picture of one digit to the net as predict does.",
         ),
     ] = False,
+    package: Annotated[
+        Path | None,
+        typer.Option(
+            "--package",
+            metavar="FOLDER",
+            help="Of c, also a new folder that is an Arduino library and a CMake project.",
+        ),
+    ] = None,
     allow_mismatch: Annotated[
         bool,
         typer.Option(
@@ -153,7 +161,9 @@ def command(
         tflm=tflm,
         picture=picture,
     )
-    export_pairs(recipe)  # refuse what cannot be before the bundle is read
+    pairs = export_pairs(recipe)  # refuse what cannot be before the bundle is read
+    if package is not None:
+        _check_package(package, pairs)
     # A damaged artifact is what an export mends; the weights are checked as they are read.
     chosen = open_bundle(bundle)
     if absent:
@@ -164,6 +174,10 @@ def command(
     recipe = replace(recipe, formats=_fit(chosen, asked, named, talk))
     data = known_test_set(talk, chosen, data_dir)
     exported, written = export_artifacts(talk, chosen, recipe, data, out=out)
+    for artifact in written:
+        if package is not None and artifact.format == "c":
+            _write_package(package, exported.read(artifact))
+            talk.say(f"Arduino library and CMake project: {package}")
     weighed = None
     if verdict and len(recipe.precisions) > 1:
         weighed = weigh_precisions(talk, exported, data)
@@ -180,6 +194,31 @@ def command(
             talk.warn(f"{artifact.name} is not equivalent to the checkpoint, but kept: {reason}")
     what = noun(chosen.manifest.data.classes)
     talk.suggest(f"mnist-edge predict{given_bundle(out or bundle)} PICTURE", to=f"name a {what}")
+
+
+def _check_package(folder: Path, pairs: Collection[tuple[Format, Precision]]) -> None:
+    """Refuse to write a folder of something else than one C file, or over something."""
+    if len([format_ for format_, _ in pairs if format_ == "c"]) != 1:
+        raise UsageError(
+            "--package takes one C file", fix="give --format c, and --precision once at most"
+        )
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already", fix="name a new folder for --package")
+
+
+def _write_package(folder: Path, source: bytes) -> None:
+    from mnist_edge.bundle.storage import atomic_write_all
+    from mnist_edge.formats.c.package import write_package
+
+    files = [(folder / name, data) for name, data in write_package(source).items()]
+    try:
+        for path, _ in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written: {error.strerror}", fix="name another folder"
+        ) from error
+    atomic_write_all(files)
 
 
 def _formats(asked: list[str]) -> tuple[tuple[Format, ...], dict[Format, str]]:
