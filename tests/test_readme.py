@@ -21,6 +21,7 @@ from mnist_edge import cli
 from mnist_edge.cli.verbs import VERBS as LISTED
 from mnist_edge.cli.verbs import load_verb
 from mnist_edge.errors import MnistEdgeError
+from mnist_edge.formats import FORMATS, exported_formats
 from mnist_edge.recipes.catalogue import RECIPES
 
 pytestmark = pytest.mark.edge
@@ -96,6 +97,20 @@ def test_every_verb_has_a_page_with_its_output_and_all_its_options(verb: str) ->
     table = pages.filled(page)
     for option in VERBS[verb]:
         assert re.search(rf"[` ]{re.escape(option)}[` ,]", table), option
+
+
+def test_the_table_of_formats_is_that_of_the_registry() -> None:
+    table = TEXTS["docs/commands/export.md"].partition("What there is:\n\n")[2].partition("\n\n")[0]
+    head, _, *rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    shown = {
+        row[0].split("`")[1]: {
+            precision.split("(")[0].strip(" `")
+            for precision, cell in zip(head[-5:], row[1:], strict=True)
+            if cell == "yes"
+        }
+        for row in rows
+    }
+    assert shown == {name: set(FORMATS[name].precisions) for name in exported_formats()}
 
 
 def test_the_python_reference_has_every_public_name_with_what_is_said_of_it() -> None:
