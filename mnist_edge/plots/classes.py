@@ -43,7 +43,7 @@ def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str] = DIGITS)
         classes: their names.
     """
     wrong = counts.sum() - counts.trace()
-    title = f"{int(wrong):,} of {int(counts.sum()):,} {noun(classes)}s named wrongly"
+    title = f"{int(wrong):,} of {int(counts.sum()):,} {noun(classes)}s misclassified"
     if len(classes) > _MOST_DRAWN:
         errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
         drawn = np.sort(np.argsort(-errors, kind="stable")[:_MOST_DRAWN])
@@ -68,7 +68,7 @@ def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str] = DIGITS)
     axes.set_xticks(ticks, names, rotation=turned(names))
     axes.set_yticks(ticks, names)
     what = "digit" if are_digits(classes) else "class"
-    axes.set(title=title, xlabel=f"{what} named", ylabel=f"true {what}")
+    axes.set(title=title, xlabel=f"predicted {what}", ylabel=f"true {what}")
     axes.grid(visible=False)
     borders = np.arange(-0.5, len(counts))
     axes.hlines(borders, -0.5, len(counts) - 0.5, color=FAINT, linewidth=0.7)

@@ -66,7 +66,7 @@ def write_page(
         _wrong(findings, pictures),
         section(
             "Sample predictions",
-            note(f"The first {what}s of each class, whatever became of them; errors are red."),
+            note(f"The first {what}s of each class, right or wrong; errors are orange."),
             picture(pictures["samples"], "Each with its prediction and probability"),
         ),
         _artifacts(manifest),
@@ -138,8 +138,8 @@ def _training(history: Sequence[Epoch], curves: bytes) -> Html:
         "Training",
         picture(curves, "Curves of loss and accuracy over the epochs, training and test"),
         note(
-            "The training figures are the running ones of the pass itself, on digits as distorted "
-            "and with dropout on; the test figures are those of the weights that are kept. No "
+            "The training values are the running ones of the pass itself, on digits as distorted "
+            "and with dropout on; the test values are those of the weights that are kept. No "
             "epoch was chosen by them."
         ),
         table(headers, rows),
@@ -161,13 +161,13 @@ def _errors(findings: Findings, pictures: Mapping[str, bytes]) -> Html:
     ]
     return section(
         "Errors by class",
-        picture(pictures["confusion"], "Confusion matrix: true classes against those named"),
+        picture(pictures["confusion"], "Confusion matrix: true classes against predicted ones"),
         picture(pictures["classes"], "Precision, recall and F1 of each class; the table has them"),
         table(
             (
                 what if what == "digit" else "class",
                 "there are",
-                "named so",
+                "predicted",
                 "precision",
                 "recall",
                 "F1",
@@ -188,7 +188,7 @@ def _wrong(findings: Findings, pictures: Mapping[str, bytes]) -> Html:
             f"{count:,} in all, those first whose true class seemed least probable. Below each the "
             "probabilities of both classes, and its number in the set."
         ),
-        picture(pictures["wrong"], "Those named wrongly, with both classes and probabilities"),
+        picture(pictures["wrong"], "Those misclassified, with both classes and probabilities"),
     )
 
 

@@ -45,7 +45,7 @@ th, td {{ padding: .25rem 1.1rem .25rem 0; text-align: left; vertical-align: top
 thead th {{ color: var(--quiet); font-weight: 600; white-space: nowrap; }}
 tbody th {{ font-weight: 400; white-space: nowrap; }}
 .number {{ text-align: right; white-space: nowrap; }}
-img {{ display: block; max-width: 100%; height: auto; margin: 1rem 0; background: #fff;
+img {{ display: block; max-width: max(100%, 42rem); height: auto; background: #fff;
   border-radius: 4px; }}
 small {{ color: var(--quiet); font-size: .875rem; }}
 @media print {{
@@ -53,6 +53,7 @@ small {{ color: var(--quiet); font-size: .875rem; }}
   h2, p {{ break-after: avoid; }}
   img, p, tr, .figures {{ break-inside: avoid; }}
   .scroll {{ overflow: visible; }}
+  img {{ max-width: 100%; }}
   table {{ font-size: 8.5pt; }}
   th, td {{ padding-right: .7rem; }}
   thead th {{ white-space: normal; vertical-align: bottom; }}
@@ -118,7 +119,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
 
 
 def picture(png: bytes, description: str) -> Html:
-    """A picture inside the page, at half its size in pixels.
+    """A picture inside the page, at half its size in pixels; on a phone one scrolls along it.
 
     Args:
         png: the bytes of the file.
@@ -127,8 +128,8 @@ def picture(png: bytes, description: str) -> Html:
     width, height = struct.unpack_from(">2I", png, 16)  # of the IHDR chunk, which comes first
     data = base64.b64encode(png).decode("ascii")
     return Html(
-        f'<img src="data:image/png;base64,{data}" alt="{text(description)}" '
-        f'width="{width // 2}" height="{height // 2}">'
+        f'<div class="scroll"><img src="data:image/png;base64,{data}" alt="{text(description)}" '
+        f'width="{width // 2}" height="{height // 2}"></div>'
     )
 
 
