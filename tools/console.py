@@ -60,7 +60,7 @@ def main() -> int:
         desk = Desk(Path(folder), quick=arguments.forms)
         if arguments.forms:
             stale = [complaint for page in PAGES for complaint in desk.complaints(page)]
-            print("\n".join(stale), file=sys.stderr)
+            print("\n".join(stale) or "no block is stale", file=sys.stderr)
             return bool(stale)
         for page in PAGES:
             page.write_text(_BLOCK.sub(desk.made, page.read_text()))
