@@ -91,6 +91,7 @@ def header_of(shape: tuple[int, ...]) -> bytes:
         archive({"images.npy": header_of((-1,))}),
         archive({"images.npy": npy(np.array([{}]), allow_pickle=True)}),
     ],
+    ids=lambda data: f"{len(data)} bytes",  # an archive holds the time, and workers collect alike
 )
 def test_what_is_no_array_file_is_refused(data: bytes) -> None:
     with pytest.raises(BadInput, match="not an array file") as caught:

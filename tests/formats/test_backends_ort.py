@@ -51,6 +51,7 @@ DIGIT: Images = np.full((1, 1, 28, 28), 0.5, np.float32)
         (tiny_onnx(element_type=DOUBLE), "tensor(double)"),
         (tiny_onnx(input_name="i\xff\n"), "expected images"),
     ],
+    ids=lambda value: f"{len(value)} bytes" if isinstance(value, bytes) else value,
 )
 def test_a_file_that_is_no_model_of_ours_is_refused_in_one_line(
     data: bytes, message: str, capfd: pytest.CaptureFixture[str]
