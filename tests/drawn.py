@@ -32,6 +32,63 @@ STROKES: dict[int, list[Stroke]] = {
     9: [_arc(0.48, 0.3, 0.25, 0.25, 0, 360), [(0.73, 0.3), (0.7, 0.6), (0.6, 0.96)]],
 }
 
+HANDS: dict[str, tuple[int, list[Stroke]]] = {
+    "a 1 with a wide foot": (
+        1,
+        [[(0.0, 0.65), (0.62, 0.1), (0.48, 0.85)], [(0.1, 1.0), (1.2, 0.85)]],
+    ),
+    "a 1 with a straight wide foot": (
+        1,
+        [[(0.3, 0.5), (0.5, 0.0), (0.5, 1.0)], [(-0.2, 1.0), (1.1, 1.02)]],
+    ),
+    "a 1 with a long flag": (1, [[(0.1, 0.6), (0.6, 0.0), (0.42, 1.0)]]),
+    "a 1 with a flag that swings": (
+        1,
+        [[(0.0, 0.5), (0.2, 0.18), (0.6, 0.0), (0.5, 0.5), (0.45, 1.0)]],
+    ),
+    "a narrow 3": (
+        3,
+        [
+            [
+                (0.2, 0.37),
+                (0.2, 0.1),
+                (0.35, 0.01),
+                (0.53, 0.0),
+                (0.65, 0.08),
+                (0.65, 0.28),
+                (0.43, 0.4),
+                (0.65, 0.6),
+                (0.8, 0.76),
+                (0.77, 0.92),
+                (0.59, 1.0),
+                (0.38, 0.92),
+            ]
+        ],
+    ),
+    "a curled 4": (
+        4,
+        [
+            [
+                (0.95, 0.0),
+                (0.1, 0.58),
+                (0.12, 0.64),
+                (0.77, 0.68),
+                (0.75, 0.62),
+                (0.66, 0.55),
+                (0.66, 0.72),
+                (0.58, 1.0),
+            ]
+        ],
+    ),
+    "a slashed 0": (0, [_arc(0.5, 0.5, 0.3, 0.46, -60, 310), [(0.85, 0.05), (0.15, 0.95)]]),
+    "a barred 7": (7, [[(0.15, 0.05), (0.85, 0.03), (0.4, 1.0)], [(0.3, 0.52), (0.85, 0.48)]]),
+    "a 6 whose loop crosses its back": (
+        6,
+        [[(0.7, 0.0), (0.35, 0.35), *_arc(0.5, 0.72, 0.28, 0.25, 190, -170), (0.1, 0.7)]],
+    ),
+}
+"""Hands that MNIST's writers did not have, by their names."""
+
 
 def draw(
     digit: int,
@@ -41,6 +98,7 @@ def draw(
     pen: int = 18,
     ink: int = 0,
     paper: int = 255,
+    strokes: list[Stroke] | None = None,
 ) -> Image.Image:
     """A digit as from a mouse: grey, round pen.
 
@@ -51,11 +109,12 @@ def draw(
         pen: its width in pixels.
         ink: brightness of the strokes.
         paper: brightness of all else.
+        strokes: of another hand.
     """
     image = Image.new("L", size, paper)
     pencil = ImageDraw.Draw(image)
     left, top, right, bottom = box
-    for stroke in STROKES[digit]:
+    for stroke in strokes or STROKES[digit]:
         points = [
             ((left + x * (right - left)) * size[0], (top + y * (bottom - top)) * size[1])
             for x, y in stroke

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn import HANDS, draw
 from factory import make_bundle, names, read_all
 
 from mnist_edge import cli
@@ -18,6 +19,7 @@ from mnist_edge.contract import RawImages, to_images
 from mnist_edge.data import obtain
 from mnist_edge.data.mnist import read_mnist
 from mnist_edge.formats.onnx.run import OrtBackend
+from mnist_edge.picture import load_picture
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes.catalogue import RECIPES, TEACHER
 
@@ -63,6 +65,21 @@ def test_it_reads_nearly_all_of_its_own_digits(shipped: Bundle, artifact: str) -
     nearest = [answer.top(1)[0][0] for answer in answers]
     right = np.equal(nearest, reference.labels)
     assert np.mean(right) > 0.9
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_it_reads_hands_that_mnist_lacks(shipped: Bundle, hand: str) -> None:
+    digit, strokes = HANDS[hand]
+    boxes = ((0.3, 0.2, 0.7, 0.8), (0.25, 0.2, 0.7, 0.8), (0.35, 0.3, 0.7, 0.7))
+    drawn = [
+        draw(digit, strokes=strokes, box=box, pen=pen, ink=ink)
+        for box in boxes
+        for pen, ink in ((3, 0), (9, 120), (16, 0))
+    ]
+    with Predictor.load(shipped.path) as predictor:
+        read = predictor.predict_pictures([load_picture(picture) for picture in drawn])
+    answers = [prediction.digit for prediction in read]
+    assert answers.count(digit) >= len(drawn) - 1, answers
 
 
 def test_its_figures_are_those_of_mnist(shipped: Bundle) -> None:

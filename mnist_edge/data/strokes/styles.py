@@ -32,14 +32,14 @@ def corner(x: float, y: float) -> Stroke:
 
 
 def _zero(random: Random) -> Skeleton:
-    u = random.uniform
+    u, style = random.uniform, random.random()
     rx, ry, start = u(0.16, 0.4), u(0.42, 0.5), u(-170, -30)
     # Few loops end where they began: the pen stops short, or runs on beside its start.
     around = arc(0.5, 0.5, rx, ry, start, start - u(330, 420))
     end = u(0.8, 1.1)
     around[-1] = (0.5 + (around[-1][0] - 0.5) * end, 0.5 + (around[-1][1] - 0.5) * end)
-    if random.random() < 0.12:  # the pen comes from above
-        around = [(0.5 + rx * u(-1.0, 0.6), u(-0.2, 0.0)), *around]
+    if random.random() < 0.15:  # the pen comes from above, or from within
+        around = [(0.5 + rx * u(-1.0, 0.6), u(-0.2, 0.0) if style < 0.5 else u(0.0, 0.4)), *around]
     strokes = [around]
     if random.random() < 0.15:  # slashed, within the loop or beyond it
         reach, high = rx * u(0.7, 1.4), u(-0.15, 0.2)
