@@ -64,8 +64,8 @@ variant("one picture", shape=(1, 1, 28, 28))
 variant(
     "a channel without a batch",
     shape=(1, 28, 28),
-    front=[node("Unsqueeze", ["in", "first"], ["one"]), node("Flatten", ["one"], ["row"])],
-    more={"first": np.array([0], np.int64)},
+    front=[node("Unsqueeze", ["in", "batch"], ["one"]), node("Flatten", ["one"], ["row"])],
+    more={"batch": np.array([0], np.int64)},
 )
 variant("channels last", shape=("N", 28, 28, 1))
 variant("no channels", shape=("N", 28, 28))

@@ -244,7 +244,7 @@ LINED: dict[str, Callable[[Image.Image, int], Image.Image]] = {
 
 
 def lined(kind: str, grey: int) -> Image.Image:
-    return LINED[kind](draw(3, pen=14), grey)
+    return LINED[kind](draw(5, pen=14), grey)
 
 
 def dotted(digit: int, share: float) -> Image.Image:
@@ -264,7 +264,7 @@ ONE: dict[str, tuple[Callable[[], Image.Image], str]] = {
     },
     **{f"dry pen, {digit}": (partial(fading, digit), str(digit)) for digit in (0, 2, 3, 5)},
     **{
-        f"{kind}, grey {grey}": (partial(lined, kind, grey), "3")
+        f"{kind}, grey {grey}": (partial(lined, kind, grey), "5")
         for kind in LINED
         for grey in (0, 80, 110, 140)
     },
@@ -308,7 +308,7 @@ MANY: dict[str, tuple[Callable[[], Image.Image], str]] = {
     "an underlined row": (lambda: underlined(row("2435"), 0), "2435"),
     **{
         f"{digits} that touch": (partial(row, digits, gap=-5), digits)
-        for digits in ("27", "23", "53", "62")
+        for digits in ("27", "23", "53", "26")
     },
     "half a digit at the border": (lambda: cut_off("235"), "235"),
     "inks of several colours": (

