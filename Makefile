@@ -51,7 +51,7 @@ floors: $(FLOORS)/test.stamp
 	$(FLOORS)/bin/python $(PYTEST) -m edge
 
 attack: $(VENV)/extras.stamp
-	PYTHONPATH=.:tests $(VENV)/bin/python -m attack --out benchmarks/results
+	PYTHONPATH=.:tests:benchmarks $(VENV)/bin/python -m attack --out benchmarks/results
 
 # To develop with just these: pip install --require-hashes --requirement requirements-dev.lock
 lock: $(VENV)/dev.stamp

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.bundle.manifest import MANIFEST, SIGNATURE
-from mnist_edge.bundle.storage import atomic_write_all, read_file
-from mnist_edge.errors import BundleError, UsageError
+from mnist_edge.bundle.storage import atomic_write_all, check_free, read_file
+from mnist_edge.errors import BundleError
 
 _MOST_BYTES = 4 << 20  # of a manifest or a signature
 
@@ -33,8 +33,7 @@ def pack_bundle(
         DigestMismatch, LeftBehind, BundleError: a file to copy is damaged or not here.
         StorageError: as for `atomic_write_all`; nothing is left in the folder.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is there already, and not empty", fix="name another --out")
+    check_free(folder, "--out")
     chosen = [bundle.artifact(name) for name in dict.fromkeys(artifacts)]
     companions = [known for artifact in chosen for known in bundle.companions(artifact)]
     records = (bundle.manifest.reference, *chosen, *companions)

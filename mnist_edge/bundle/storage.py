@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.errors import BadInput, BundleError, DataUnavailable, StorageError
+from mnist_edge.errors import BadInput, BundleError, DataUnavailable, StorageError, UsageError
 
 LOCK = ".lock"
 
@@ -112,6 +112,20 @@ def atomic_write_all(files: Sequence[tuple[Path, bytes]]) -> None:
         for temporary in temporaries:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def check_free(folder: Path, option: str) -> None:
+    """Refuse a folder that holds something already, or is none.
+
+    Args:
+        folder: to be written.
+        option: that names it.
+
+    Raises:
+        UsageError: something is there.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already, and not empty", fix=f"name another {option}")
 
 
 @contextlib.contextmanager

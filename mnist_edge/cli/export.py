@@ -19,7 +19,7 @@ from mnist_edge.cli.options import (
 )
 from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
-from mnist_edge.errors import StorageError, UsageError, install_advice
+from mnist_edge.errors import UsageError, install_advice
 from mnist_edge.formats import FORMATS, export_pairs, exported_formats
 from mnist_edge.recipes.classes import noun
 from mnist_edge.recipes.export import ExportRecipe
@@ -198,27 +198,20 @@ def command(
 
 def _check_package(folder: Path, pairs: Collection[tuple[Format, Precision]]) -> None:
     """Refuse to write a folder of something else than one C file, or over something."""
+    from mnist_edge.bundle.storage import check_free
+
     if len([format_ for format_, _ in pairs if format_ == "c"]) != 1:
         raise UsageError(
             "--package takes one C file", fix="give --format c, and --precision once at most"
         )
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UsageError(f"{folder} is there already", fix="name a new folder for --package")
+    check_free(folder, "--package")
 
 
 def _write_package(folder: Path, source: bytes) -> None:
     from mnist_edge.bundle.storage import atomic_write_all
     from mnist_edge.formats.c.package import write_package
 
-    files = [(folder / name, data) for name, data in write_package(source).items()]
-    try:
-        for path, _ in files:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{folder} cannot be written: {error.strerror}", fix="name another folder"
-        ) from error
-    atomic_write_all(files)
+    atomic_write_all([(folder / name, data) for name, data in write_package(source).items()])
 
 
 def _formats(asked: list[str]) -> tuple[tuple[Format, ...], dict[Format, str]]:

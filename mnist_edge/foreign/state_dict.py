@@ -164,21 +164,16 @@ def _styles(
     convolutions: Sequence[Layer], linears: Sequence[Layer], *, varied: bool
 ) -> Iterator[Style]:
     normed = {layer.norm is not None for layer in convolutions[: None if linears else -1]}
-    ways: list[set[str]] = [set()]
+    ways: list[dict[str, Any]] = [{}]
     if True in normed or any(layer.norm for layer in linears):
-        ways += [{"norm_last"}]
+        ways += [{"norm_last": True}]
     if len(normed) > 1:
-        ways += [way | {"bare"} for way in ways]
+        ways += [way | {"bare": True} for way in ways]
     for style in _STYLES if varied else _STYLES[:1]:
         if not convolutions and (style.pooling == "AveragePool" or style.inner != style.between):
             continue  # nothing is pooled
         for way in ways:
-            yield replace(
-                style,
-                cost=style.cost + 0.5 * len(way),
-                norm_last="norm_last" in way,
-                bare="bare" in way,
-            )
+            yield replace(style, cost=style.cost + 0.5 * len(way), **way)
 
 
 # --- layers -------------------------------------------------------------------------------------

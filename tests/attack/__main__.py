@@ -51,7 +51,7 @@ def main() -> int:
         rows=tuple(rows(results)),
         bad=tuple(described(result) for result in results if result.bad),
     )
-    print("\n".join(table(report.rows)))
+    print(table(report))
     if arguments.out:
         (arguments.out / "attack.json").write_text(codec.dumps(report))
         (arguments.out / "attack.md").write_text(markdown(report))

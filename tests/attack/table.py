@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import get_args
 
+from attacks import attack_table
+
 from attack.cases import MUTANTS, Kind, Result
+from mnist_edge.render.text import markdown as render
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,20 +95,11 @@ def markdown(report: Report) -> str:
         " large picture of a digit, another remark in a manifest), or whose answers are those of"
         " the good file. *Memory* is the most beyond what the same verb takes for what is good."
     )
-    lines = ["# What attacks came to", "", said, "", *table(report.rows), ""]
+    lines = ["# What attacks came to", "", said, "", table(report)]
     lines += [f"* {line}" for line in report.bad]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def table(found: Iterable[Row]) -> Iterator[str]:
-    """In Markdown."""
-    yield (
-        "| | tried | refused | accepted | wrongly | crashed | hung | code run | longest (s) "
-        "| memory (MiB) |"
-    )
-    yield "|---" + "|--:" * 9 + "|"
-    for row in found:
-        yield (
-            f"| {row.kind} | {row.tried:,} | {row.refused:,} | {row.accepted:,} | {row.wrong} "
-            f"| {row.crashed} | {row.hung} | {row.struck} | {row.seconds} | {row.grown_mib} |"
-        )
+def table(report: Report) -> str:
+    """In Markdown, as SECURITY.md shows it."""
+    return render(attack_table(asdict(report)))

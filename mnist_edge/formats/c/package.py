@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from mnist_edge.formats.c.document import fill
 from mnist_edge.formats.c.write import header_of, reads_pictures
 
+_WRITTEN = (
+    *("library.properties", "CMakeLists.txt", "README.md", "LICENSE"),
+    "examples/ReadDigit/ReadDigit.ino",
+)
 _PLAIN = {
     "picture": "white on black",
     "memory": "static float picture[@NAME@_PICTURE], workspace[@NAME@_WORKSPACE];",
@@ -45,14 +50,5 @@ def write_package(source: bytes) -> dict[str, bytes]:
     names["ram"] = f"what `{name}_read_bytes` says of a picture's size" if reads else ram
     for key, value in (_READING if reads else _PLAIN).items():
         names[key] = value.replace("@name@", name).replace("@NAME@", name.upper())
-    made = {
-        file: fill(f"package/{file}", names).encode("ascii")
-        for file in ("library.properties", "CMakeLists.txt", "README.md")
-    }
-    return {
-        **made,
-        "LICENSE": fill("package/LICENSE", names).encode("ascii"),
-        f"src/{name}.h": header_of(source),
-        f"src/{name}.c": source,
-        "examples/ReadDigit/ReadDigit.ino": fill("package/ReadDigit.ino", names).encode("ascii"),
-    }
+    made = {path: fill(f"package/{Path(path).name}", names).encode("ascii") for path in _WRITTEN}
+    return {**made, f"src/{name}.h": header_of(source), f"src/{name}.c": source}
