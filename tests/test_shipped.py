@@ -18,7 +18,9 @@ from mnist_edge.bundle.storage import seal
 from mnist_edge.contract import RawImages, to_images
 from mnist_edge.data import obtain
 from mnist_edge.data.mnist import read_mnist
+from mnist_edge.formats import FORMATS
 from mnist_edge.formats.onnx.run import OrtBackend
+from mnist_edge.formats.seal import check_seal
 from mnist_edge.picture import load_picture
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes.catalogue import RECIPES, TEACHER
@@ -48,6 +50,13 @@ def test_its_manifest_is_of_today(shipped: Bundle) -> None:
 
 def test_it_is_small(shipped: Bundle) -> None:
     assert sum(path.stat().st_size for path in shipped.path.iterdir()) < LIMITS[shipped.path]
+
+
+def test_its_graphs_vouch_for_themselves_once_they_have_left_it(shipped: Bundle) -> None:
+    assert [check_seal(shipped.read(artifact)) for artifact in shipped.manifest.artifacts] == [
+        FORMATS[artifact.format].has_seal for artifact in shipped.manifest.artifacts
+    ]
+    assert any(FORMATS[artifact.format].has_seal for artifact in shipped.manifest.artifacts)
 
 
 def test_a_device_without_torch_finds_its_artifacts_equivalent(shipped: Bundle) -> None:
