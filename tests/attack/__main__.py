@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from attack.cases import Kind, Result
@@ -38,11 +39,17 @@ def main() -> int:
         print(f"ground of {', '.join(ground.artifacts)} in {time.monotonic() - start:.0f} s")
         wanted = (c for c in cases(ground, LONG, arguments.seed) if not only or c.kind in only)
         told(results, run_cases(ground, wanted, scratch, workers=arguments.workers), start)
-        rng = random.Random(arguments.seed)
-        if not only or "signals" in only:
-            told(results, signals(ground, scratch, LONG.signals, rng), start)
-        if not only or "kills" in only:
-            told(results, kills(ground, scratch, LONG.kills, rng), start)
+        ends = {"signals": (signals, LONG.signals), "kills": (kills, LONG.kills)}
+        with ThreadPoolExecutor() as pool:
+            running = [
+                pool.submit(
+                    told, results, end(ground, scratch, count, random.Random(arguments.seed)), start
+                )
+                for kind, (end, count) in ends.items()
+                if not only or kind in only
+            ]
+        for ended in running:
+            ended.result()
     report = Report(
         seed=arguments.seed,
         machine=f"{describe_machine().processor}, {platform.system()}",

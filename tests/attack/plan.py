@@ -30,10 +30,10 @@ class Plan:
 
 LONG = Plan(
     damaged=1400,
-    files=1300,
+    files=850,
     manifests=700,
     signed=900,
-    bare=1000,
+    bare=1150,
     weights=20,
     strangers=60,
     pages=30,

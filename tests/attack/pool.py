@@ -66,12 +66,17 @@ def _judged(worker: _Worker, case: Case) -> Result:
         or bool(outcome.left)
         or outcome.grown_bytes > MOST_BYTES
     )
-    harmless = outcome.accepted and case.may_pass and outcome.grown_bytes < MOST_BYTES
     light = replace(case, files={}, prepare=None)  # a mutant is as large as what it was made from
-    if not suspicious or (harmless and not outcome.struck):
+    if not suspicious:
+        return Result(case=light, outcome=outcome)
+    tame = outcome.accepted and not outcome.struck and outcome.grown_bytes < MOST_BYTES
+    if tame and case.may_pass:
         return Result(case=light, outcome=outcome)
     # Workers get old: only a process of its own tells what a user would see.
     with worker.laid(case):
+        if tame and case.answers and answers_alike(worker.ground, worker.folder, case):
+            struck = (worker.folder / STRUCK).exists()
+            return Result(case=light, outcome=replace(outcome, struck=struck), again=True)
         alone = run_alone(worker.ground, worker.folder, case)
         wrong = alone.accepted and not case.may_pass
         if wrong and case.answers:
