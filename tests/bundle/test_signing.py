@@ -23,12 +23,14 @@ from mnist_edge.bundle import folder as folders
 from mnist_edge.bundle.folder import Reference, Signature, open_bundle, save_bundle
 from mnist_edge.bundle.manifest import MANIFEST, SIGNATURE
 from mnist_edge.bundle.signing import KEY_VARIABLE, Trust, open_trusted, sign_bundle
+from mnist_edge.bundle.storage import LOCK
 from mnist_edge.contract import to_images
 from mnist_edge.errors import BadInput, BundleError, MissingDependency, Untrusted, UsageError
 from mnist_edge.predict import Predictor
 
 pytestmark = pytest.mark.edge
 
+lacks_onnx = find_spec("onnx") is None
 lacks_matplotlib = find_spec("matplotlib") is None
 MAKER, STRANGER = Signer(b"maker".ljust(32)), Signer(b"stranger".ljust(32))
 
@@ -54,9 +56,27 @@ def call(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     return run
 
 
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of schema 2: a net of others, and the graph that is made of it."""
+    import strangers
+
+    from mnist_edge.foreign.onnx import read_onnx
+    from mnist_edge.foreign.take_in import take_in
+
+    path = tmp_path_factory.mktemp("imported") / "bundle"
+    net = read_onnx(strangers.mlp(), path.parent)
+    take_in(net, path.with_name("net.onnx"), "0" * 64, strangers.drawn(), path)
+    assert cli.main(["export", "--bundle", str(path), "--format", "onnx", "--no-verdict"]) == 0
+    return path
+
+
 @pytest.fixture
-def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A bundle signed by MAKER as number 5, beside a picture and the keys."""
+def bundle(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle signed by MAKER as number 5, beside a picture and the keys.
+
+    Of a net that was trained, with one artifact; or, where a test asks for it, of an imported one.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     pixels = np.zeros((28, 28), np.uint8)
@@ -67,7 +87,11 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     noise = make_reference()
     logits = to_images(noise.images).reshape(10, -1).astype(np.float64) @ weight_matrix()
     reference = Reference(images=noise.images, labels=logits.argmax(axis=1), logits=logits)
-    path = make_bundle(tmp_path / "bundle", {"onnx-float32": tiny_onnx()}, reference=reference).path
+    path = tmp_path / "bundle"
+    if getattr(request, "param", "trained") == "imported":
+        shutil.copytree(request.getfixturevalue("imported"), path)
+    else:
+        make_bundle(path, {"onnx-float32": tiny_onnx()}, reference=reference)
     sign(path)
     return path
 
@@ -99,6 +123,16 @@ every_verb = pytest.mark.parametrize(
 )
 
 
+of_both_schemas = pytest.mark.parametrize(
+    "bundle",
+    [
+        "trained",
+        pytest.param("imported", marks=pytest.mark.skipif(lacks_onnx, reason="needs onnx")),
+    ],
+    indirect=True,
+)
+
+
 def refused(said: Said) -> str:
     assert (said.code, said.out) == (2, ""), said.err
     assert said.err.splitlines()[-1].startswith("mnist-edge: error: ")
@@ -111,6 +145,7 @@ def refused(said: Said) -> str:
     return said.err
 
 
+@of_both_schemas
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("bench", "report")])
 def test_the_makers_bundle_is_taken(
     bundle: Path, call: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, verb: str
@@ -122,6 +157,7 @@ def test_the_makers_bundle_is_taken(
     assert call(*VERBS[verb]).code in taken
 
 
+@of_both_schemas
 @every_verb
 def test_every_verb_refuses_what_the_maker_did_not_sign(
     bundle: Path, call: Callable[..., Said], verb: str
@@ -135,6 +171,7 @@ def test_every_verb_refuses_what_the_maker_did_not_sign(
     assert "is not signed" in refused(call(*words))
 
 
+@of_both_schemas
 @every_verb
 def test_every_verb_refuses_one_changed_byte_anywhere(
     bundle: Path, call: Callable[..., Said], verb: str
@@ -143,7 +180,7 @@ def test_every_verb_refuses_one_changed_byte_anywhere(
     kept = {
         "predict FILE": {MANIFEST, SIGNATURE, "onnx-float32.onnx"},
         "doctor FILE": {MANIFEST, SIGNATURE, "onnx-float32.onnx"},
-    }.get(verb, {path.name for path in bundle.iterdir()})
+    }.get(verb, {path.name for path in bundle.iterdir()} - {LOCK})
     for name in sorted(kept):
         good = (bundle / name).read_bytes()
         for place in (0, len(good) // 2, int(rng.integers(len(good)))):
@@ -154,6 +191,7 @@ def test_every_verb_refuses_one_changed_byte_anywhere(
         (bundle / name).write_bytes(good)
 
 
+@of_both_schemas
 @every_verb
 def test_with_the_variable_set_every_verb_asks_for_its_key(
     bundle: Path, call: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, verb: str
@@ -189,6 +227,7 @@ def test_the_bundle_in_the_package_is_taken_whatever_the_variable_says(
         open_trusted(bundle, Trust(key="maker.pub"))
 
 
+@of_both_schemas
 def test_a_predictor_asks_for_the_key_too(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = bundle / "onnx-float32.onnx"
     for place in (bundle, file):
