@@ -98,9 +98,11 @@ static grey enlarge(arena *room, grey ink)
     }
     fine = claim_grey(room, most(1, rounded(ink.width * scale)), most(1, rounded(ink.height * scale)));
     if (scale > 1) {
+        byte *mark = room->at;
         const grey frame = framed(room, ink, 1);
         if (!room->full)
             rescale(room, CUBIC, frame, 1, 1, 1 + ink.width, 1 + ink.height, fine);
+        room->at = mark;
     } else if (!room->full)
         rescale_whole(room, BY_AREA, ink, fine);
     return framed(room, fine, MARGIN);

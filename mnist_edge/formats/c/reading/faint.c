@@ -4,7 +4,7 @@
 /* Whether there is much faint ink that is not the soft rim of the dark. `spare` is used up. */
 static int fades(arena *room, const inked *ink, plane spare)
 {
-    const int width = ink->values.width, height = ink->values.height;
+    const int width = spare.width, height = spare.height;
     const int rim = 1 + most(width, height) / 50 + is_fine(ink);
     byte *mark = room->at;
     int *last = (int *)claim(room, sizeof *last * width);
@@ -12,17 +12,18 @@ static int fades(arena *room, const inked *ink, plane spare)
     if (room->full)
         return 0;
     for (int y = 0; y < height; y++) { /* 1: near dark ink of its row */
-        const byte *values = ink->values.at + (size_t)y * width;
+        const byte *shares = ink->shares.at + (size_t)y * width;
         uint16_t *out = spare.at + (size_t)y * width;
         int before = -rim - 1;
         for (int x = 0; x < width; x++) {
-            before = values[x] > INK ? x : before;
-            dark += values[x] > INK;
+            const int is_dark = ink->values[shares[x]] > INK;
+            before = is_dark ? x : before;
+            dark += (size_t)is_dark;
             out[x] = x - before <= rim;
         }
         before = width + rim;
         for (int x = width - 1; x >= 0; x--) {
-            before = values[x] > INK ? x : before;
+            before = ink->values[shares[x]] > INK ? x : before;
             out[x] |= before - x <= rim;
         }
     }
@@ -37,7 +38,7 @@ static int fades(arena *room, const inked *ink, plane spare)
             }
         }
     }
-    for (size_t i = 0; i < pixels_of(ink->values); i++)
+    for (size_t i = 0; i < pixels_of(ink->shares); i++)
         far += ink->shares.at[i] > ink->faint && !spare.at[i];
     room->at = mark;
     return (double)far > 0.04 * (double)dark;
@@ -48,7 +49,7 @@ static int fades(arena *room, const inked *ink, plane spare)
 static int find_faint(
     arena *room, const inked *ink, const parts *dark, int much, plane all, uint16_t *links)
 {
-    const size_t count = pixels_of(ink->values);
+    const size_t count = pixels_of(ink->shares);
     const part none = {65535, 65535, 0, 0, 0};
     part *wholes;
     uint16_t *first;

@@ -300,13 +300,13 @@ static int is_apart(const straight *l, const written *rest)
 }
 
 /* Of all lines those that nobody wrote. */
-static void choose_lines(arena *room, page_lines *page, byte *taken)
+static void choose_lines(arena *room, page_lines *page, const parts *groups, byte *taken)
 {
     byte *ruled = (byte *)claim(room, ALL_LINES), *framing = (byte *)claim(room, ALL_LINES);
     byte *group = (byte *)claim(room, ALL_LINES);
-    written rest;
+    written rest = {*groups, 0}; /* their list has served */
     int many = 0, upright = 1;
-    rest.found = claim_parts(room, page->groups.width, page->groups.height);
+    rest.found.labels = claim_plane(room, page->groups.width, page->groups.height);
     if (room->full)
         return;
     fill(ruled, 0, ALL_LINES);
@@ -372,23 +372,21 @@ static void find_groups(arena *room, page_lines *page, parts *groups)
 }
 
 /* Finds the pixels that belong to lines and to no digit, as FOUND of `flags`; whether there are
-   some. The labels of the dark parts are used up. */
-static int find_lines(arena *room, const inked *ink, parts *dark, byte *flags)
+   some. The dark parts and `spare` are used up. */
+static int find_lines(arena *room, const inked *ink, parts *dark, plane spare, byte *flags)
 {
-    const int width = ink->values.width, height = ink->values.height;
-    const size_t count = pixels_of(ink->values);
-    byte *mark = room->at, *taken = (byte *)claim(room, ALL_LINES);
-    page_lines page = {flags, {NULL, NULL}, dark->labels, NULL, 0};
+    const int width = spare.width, height = spare.height;
+    const size_t count = pixels_of(ink->shares);
+    byte *mark = room->at, *taken = (byte *)claim(room, ALL_LINES), *owners = (byte *)spare.at;
+    page_lines page = {flags, {owners, owners + count}, dark->labels, NULL, 0};
     int some = 0;
     page.lines = (straight *)claim(room, sizeof *page.lines * ALL_LINES);
-    page.owners[0] = (byte *)claim(room, 2 * count);
-    page.owners[1] = page.owners[0] + count;
     if (room->full)
         return 0;
-    fill(page.owners[0], 0, 2 * count);
+    fill(owners, 0, 2 * count);
     fill(taken, 0, ALL_LINES);
     for (size_t i = 0; i < count; i++) {
-        flags[i] = ink->values.at[i] > 48 ? MASK : 0;
+        flags[i] = value_at(ink, i) > 48 ? MASK : 0;
         dark->labels.at[i] = flags[i];
     }
     grow_plane(dark->labels.at, width, height, MASK, 2); /* pale lines have gaps */
@@ -396,7 +394,7 @@ static int find_lines(arena *room, const inked *ink, parts *dark, byte *flags)
         return 0;
     find_groups(room, &page, dark);
     if (!room->full && page.count)
-        choose_lines(room, &page, taken);
+        choose_lines(room, &page, dark, taken);
     if (room->full)
         return 0;
     for (size_t i = 0; i < count; i++)
@@ -420,14 +418,14 @@ static int find_lines(arena *room, const inked *ink, parts *dark, byte *flags)
 static void without_lines(inked *ink, byte *flags, plane spare)
 {
     uint32_t ours[256] = {0}, theirs[256] = {0};
-    const size_t count = pixels_of(ink->values);
+    const size_t count = pixels_of(ink->shares);
     double pen = 0, pale = 0;
     int some = 0;
-    grow_bytes(flags, ink->values.width, ink->values.height, FOUND, NEAR_LINE);
+    grow_bytes(flags, ink->shares.width, ink->shares.height, FOUND, NEAR_LINE);
     for (size_t i = 0; i < count; i++)
         if (flags[i] & FOUND)
             theirs[ink->shares.at[i]]++;
-        else if (ink->values.at[i] > INK && !(flags[i] & NEAR_LINE)) {
+        else if (value_at(ink, i) > INK && !(flags[i] & NEAR_LINE)) {
             ours[ink->shares.at[i]]++;
             some = 1;
         }

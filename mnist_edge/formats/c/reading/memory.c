@@ -7,31 +7,32 @@ static size_t page_bytes(size_t given, size_t pixels, size_t side, int channels)
 {
     const size_t count = most_parts(pixels), margin = side / 80 + 1;
     const size_t numbered = 2 * least((int)((pixels + 2 * side) / 4) + 2, 65535);
-    const size_t labels = 2 * pixels + sizeof(part) * count;
-    const size_t planes = sizeof(digits) + 2 * pixels, fixed = 2048;
-    const size_t marks = planes + labels + count;
+    const size_t list = sizeof(part) * count, start = sizeof(digits) + pixels + 2048;
     size_t ink = greater(channels == 1 ? 0 : given * (channels + 1), given + 5 * side);
-    size_t found = 2 * count + numbered, digit;
-    ink += given + 24 * side; /* what is enlarged, and the weights of that */
+    size_t marks = 2 * pixels + count, found = 2 * count + numbered, digit = 3 * pixels;
+    ink += 2 * given + 24 * side; /* what is given and enlarged, and the weights of that */
 #ifndef READ_ONE_LIGHT
-    ink = greater(ink, 2 * given + 38000 + 72 * side);
+    ink = greater(ink, 3 * given + 38000 + 72 * side);
+#endif
+#if !defined(READ_NO_LINES) || !defined(READ_NO_FAINT)
+    marks += 2 * pixels;
 #endif
 #ifndef READ_NO_LINES
     {
         const size_t runs = 3 * (pixels + 2 * side) + 4 * (2 * side + 64) + 2 * side;
-        const size_t rest = 3 * ALL_LINES + labels + count + numbered;
-        found = greater(found, 3 * pixels + ALL_LINES * (1 + sizeof(straight)) + greater(runs, rest));
+        const size_t rest = 3 * ALL_LINES + 2 * pixels + count + numbered;
+        found = greater(found, pixels + ALL_LINES * (1 + sizeof(straight)) + greater(runs, rest));
     }
 #endif
-    digit = 2 * pixels + sizeof(digits) + 2 * count;
 #ifndef READ_NO_FAINT
-    digit += 2 * pixels + 2 * count + greater(2 * pixels + count, 4 * side);
-    found = greater(found, 2 * pixels + 2 * count + numbered + sizeof(part) * count + 4 * side);
+    found = greater(found, 2 * count + numbered + list + 4 * side);
+    digit += 2 * pixels;
 #endif
-    found = greater(planes + ink, marks + greater(found, digit));
+    found = marks + list + greater(found, 2 * count + sizeof(digits) + count);
+    found = start + greater(ink, greater(found, digit));
     /* A digit at the end: the ink of two, one with its margin, and what both are brought to. */
-    digit = 3 * pixels + 4 * margin * (side + margin) + 84 * (side + 2 * margin) + 60000;
-    return greater(found, digit) + fixed;
+    digit = 3 * pixels + 4 * margin * (side + margin) + 84 * (side + 2 * margin) + 30000;
+    return greater(found, digit);
 }
 
 /* Bytes that `prepare` needs at most; 0: there can be no such picture, and it says why. */

@@ -1,12 +1,13 @@
 /* ---- One digit of a page (parts.py, page.py) ------------------------------------------------- */
 
-/* What was seen of a picture: its ink, the parts, and what they make up. */
+/* What was seen of a picture: its ink, the parts, and what they make up. `spare` are the parts of
+   all ink at the end, and `links` NULL where faint ink has no say. */
 typedef struct {
     inked ink;
     parts dark;
     digits *found;
-    plane faint;
-    uint16_t *links; /* NULL where faint ink has no say */
+    plane spare;
+    uint16_t *links;
 } seen;
 
 static int page_width(const view *v) { return reduced(width_of(v->place), v->factor); }
@@ -33,8 +34,9 @@ static int find_marks(arena *room, seen *page)
         return 0;
 #ifndef READ_NO_LINES
     if (may_hold_lines(&page->dark)) {
-        byte *mark = room->at, *flags = (byte *)claim(room, pixels_of(page->ink.values));
-        const int some = !room->full && find_lines(room, &page->ink, &page->dark, flags);
+        byte *mark = room->at, *flags = (byte *)claim(room, pixels_of(page->ink.shares));
+        const int some = !room->full
+            && find_lines(room, &page->ink, &page->dark, page->spare, flags);
         if (room->full)
             return 0;
         if (some)
@@ -53,32 +55,37 @@ static int look(arena *room, const view *v, seen *page)
 {
     const int width = page_width(v), height = page_height(v), why = refused(v);
     const int times = is_enlarged(width, height) ? 4 : 1;
-    grey start;
+    const size_t count = most_parts((size_t)times * width * (size_t)times * height);
+    byte *mark;
+    grey given;
     if (why)
         return why;
     page->links = NULL;
     page->found = (digits *)claim(room, sizeof *page->found);
-    page->ink.values = claim_grey(room, times * width, times * height);
     page->ink.shares = claim_grey(room, times * width, times * height);
+    mark = room->at;
+    given = claim_grey(room, width, height);
     if (room->full)
         return NO_MEMORY;
-    start = page->ink.values;
-    start.width = width;
-    start.height = height;
-    grey_of(room, v, start);
-    if (room->full || !find_ink(room, start, &page->ink))
+    grey_of(room, v, given);
+    if (room->full || !find_ink(room, given, &page->ink))
         return room->full ? NO_MEMORY : 0;
-    page->dark = claim_parts(room, times * width, times * height);
-    page->found->owner = (byte *)claim(room, (size_t)page->dark.most);
+    room->at = mark;
+    page->dark.labels = claim_plane(room, times * width, times * height);
+    page->dark.most = (int)count;
+    page->found->owner = (byte *)claim(room, count);
+#if !defined(READ_NO_LINES) || !defined(READ_NO_FAINT)
+    page->spare = claim_plane(room, times * width, times * height);
+#endif
+    page->dark.list = (part *)claim(room, sizeof *page->dark.list * count);
     if (room->full || !find_marks(room, page))
         return room->full ? NO_MEMORY : 0;
 #ifndef READ_NO_FAINT
-    page->faint = claim_plane(room, times * width, times * height);
-    if (!room->full) {
-        const int much = fades(room, &page->ink, page->faint);
+    {
+        const int much = fades(room, &page->ink, page->spare);
         uint16_t *links = (uint16_t *)claim(room, 2 * (size_t)page->dark.count);
         if (!room->full && (much || page->dark.count > 1)) {
-            if (!find_faint(room, &page->ink, &page->dark, much, page->faint, links))
+            if (!find_faint(room, &page->ink, &page->dark, much, page->spare, links))
                 return room->full ? NO_MEMORY : 0;
             page->links = links;
         }
@@ -95,8 +102,8 @@ static int look(arena *room, const view *v, seen *page)
 static box box_in_view(const view *v, const seen *page, int index)
 {
     const int width = width_of(v->place), height = height_of(v->place);
-    const grey values = page->ink.values;
-    const double scale = most(width, height) / (double)most(values.width, values.height);
+    const grey ink = page->ink.shares;
+    const double scale = most(width, height) / (double)most(ink.width, ink.height);
     const box b = page->found->list[index].around;
     const box found = {(int)(b.left * scale), (int)(b.top * scale),
                        least(rounded(b.right * scale), width),
@@ -144,58 +151,64 @@ static int is_worth_a_look(const view *v, const seen *page, view *closer)
 }
 #endif
 
-/* The ink of one digit alone, or of all of them, with the soft rim outside its parts. */
-static grey ink_of(arena *room, const seen *page, int index, box b)
+/* What a part is of: 1 the digit that is read first, 2 any digit. */
+static byte readings_of(const digits *all, int part, int best)
 {
-    const plane *p = &page->dark.labels;
-    const int left = most(b.left - 1, 0), top = most(b.top - 1, 0);
-    const grey out = claim_grey(room, least(b.right + 1, p->width) - left,
-                               least(b.bottom + 1, p->height) - top);
+    const int owner = all->owner[part];
+    return owner == DUST || !all->list[owner].alive ? 0 : (byte)(2 | (owner == best));
+}
+
+/* Of each pixel, what it is of; 4 and 8 are the same of faint ink. In the memory of the labels. */
+static byte *mark_readings(const seen *page, int best)
+{
+    const size_t count = pixels_of(page->ink.shares);
+    const uint16_t *labels = page->dark.labels.at;
+    byte *out = (byte *)page->dark.labels.at;
+    for (size_t i = 0; i < count; i++)
+        out[i] = labels[i] ? readings_of(page->found, labels[i] - 1, best) : 0;
+#ifndef READ_NO_FAINT
+    for (int i = 0; page->links && i < page->dark.count; i++) {
+        const int link = page->links[i];
+        int own = link ? readings_of(page->found, i, best) : 0;
+        /* What holds others, too, has no say; of the rest the first says it for all. */
+        for (int k = 0; k < page->dark.count && own; k++)
+            if (page->links[k] == link)
+                own &= k < i ? 0 : readings_of(page->found, k, best);
+        for (size_t at = 0; at < count && own; at++)
+            if (page->spare.at[at] == link)
+                out[at] |= (byte)(own << 2);
+    }
+#endif
+    return out;
+}
+
+/* The ink of a reading, with the soft rim outside its parts. */
+static grey ink_of(arena *room, const inked *ink, const byte *marks, int reading, box b)
+{
+    const int left = most(b.left - 1, 0), top = most(b.top - 1, 0), width = ink->shares.width;
+    const grey out = claim_grey(room, least(b.right + 1, width) - left,
+                               least(b.bottom + 1, ink->shares.height) - top);
+    const size_t start = (size_t)top * width + left;
     int faded = 0;
     if (room->full)
         return out;
     for (int y = 0; y < out.height; y++)
         for (int x = 0; x < out.width; x++) {
-            const int label = p->at[(size_t)(top + y) * p->width + left + x];
-            const int owner = label ? page->found->owner[label - 1] : DUST;
-            out.at[(size_t)y * out.width + x] = owner != DUST && page->found->list[owner].alive
-                && (index < 0 || owner == index);
+            const int mark = marks[start + (size_t)y * width + x];
+            out.at[(size_t)y * out.width + x] = (mark & reading) != 0;
+            faded |= mark & reading << 2;
         }
     grow_bytes(out.at, out.width, out.height, 1, 2);
-#ifndef READ_NO_FAINT
-    if (page->links) {
-        byte *mark = room->at, *own = (byte *)claim(room, (size_t)page->dark.count);
-        if (room->full)
-            return out;
-        for (int i = 0; i < page->dark.count; i++) {
-            const int owner = page->found->owner[i];
-            own[i] = owner != DUST && page->found->list[owner].alive
-                && (index < 0 || owner == index);
-        }
-        /* What holds others, too, has no say; of the rest one says it for all. */
-        for (int i = 0; i < page->dark.count; i++)
-            for (int k = 0; k < page->dark.count && own[i] && page->links[i]; k++)
-                if (page->links[k] == page->links[i] && (!own[k] || (own[k] == 2 && k != i)))
-                    own[i] = 0;
-        for (int i = 0; i < page->dark.count; i++)
-            for (int y = 0; y < out.height && own[i] && page->links[i]; y++)
-                for (int x = 0; x < out.width; x++)
-                    if (page->faint.at[(size_t)(top + y) * p->width + left + x] == page->links[i]) {
-                        out.at[(size_t)y * out.width + x] = 2;
-                        faded = 1;
-                    }
-        room->at = mark;
-    }
-#endif
     for (int y = 0; y < out.height; y++)
         for (int x = 0; x < out.width; x++) {
-            const size_t at = (size_t)(top + y) * p->width + left + x;
+            const size_t at = start + (size_t)y * width + x;
             byte *to = out.at + (size_t)y * out.width + x;
-            *to = *to ? (faded ? page->ink.shares : page->ink.values).at[at] : 0;
+            *to = !*to && !(marks[at] & reading << 2) ? 0
+                : faded ? ink->shares.at[at] : (byte)value_at(ink, at);
         }
 #ifndef READ_NO_FAINT
     if (faded)
-        even_out(room, &page->ink, out);
+        even_out(room, ink, out);
 #endif
     return out;
 }
@@ -207,7 +220,7 @@ static int take_digits(arena *room, byte *start, const seen *page, grey *found)
     const digits *all = page->found;
     box around = {LONGEST_SIDE, LONGEST_SIDE, 0, 0};
     int best = -1, count = 0, readings;
-    byte *end = start;
+    byte *end = start, *marks;
     for (int i = 0; i < all->count; i++) {
         const digit *one = all->list + i;
         if (!one->alive)
@@ -220,9 +233,12 @@ static int take_digits(arena *room, byte *start, const seen *page, grey *found)
             best = i;
     }
     readings = count > 1 && !is_wide(around) ? 2 : 1;
-    found[0] = ink_of(room, page, best, all->list[best].around);
+    marks = mark_readings(page, best);
+    room->at = marks;
+    claim(room, pixels_of(page->ink.shares));
+    found[0] = ink_of(room, &page->ink, marks, 1, all->list[best].around);
     if (readings == 2)
-        found[1] = ink_of(room, page, -1, around);
+        found[1] = ink_of(room, &page->ink, marks, 2, around);
     for (int i = 0; i < readings && !room->full; i++) {
         carry(end, found[i].at, pixels_of(found[i]));
         found[i].at = end;

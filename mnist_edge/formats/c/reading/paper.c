@@ -159,12 +159,15 @@ static void grey_of(arena *room, const view *v, grey out)
 
 /* ---- From brightness to ink ------------------------------------------------------------------ */
 
-/* White ink on black paper: `values` stretched from 0 to 255, `shares` how much darker than the
-   paper each pixel is; less than `faint` is no stroke, the typical one has `top`. */
+/* White ink on black paper: `shares` how much darker than the paper each pixel is, `values` each
+   share stretched from 0 to 255; less than `faint` is no stroke, the typical one has `top`. */
 typedef struct {
-    grey values, shares;
+    grey shares;
+    byte values[256];
     int faint, top;
 } inked;
+
+static int value_at(const inked *ink, size_t i) { return ink->values[ink->shares.at[i]]; }
 
 /* Whether what stands out of its surroundings is dark: few pixels, and far from them. */
 static int has_dark_strokes(arena *room, grey g)
@@ -331,7 +334,7 @@ static int otsu(const uint32_t *counts)
 
 static int is_enlarged(int width, int height) { return least(width, height) < 20; }
 
-/* Of the brightness in `ink->values`, which is used up, the ink; 0 where there is only paper. */
+/* Of the brightness, which is used up, the ink; 0 where there is only paper. */
 static int find_ink(arena *room, grey g, inked *ink)
 {
     uint32_t counts[256] = {0}, paper = 0, seen = 0;
@@ -344,7 +347,6 @@ static int find_ink(arena *room, grey g, inked *ink)
         return 0;
     turn_dark_on_bright(room, g, low, high);
     if (is_enlarged(g.width, g.height)) { /* the lines of single pixels need room */
-        byte *mark = room->at;
         const grey small = claim_grey(room, g.width, g.height);
         if (room->full)
             return 0;
@@ -354,7 +356,6 @@ static int find_ink(arena *room, grey g, inked *ink)
         rescale_whole(room, CUBIC, small, ink->shares);
         if (room->full)
             return 0;
-        room->at = mark;
     } else {
         flatten_light(room, g, ink->shares);
         if (room->full || !is_coherent(ink->shares))
@@ -383,9 +384,9 @@ static int find_ink(arena *room, grey g, inked *ink)
     {
         const double base = least(level, ink->top - 1) / 2.0;
         const float start = (float)base, slope = (float)(255 / (ink->top - base));
-        for (size_t i = 0; i < pixels_of(ink->shares); i++) {
-            const float value = (ink->shares.at[i] - start) * slope;
-            ink->values.at[i] = (byte)(value < 0 ? 0 : value > 255 ? 255 : value);
+        for (int v = 0; v < 256; v++) {
+            const float value = (v - start) * slope;
+            ink->values[v] = (byte)(value < 0 ? 0 : value > 255 ? 255 : value);
         }
     }
     return 1;

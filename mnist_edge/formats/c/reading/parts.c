@@ -22,15 +22,6 @@ static plane claim_plane(arena *room, int width, int height)
     return made;
 }
 
-static parts claim_parts(arena *room, int width, int height)
-{
-    const size_t count = most_parts((size_t)width * height);
-    parts made = {claim_plane(room, width, height), NULL, 0, 0};
-    made.list = (part *)claim(room, sizeof *made.list * count);
-    made.most = (int)count;
-    return made;
-}
-
 static int root_of(uint16_t *up, int i)
 {
     while (up[i] != i)
@@ -125,14 +116,14 @@ static int find_parts(arena *room, parts *found)
 GROWN(grow_plane, uint16_t)
 GROWN(grow_bytes, byte)
 
-static int is_fine(const inked *ink) { return most(ink->values.width, ink->values.height) > 100; }
+static int is_fine(const inked *ink) { return most(ink->shares.width, ink->shares.height) > 100; }
 
 /* The parts of the dark ink: a line thinner than a pixel comes and goes, and is grown to be one. */
 static int find_dark(arena *room, const inked *ink, parts *dark)
 {
     const plane p = dark->labels;
-    for (size_t i = 0; i < pixels_of(ink->values); i++)
-        p.at[i] = ink->values.at[i] > INK;
+    for (size_t i = 0; i < pixels_of(ink->shares); i++)
+        p.at[i] = value_at(ink, i) > INK;
     if (is_fine(ink))
         grow_plane(p.at, p.width, p.height, 1, 2);
     return find_parts(room, dark);
@@ -142,9 +133,9 @@ static int find_dark(arena *room, const inked *ink, parts *dark)
 static void take_out(inked *ink, plane p)
 {
     grow_plane(p.at, p.width, p.height, 1, 2);
-    for (size_t i = 0; i < pixels_of(ink->values); i++)
-        if (p.at[i] & 1 || (p.at[i] & 2 && ink->values.at[i] <= INK))
-            ink->values.at[i] = ink->shares.at[i] = 0;
+    for (size_t i = 0; i < pixels_of(ink->shares); i++)
+        if (p.at[i] & 1 || (p.at[i] & 2 && value_at(ink, i) <= INK))
+            ink->shares.at[i] = 0;
 }
 
 /* The height of which half of the ink is higher: dust has no say. `chosen`: 0 for all. */
@@ -274,7 +265,7 @@ static int find_cut(arena *room, const parts *all, byte *cut)
 /* Takes what the border cuts out of the ink; how many parts that were, -1: there are too many. */
 static int leave_inside(arena *room, inked *ink, parts *dark)
 {
-    const size_t count = pixels_of(ink->values);
+    const size_t count = pixels_of(ink->shares);
     byte *mark = room->at, *cut;
     int found = 0;
     if (!find_dark(room, ink, dark))
