@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
+from mnist_edge.foreign.draft import Draft, Value, refuse
 from mnist_edge.foreign.hdf5 import FIX, read_hdf5
-from mnist_edge.foreign.keras_layers import LAYERS, SKIPPED, Draft, Value, refuse
+from mnist_edge.foreign.keras_layers import LAYERS, SKIPPED
 from mnist_edge.foreign.net import ForeignNet
 
 Json: TypeAlias = Any

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from mnist_edge.errors import BadInput
-from mnist_edge.recipes.terms import DEFAULT_OPSET
-
-Weights: TypeAlias = Mapping[str, NDArray[np.generic]]
-Config: TypeAlias = Mapping[str, Any]
+from mnist_edge.foreign.draft import Config, Draft, Layering, Value, Weights, pair, refuse, weight
+from mnist_edge.foreign.keras_activations import ACTIVATIONS, activated
 
 SKIPPED = frozenset(
     {
@@ -27,130 +22,49 @@ SKIPPED = frozenset(
 """Layers that do nothing once a net is trained."""
 
 
-class Value(NamedTuple):
-    """A result: its name, its shape as Keras has it, and whether its channels lie first."""
-
-    name: str
-    shape: tuple[int, ...]
-    first: bool = False
-
-
-def refuse(name: str, kind: str, why: str = "which is not known here") -> BadInput:
-    """The error for a layer of which nothing can be made."""
-    return BadInput(
-        f"its layer {name!r:.60} is a {kind}, {why}",
-        fix="export the model to ONNX where it was made, and import that",
-    )
-
-
-class Draft:
-    """A graph so far."""
-
-    def __init__(self, shape: tuple[int, ...], version: int = 3) -> None:
-        self.version = version
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-        self.start = Value("picture", shape)
-
-    def op(self, kind: str, *inputs: str | NDArray[np.generic], **options: Any) -> str:
-        """Add an operator; the name of its result."""
-        result = f"r{len(self._nodes)}"
-        names = [i if isinstance(i, str) else self._constant(i) for i in inputs]
-        self._nodes.append(helper.make_node(kind, names, [result], name=result, **options))
-        return result
-
-    def first(self, value: Value) -> str:
-        """A picture with its channels first."""
-        return value.name if value.first else self.op("Transpose", value.name, perm=[0, 3, 1, 2])
-
-    def last(self, value: Value) -> str:
-        """A result as Keras has it."""
-        return self.op("Transpose", value.name, perm=[0, 2, 3, 1]) if value.first else value.name
-
-    def finish(self, value: Value) -> bytes:
-        """The file."""
-        self._nodes.append(helper.make_node("Identity", [self.last(value)], ["scores"]))
-        ends = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
-            for name, shape in (("picture", self.start.shape), ("scores", value.shape))
-        ]
-        graph = helper.make_graph(self._nodes, "keras", ends[:1], ends[1:], self._constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", DEFAULT_OPSET)])
-        model.ir_version = 8
-        return bytes(model.SerializeToString(deterministic=True))
-
-    def _constant(self, array: NDArray[np.generic]) -> str:
-        name = f"c{len(self._constants)}"
-        kept = array.astype(np.float32) if array.dtype.kind == "f" else array
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(kept), name))
-        return name
-
-
-def _weight(weights: Weights, name: str, number: int) -> NDArray[np.generic]:
-    """By its name, or by its number in files that number them."""
-    found = weights.get(name)
-    if found is None:
-        found = weights.get(str(number))
-    if found is None:
-        raise KeyError(f"no {name}")
-    return found
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    first, second = value
-    return int(first), int(second)
-
-
-# --- layers -------------------------------------------------------------------------------------
-
-
 def _dense(
     draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
 ) -> Value:
     source = draft.last(reads[0])
-    kernel = _weight(weights, "kernel", 0)
+    kernel = weight(weights, "kernel", 0)
     shape = reads[0].shape
     if not shape or kernel.shape[0] != shape[-1]:
         raise BadInput(f"the weights of {name!r:.60} do not fit its input", fix="save it again")
     result = draft.op("MatMul", source, kernel)
     if config.get("use_bias", True):
-        result = draft.op("Add", result, _weight(weights, "bias", 1))
+        result = draft.op("Add", result, weight(weights, "bias", 1))
     value = Value(result, (*shape[:-1], int(kernel.shape[1])))
-    return _activated(draft, name, config, value)
+    return activated(draft, name, config, value)
 
 
 def _conv(
     draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
 ) -> Value:
-    kernel = _weight(weights, "kernel", 0)
-    bias = _weight(weights, "bias", 1) if config.get("use_bias", True) else None
+    kernel = weight(weights, "kernel", 0)
+    bias = weight(weights, "bias", 1) if config.get("use_bias", True) else None
     groups = int(config.get("groups", 1))
     value = _convolved(draft, name, config, reads[0], kernel.transpose(3, 2, 0, 1), bias, groups)
-    return _activated(draft, name, config, value)
+    return activated(draft, name, config, value)
 
 
 def _depthwise(
     draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
 ) -> Value:
     kernel = weights.get("depthwise_kernel")
-    kernel = _weight(weights, "kernel", 0) if kernel is None else kernel
-    bias = _weight(weights, "bias", 1) if config.get("use_bias", True) else None
+    kernel = weight(weights, "kernel", 0) if kernel is None else kernel
+    bias = weight(weights, "bias", 1) if config.get("use_bias", True) else None
     value = _by_channel(draft, name, config, reads[0], kernel, bias)
-    return _activated(draft, name, config, value)
+    return activated(draft, name, config, value)
 
 
 def _separable(
     draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
 ) -> Value:
-    value = _by_channel(
-        draft, name, config, reads[0], _weight(weights, "depthwise_kernel", 0), None
-    )
-    points = _weight(weights, "pointwise_kernel", 1).transpose(3, 2, 0, 1)
-    bias = _weight(weights, "bias", 2) if config.get("use_bias", True) else None
+    value = _by_channel(draft, name, config, reads[0], weight(weights, "depthwise_kernel", 0), None)
+    points = weight(weights, "pointwise_kernel", 1).transpose(3, 2, 0, 1)
+    bias = weight(weights, "bias", 2) if config.get("use_bias", True) else None
     value = _convolved(draft, name, {}, value, points, bias, 1)
-    return _activated(draft, name, config, value)
+    return activated(draft, name, config, value)
 
 
 def _by_channel(
@@ -176,8 +90,8 @@ def _convolved(
     groups: int,
 ) -> Value:
     _check_layout(name, config, source)
-    strides = _pair(config.get("strides", 1))
-    gaps = _pair(config.get("dilation_rate", 1))
+    strides = pair(config.get("strides", 1))
+    gaps = pair(config.get("dilation_rate", 1))
     sizes = tuple((k - 1) * g + 1 for k, g in zip(kernel.shape[2:], gaps, strict=True))
     pads, (height, width) = _border(name, config, source, sizes, strides)
     inputs = (draft.first(source), kernel, *(() if bias is None else (bias,)))
@@ -216,8 +130,8 @@ def _pool(kind: str) -> Layering:
     def write(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
         source = reads[0]
         _check_layout(name, config, source)
-        size = _pair(config.get("pool_size", 2))
-        strides = _pair(config.get("strides") or size)
+        size = pair(config.get("pool_size", 2))
+        strides = pair(config.get("strides") or size)
         pads, (height, width) = _border(name, config, source, size, strides)
         options = {"kernel_shape": size, "strides": strides, "pads": pads}
         result = draft.op(kind, draft.first(source), **options)
@@ -270,8 +184,8 @@ def _normalize(
     draft: Draft, _: str, config: Config, weights: Weights, reads: Sequence[Value]
 ) -> Value:
     mean, variance = config.get("mean"), config.get("variance")
-    means = np.asarray(_weight(weights, "mean", 0) if mean is None else mean, np.float32)
-    spread = np.asarray(_weight(weights, "variance", 1) if variance is None else variance)
+    means = np.asarray(weight(weights, "mean", 0) if mean is None else mean, np.float32)
+    spread = np.asarray(weight(weights, "variance", 1) if variance is None else variance)
     deviation = np.maximum(np.sqrt(spread.astype(np.float32)), np.float32(1e-7))
     result = draft.op("Sub", draft.last(reads[0]), means.reshape(-1))
     result = draft.op("Div", result, deviation.reshape(-1))
@@ -285,7 +199,7 @@ def _zero_padding(
     _check_layout(name, config, source)
     padding = config.get("padding", 1)
     rows, columns = (padding, padding) if isinstance(padding, int) else padding
-    (top, bottom), (left, right) = _pair(rows), _pair(columns)
+    (top, bottom), (left, right) = pair(rows), pair(columns)
     pads = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
     height, width, depth = source.shape
     shape = (height + top + bottom, width + left + right, depth)
@@ -297,7 +211,7 @@ def _crop(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[V
     _check_layout(name, config, source)
     cropping = config.get("cropping", 0)
     rows, columns = (cropping, cropping) if isinstance(cropping, int) else cropping
-    (top, bottom), (left, right) = _pair(rows), _pair(columns)
+    (top, bottom), (left, right) = pair(rows), pair(columns)
     height, width, depth = source.shape
     starts, ends = np.array([top, left]), np.array([height - bottom, width - right])
     result = draft.op("Slice", draft.first(source), starts, ends, np.array([2, 3]))
@@ -331,10 +245,10 @@ def _batch_norm(
         ("beta", config.get("center", True)),
     ):
         neutral = np.full(channels, 1 if which == "gamma" else 0, np.float32)
-        learned.append(_weight(weights, which, number) if there else neutral)
+        learned.append(weight(weights, which, number) if there else neutral)
         number += bool(there)
-    mean = _weight(weights, "moving_mean", number)
-    variance = _weight(weights, "moving_variance", number + 1)
+    mean = weight(weights, "moving_mean", number)
+    variance = weight(weights, "moving_variance", number + 1)
     if len(source.shape) == 3:
         inputs, first = draft.first(source), True
     elif len(source.shape) == 1:
@@ -352,7 +266,7 @@ def _layer_norm(
     axis = config.get("axis", -1)
     if (axis[0] if isinstance(axis, list) else axis) not in (-1, len(reads[0].shape)):
         raise refuse(name, "LayerNormalization", f"along axis {axis}")
-    inputs = (_weight(weights, "gamma", 0), _weight(weights, "beta", 1))
+    inputs = (weight(weights, "gamma", 0), weight(weights, "beta", 1))
     epsilon = float(config.get("epsilon", 1e-3))
     result = draft.op("LayerNormalization", draft.last(reads[0]), *inputs, axis=-1, epsilon=epsilon)
     return Value(result, reads[0].shape)
@@ -385,107 +299,8 @@ def _concatenate(
     return Value(draft.op("Concat", *(v.name for v in reads), axis=-1), (*shape[:-1], size))
 
 
-# --- activations --------------------------------------------------------------------------------
-
-
-def _activated(draft: Draft, name: str, config: Config, value: Value) -> Value:
-    activation = config.get("activation") or "linear"
-    options: Config = {}
-    if isinstance(activation, dict):
-        options = activation.get("config") or {}
-        options = options if isinstance(options, dict) else {}
-        nested = activation.get("config")
-        plain = activation.get("class_name") in ("function", "Function")
-        activation = nested if plain and isinstance(nested, str) else activation["class_name"]
-    if activation in LAYERS:  # a layer as an activation
-        return LAYERS[activation](draft, name, options, {}, [value])
-    return activate(draft, name, str(activation), value)
-
-
-def activate(draft: Draft, name: str, activation: str, value: Value) -> Value:
-    """A function of Keras by its name."""
-    plain = {
-        "relu": "Relu",
-        "sigmoid": "Sigmoid",
-        "tanh": "Tanh",
-        "elu": "Elu",
-        "selu": "Selu",
-        "softplus": "Softplus",
-        "softsign": "Softsign",
-        "exponential": "Exp",
-    }
-    x = value.name
-    match activation:
-        case "linear":
-            return value
-        case "softmax" | "log_softmax":
-            kind = "Softmax" if activation == "softmax" else "LogSoftmax"
-            return Value(draft.op(kind, draft.last(value), axis=-1), value.shape)
-        case "relu6":
-            zero, six = np.array(0, np.float32), np.array(6, np.float32)
-            return value._replace(name=draft.op("Clip", x, zero, six))
-        case "swish" | "silu":
-            return value._replace(name=draft.op("Mul", x, draft.op("Sigmoid", x)))
-        case "gelu":
-            whole = draft.op("Erf", draft.op("Mul", x, np.array(math.sqrt(0.5), np.float32)))
-            half = draft.op("Mul", x, np.array(0.5, np.float32))
-            share = draft.op("Add", whole, np.array(1, np.float32))
-            return value._replace(name=draft.op("Mul", half, share))
-        case "hard_sigmoid":
-            rise = 0.2 if draft.version < 3 else 1 / 6
-            return value._replace(name=draft.op("HardSigmoid", x, alpha=rise, beta=0.5))
-        case "leaky_relu":
-            return value._replace(name=draft.op("LeakyRelu", x, alpha=0.2))
-        case _ if activation in plain:
-            return value._replace(name=draft.op(plain[activation], x))
-    raise refuse(name, f"layer with the activation {activation!r:.40}")
-
-
-def _activation(
-    draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]
-) -> Value:
-    return _activated(draft, name, config, reads[0])
-
-
-def _relu(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
-    value, slope = reads[0], float(config.get("negative_slope") or 0.0)
-    if config.get("threshold"):
-        raise refuse(name, "ReLU", "with a threshold")
-    most = config.get("max_value")
-    if slope and most is not None:
-        raise refuse(name, "ReLU", "with a slope and a largest value")
-    if slope:
-        return value._replace(name=draft.op("LeakyRelu", value.name, alpha=slope))
-    if most is None:
-        return value._replace(name=draft.op("Relu", value.name))
-    bounds = (np.array(0, np.float32), np.array(most, np.float32))
-    return value._replace(name=draft.op("Clip", value.name, *bounds))
-
-
-def _leaky(draft: Draft, _: str, config: Config, __: Weights, reads: Sequence[Value]) -> Value:
-    given = [config.get(name) for name in ("negative_slope", "alpha")]
-    slope = next((float(item) for item in given if item is not None), 0.3)
-    return reads[0]._replace(name=draft.op("LeakyRelu", reads[0].name, alpha=slope))
-
-
-def _elu(draft: Draft, _: str, config: Config, __: Weights, reads: Sequence[Value]) -> Value:
-    alpha = float(config.get("alpha", 1.0))
-    return reads[0]._replace(name=draft.op("Elu", reads[0].name, alpha=alpha))
-
-
-def _prelu(draft: Draft, _: str, __: Config, weights: Weights, reads: Sequence[Value]) -> Value:
-    slopes = _weight(weights, "alpha", 0)
-    return Value(draft.op("PRelu", draft.last(reads[0]), slopes), reads[0].shape)
-
-
-def _softmax(draft: Draft, name: str, _: Config, __: Weights, reads: Sequence[Value]) -> Value:
-    return activate(draft, name, "softmax", reads[0])
-
-
-Layering: TypeAlias = Callable[[Draft, str, Config, Weights, Sequence[Value]], Value]
-
 LAYERS: dict[str, Layering] = {
-    "Activation": _activation,
+    **ACTIVATIONS,
     "Add": _merge("Add"),
     "AveragePooling2D": _pool("AveragePool"),
     "BatchNormalization": _batch_norm,
@@ -495,22 +310,17 @@ LAYERS: dict[str, Layering] = {
     "Cropping2D": _crop,
     "Dense": _dense,
     "DepthwiseConv2D": _depthwise,
-    "ELU": _elu,
     "Flatten": _flatten,
     "GlobalAveragePooling2D": _pool_all("GlobalAveragePool"),
     "GlobalMaxPooling2D": _pool_all("GlobalMaxPool"),
     "LayerNormalization": _layer_norm,
-    "LeakyReLU": _leaky,
     "MaxPooling2D": _pool("MaxPool"),
     "Multiply": _merge("Mul"),
     "Normalization": _normalize,
-    "PReLU": _prelu,
     "Permute": _permute,
-    "ReLU": _relu,
     "Rescaling": _rescale,
     "Reshape": _reshape,
     "Resizing": _resize,
     "SeparableConv2D": _separable,
-    "Softmax": _softmax,
     "ZeroPadding2D": _zero_padding,
 }

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
-from mnist_edge.foreign.keras_layers import Draft
+from mnist_edge.foreign.draft import Draft
 from mnist_edge.foreign.net import ForeignNet
 
 Array: TypeAlias = NDArray[np.generic]
