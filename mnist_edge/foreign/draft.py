@@ -42,34 +42,52 @@ class Draft:
         self._constants: list[onnx.TensorProto] = []
         self.start = Value("picture", shape)
 
-    def op(self, kind: str, *inputs: str | NDArray[np.generic], **options: Any) -> str:
-        """Add an operator; the name of its result."""
+    def op(
+        self, kind: str, *inputs: str | NDArray[np.generic], place: int = 0, **options: Any
+    ) -> str:
+        """Add an operator; the name of its result, of several of the one in that place."""
         result = f"r{len(self._nodes)}"
-        names = [i if isinstance(i, str) else self._constant(i) for i in inputs]
-        self._nodes.append(helper.make_node(kind, names, [result], name=result, **options))
+        names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
+        outputs = [""] * place + [result]
+        self._nodes.append(helper.make_node(kind, names, outputs, name=result, **options))
         return result
+
+    def shaped(self, value: Value, shape: tuple[int, ...]) -> Value:
+        """The same numbers, as Keras has them, in other sizes."""
+        sizes = np.array([-1, *shape], np.int64)
+        return Value(self.op("Reshape", self.last(value), sizes), shape)
 
     def first(self, value: Value) -> str:
         """A picture with its channels first."""
-        return value.name if value.first else self.op("Transpose", value.name, perm=[0, 3, 1, 2])
+        height, width, depth = value.shape
+        return value.name if value.first else self._turned(value, (depth, height, width))
 
     def last(self, value: Value) -> str:
         """A result as Keras has it."""
-        return self.op("Transpose", value.name, perm=[0, 2, 3, 1]) if value.first else value.name
+        return self._turned(value, value.shape) if value.first else value.name
 
-    def finish(self, value: Value) -> bytes:
-        """The file."""
-        self._nodes.append(helper.make_node("Identity", [self.last(value)], ["scores"]))
+    def _turned(self, value: Value, shape: tuple[int, ...]) -> str:
+        if value.shape[-1] == 1:  # ONNX Runtime 1.32 fails at a Resize between Transposes
+            return self.op("Reshape", value.name, np.array([-1, *shape], np.int64))
+        return self.op("Transpose", value.name, perm=[0, 2, 3, 1] if value.first else [0, 3, 1, 2])
+
+    def finish(self, *values: Value) -> bytes:
+        """The file, whose outputs these are."""
+        names = ["scores", *(f"scores{number}" for number in range(1, len(values)))]
+        for name, value in zip(names, values, strict=True):
+            self._nodes.append(helper.make_node("Identity", [self.last(value)], [name]))
+        shapes = [self.start.shape, *(value.shape for value in values)]
         ends = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
-            for name, shape in (("picture", self.start.shape), ("scores", value.shape))
+            for name, shape in zip(["picture", *names], shapes, strict=True)
         ]
         graph = helper.make_graph(self._nodes, "keras", ends[:1], ends[1:], self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", DEFAULT_OPSET)])
         model.ir_version = 8
         return bytes(model.SerializeToString(deterministic=True))
 
-    def _constant(self, array: NDArray[np.generic]) -> str:
+    def constant(self, array: NDArray[np.generic]) -> str:
+        """Keep numbers; their name."""
         name = f"c{len(self._constants)}"
         kept = array.astype(np.float32) if array.dtype.kind == "f" else array
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(kept), name))

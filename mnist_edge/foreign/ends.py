@@ -18,7 +18,10 @@ FIX = "export the part of the net that takes one picture and gives its class sco
 _LEAST_PIXELS = 7
 _CHANNELS = (1, 3)
 # What changes scores without changing their order, or only lays them out in another way.
-_PASSED = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Dropout")
+_PASSED = (
+    *("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Dropout"),
+    *("Normalizer", "ZipMap"),  # of scikit-learn
+)
 _ACTIVATIONS: dict[str, End] = {
     "Softmax": "softmax",
     "LogSoftmax": "log-softmax",

@@ -14,12 +14,12 @@ from onnx import TensorProto, helper
 
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.constants import fold_constants, lift_constants, replace_nodes
+from mnist_edge.foreign.dialects import FIX, speak_plainly
 from mnist_edge.formats.graph.bounds import MOST_OPERATORS, count_numbers
 from mnist_edge.formats.graph.file import read_outline
 from mnist_edge.formats.original.exact import retype
 from mnist_edge.recipes.terms import DEFAULT_OPSET
 
-_FIX = "export the net again, with operators of ONNX alone"
 _OLDEST = 7
 _IR_VERSION = 8  # the one of `DEFAULT_OPSET`
 _OF_DAMAGE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -28,12 +28,6 @@ _QUANTIZED = (
     *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger"),
     *("MatMulInteger", "DynamicQuantizeMatMul", "MatMulNBits"),
 )
-_FUSED = {"FusedConv": "Conv", "FusedGemm": "Gemm"}
-_ACTIVATIONS = {
-    **dict.fromkeys(("Relu", "Sigmoid", "Tanh"), ()),
-    "LeakyRelu": ("alpha",),
-    "HardSigmoid": ("alpha", "beta"),
-}
 
 
 @contextmanager
@@ -41,16 +35,9 @@ def damage_told() -> Iterator[None]:
     """Say it of what libraries make of damaged bytes: no texts, values of other types."""
     try:
         yield
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except _OF_DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(f"it is damaged, or no ONNX file: {reason:.200}", fix=_FIX) from None
+        raise BadInput(f"it is damaged, or no ONNX file: {reason:.200}", fix=FIX) from None
 
 
 def parse(data: bytes) -> onnx.ModelProto:
@@ -58,9 +45,9 @@ def parse(data: bytes) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError) as error:
-        raise BadInput(f"it is damaged, or no ONNX file: {error}", fix=_FIX) from None
+        raise BadInput(f"it is damaged, or no ONNX file: {error}", fix=FIX) from None
     if not model.graph.node or not model.graph.output:
-        raise BadInput("it is no ONNX file, or holds no graph", fix=_FIX)
+        raise BadInput("it is no ONNX file, or holds no graph", fix=FIX)
     return model
 
 
@@ -108,7 +95,6 @@ def settled(model: onnx.ModelProto) -> onnx.ModelProto:
             than a picture may.
     """
     _refuse_quantized(model.graph)
-    _part_fused(model.graph)
     model = _raised(model)
     del model.graph.value_info[:]
     lift_constants(model.graph)
@@ -124,7 +110,7 @@ def check(model: onnx.ModelProto) -> None:
     try:
         count_numbers(read_outline(model.SerializeToString()), 1)
     except ValueError as error:
-        raise BadInput(f"it cannot be run: {error}", fix=_FIX) from None
+        raise BadInput(f"it cannot be run: {error}", fix=FIX) from None
 
 
 def nodes_in_order(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
@@ -139,7 +125,7 @@ def nodes_in_order(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
         for number in TopologicalSorter(before).static_order():
             yield nodes[number]
     except CycleError:
-        raise BadInput("its operators read each other in a circle", fix=_FIX) from None
+        raise BadInput("its operators read each other in a circle", fix=FIX) from None
 
 
 def prune(graph: onnx.GraphProto) -> None:
@@ -157,13 +143,13 @@ def prune(graph: onnx.GraphProto) -> None:
 
 
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with the operators of functions in place of their calls."""
+    """The graph in plain operators, with those of functions in place of their calls."""
     _check_size(model)
     if model.functions:
         try:
             model = onnx.inliner.inline_local_functions(model)
         except Exception as error:  # of the C++ library, without a common parent
-            raise BadInput(f"its functions cannot be read: {error!s:.200}", fix=_FIX) from None
+            raise BadInput(f"its functions cannot be read: {error!s:.200}", fix=FIX) from None
     else:
         copied = onnx.ModelProto()
         copied.CopyFrom(model)
@@ -171,6 +157,7 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in model.graph.node:
         if node.domain == "ai.onnx":
             node.domain = ""
+    speak_plainly(model.graph)
     return model
 
 
@@ -185,10 +172,10 @@ def _check_size(model: onnx.ModelProto) -> None:
         for key in TopologicalSorter(calls).static_order():
             sizes[key] = sum(sizes.get((n.domain, n.op_type), 1) for n in bodies[key].node)
     except CycleError:
-        raise BadInput("its functions call each other in a circle", fix=_FIX) from None
+        raise BadInput("its functions call each other in a circle", fix=FIX) from None
     total = sum(sizes.get((n.domain, n.op_type), 1) for n in model.graph.node)
     if total > MOST_OPERATORS:
-        raise BadInput(f"it has more than {MOST_OPERATORS:,} operators", fix=_FIX)
+        raise BadInput(f"it has more than {MOST_OPERATORS:,} operators", fix=FIX)
 
 
 def _refuse_quantized(graph: onnx.GraphProto) -> None:
@@ -200,31 +187,6 @@ def _refuse_quantized(graph: onnx.GraphProto) -> None:
             )
 
 
-def _part_fused(graph: onnx.GraphProto) -> None:
-    """Put two operators in the place of each that ONNX Runtime made of them."""
-    nodes = []
-    for node in graph.node:
-        fused = node.domain == "com.microsoft" and node.op_type in _FUSED and len(node.input) < 4
-        kinds = [a for a in node.attribute if a.name == "activation"]
-        if not fused or not kinds:
-            nodes.append(node)
-            continue
-        numbers = [n for a in node.attribute if a.name == "activation_params" for n in a.floats]
-        kind, between = kinds[0].s.decode(errors="replace"), f"{node.output[0]}_unfused"
-        names = _ACTIVATIONS.get(kind)
-        if names is None or len(numbers) > len(names):
-            raise BadInput(f"its {node.op_type} does {kind!r:.40} besides", fix=_FIX)
-        first = onnx.NodeProto()
-        first.CopyFrom(node)
-        first.domain, first.op_type, first.output[0] = "", _FUSED[node.op_type], between
-        kept = [a for a in node.attribute if not a.name.startswith("activation")]
-        del first.attribute[:]
-        first.attribute.extend(kept)
-        options = dict(zip(names, numbers, strict=False))
-        nodes += [first, helper.make_node(kind, [between], node.output, **options)]
-    replace_nodes(graph, nodes)
-
-
 def _raised(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph in our opset."""
     opsets = {entry.domain: entry.version for entry in model.opset_import}
@@ -232,9 +194,9 @@ def _raised(model: onnx.ModelProto) -> onnx.ModelProto:
     used = {node.domain for node in model.graph.node}
     strange = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain})
     if strange and used - {"", "com.microsoft"}:
-        raise BadInput(f"it uses {', '.join(strange)[:200]}, which ONNX does not have", fix=_FIX)
+        raise BadInput(f"it uses {', '.join(strange)[:200]}, which is not known here", fix=FIX)
     if version < _OLDEST:
-        raise BadInput(f"it is of opset {version}; the oldest that is read is {_OLDEST}", fix=_FIX)
+        raise BadInput(f"it is of opset {version}; the oldest that is read is {_OLDEST}", fix=FIX)
     if version < DEFAULT_OPSET:
         for entry in list(model.opset_import):
             if entry.domain not in ("", "com.microsoft"):
@@ -245,7 +207,7 @@ def _raised(model: onnx.ModelProto) -> onnx.ModelProto:
         except Exception as error:  # of the C++ library, without a common parent
             raise BadInput(
                 f"it cannot be raised from opset {version} to {DEFAULT_OPSET}: {error!s:.200}",
-                fix=_FIX,
+                fix=FIX,
             ) from None
     if version > DEFAULT_OPSET:
         model = _without_later(model)
@@ -267,7 +229,7 @@ def _without_later(model: onnx.ModelProto) -> onnx.ModelProto:
             model, sorted(later), inline_schema_functions=True
         )
     except Exception as error:  # of the C++ library, without a common parent
-        raise BadInput(f"its operators cannot be read: {error!s:.200}", fix=_FIX) from None
+        raise BadInput(f"its operators cannot be read: {error!s:.200}", fix=FIX) from None
 
 
 def _is_later(kind: str) -> bool:

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
-from mnist_edge.foreign.draft import Draft, Value, refuse
+from mnist_edge.foreign.draft import Draft, Value
 from mnist_edge.foreign.hdf5 import FIX, read_hdf5
-from mnist_edge.foreign.keras_layers import LAYERS, SKIPPED
+from mnist_edge.foreign.keras_layers import SKIPPED, write_layer
 from mnist_edge.foreign.net import ForeignNet
 
 Json: TypeAlias = Any
@@ -40,13 +40,13 @@ class Layer:
     Attributes:
         kind: its class.
         config: its options.
-        inputs: the layers that it reads.
+        inputs: the layers that it reads, and numbers.
         weights: by name, such as `kernel`, or numbered in the order in which they are kept.
     """
 
     kind: str
     config: Json
-    inputs: tuple[str, ...]
+    inputs: tuple[str | float, ...]
     weights: dict[str, NDArray[np.generic]] = field(default_factory=dict)
 
     @property
@@ -155,6 +155,8 @@ class _Kept:
             exact = not outer or name in folders
             if within and (exact or plain not in found):
                 found[plain] = array
+            if within and folders:  # for layers that are made of several
+                found["/".join((*folders, plain))] = array
         return found
 
 
@@ -190,7 +192,7 @@ def _flattened(
     model: Json,
     weights: _Weights,
     outer: tuple[str, ...],
-    reads: tuple[str, ...],
+    reads: tuple[str | float, ...],
     depth: int,
     at: tuple[str, ...] = (),
 ) -> Iterator[Layer]:
@@ -207,8 +209,8 @@ def _flattened(
     if depth > _DEEPEST:
         raise BadInput("its models lie in each other without an end", fix=FIX)
     counts: Counter[str] = Counter()
-    last: tuple[str, ...] = reads
-    ends: dict[str, str] = {}
+    last: tuple[str | float, ...] = reads
+    ends: dict[str, str | float] = {}
     sequential = model["class_name"] == "Sequential"
     for member in _members(model):
         kind, config = str(member["class_name"]), member["config"]
@@ -219,7 +221,9 @@ def _flattened(
         name = "/".join((*outer, own))
         inputs = last if sequential else tuple(_inbound(member))
         if not sequential:
-            inputs = tuple(ends.get(i, "/".join((*outer, i))) for i in inputs)
+            inputs = tuple(
+                ends.get(i, "/".join((*outer, i))) if isinstance(i, str) else i for i in inputs
+            )
         if kind == "InputLayer" and outer:
             ends[own] = reads[0]
             last = reads
@@ -235,28 +239,40 @@ def _flattened(
         last = (ends[own],)
 
 
-def _inbound(member: Json) -> Iterator[str]:
-    """The layers that a layer of a functional model reads, as Keras 2 or 3 say it."""
+def _inbound(member: Json) -> Iterator[str | float]:
+    """What a layer of a functional model reads, as Keras 2 or 3 say it."""
     nodes = member.get("inbound_nodes") or []
     if len(nodes) > 1:
         raise BadInput(f"its layer {member.get('name')!r:.60} is used more than once", fix=FIX)
-    yield from _history(nodes)
+    for node in nodes:
+        if isinstance(node, dict):  # of Keras 3
+            for item in node.get("args", ()):
+                yield from (item,) if _is_number(item) else _history(item)
+            yield from _history(node.get("kwargs"))
+        else:
+            yield from _history(node)
 
 
-def _history(item: Json) -> Iterator[str]:
+def _history(item: Json) -> Iterator[str | float]:
+    """The layers that are named in what a layer is called with."""
     if isinstance(item, dict):
         if item.get("class_name") == "__keras_tensor__":
             yield str(item["config"]["keras_history"][0])
             return
-        for value in item.values():
-            yield from _history(value)
+        for name, value in item.items():
+            yield from (value,) if name == "y" and _is_number(value) else _history(value)
     elif isinstance(item, list):
         plain = len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int)
-        if plain:
-            yield str(item[0])
+        if not plain:
+            for value in item:
+                yield from _history(value)
             return
-        for value in item:
-            yield from _history(value)
+        yield float(item[2]) if item[0] == "_CONSTANT_VALUE" else str(item[0])
+        yield from _history(item[3:])
+
+
+def _is_number(item: Json) -> bool:
+    return isinstance(item, (int, float)) and not isinstance(item, bool)
 
 
 def _snake(name: str) -> str:
@@ -275,21 +291,24 @@ def _graph(layers: list[Layer], model: Json, version: int) -> tuple[bytes, str]:
             values[layer.name] = draft.start
             last = layer.name
             continue
-        reads = [values[name] for name in layer.inputs] or [draft.start]
+        reads = [
+            values[i] if isinstance(i, str) else Value(draft.constant(np.array(i, np.float32)), ())
+            for i in layer.inputs
+        ] or [draft.start]
         if layer.kind in SKIPPED:
             values[layer.name] = reads[0]
         else:
-            write = LAYERS.get(layer.kind)
-            if write is None:
-                raise refuse(layer.name, layer.kind)
-            values[layer.name] = write(draft, layer.name, layer.config, layer.weights, reads)
-            said += _words(layer, values[layer.name])
+            result = write_layer(draft, layer.kind, layer.config, layer.weights, reads)
+            values[layer.name] = result
+            said += _words(layer, result)
         last = layer.name
-    end = _output_name(model, layers) or last
+    ends = [name for name in _output_names(model) if name in values] or [last]
     shape = "x".join(map(str, draft.start.shape))
     flat = str(math.prod(draft.start.shape))
     only = all(word.isdigit() for word in said)
-    return draft.finish(values[end]), "-".join([flat if only else shape, *said])
+    return draft.finish(*(values[name] for name in ends)), "-".join(
+        [flat if only else shape, *said]
+    )
 
 
 def _words(layer: Layer, value: Value) -> Iterator[str]:
@@ -299,14 +318,11 @@ def _words(layer: Layer, value: Value) -> Iterator[str]:
         yield f"conv {value.shape[-1]}"
 
 
-def _output_name(model: Json, layers: list[Layer]) -> str:
+def _output_names(model: Json) -> list[str]:
     config = model["config"]
     outputs = config.get("output_layers") if isinstance(config, dict) else None
-    names = list(_history([outputs])) if outputs else []
-    if outputs and not names and isinstance(outputs[0], str):
-        names = [outputs[0]]
-    known = {layer.name for layer in layers}
-    return names[0] if names and names[0] in known else ""
+    named = [outputs] if outputs and isinstance(outputs[0], str) else outputs or []
+    return [str(item[0]) for item in named]
 
 
 def _input_shape(layers: list[Layer], model: Json) -> tuple[int, ...]:

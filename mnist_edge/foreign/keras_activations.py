@@ -36,13 +36,14 @@ def activate(draft: Draft, name: str, activation: str, value: Value) -> Value:
         "softplus": "Softplus",
         "softsign": "Softsign",
         "exponential": "Exp",
+        "mish": "Mish",
     }
     x = value.name
     match activation:
         case "linear":
             return value
-        case "softmax" | "log_softmax":
-            kind = "Softmax" if activation == "softmax" else "LogSoftmax"
+        case "softmax" | "softmax_v2" | "log_softmax":
+            kind = "LogSoftmax" if activation == "log_softmax" else "Softmax"
             return Value(draft.op(kind, draft.last(value), axis=-1), value.shape)
         case "relu6":
             zero, six = np.array(0, np.float32), np.array(6, np.float32)
@@ -57,6 +58,8 @@ def activate(draft: Draft, name: str, activation: str, value: Value) -> Value:
         case "hard_sigmoid":
             rise = 0.2 if draft.version < 3 else 1 / 6
             return value._replace(name=draft.op("HardSigmoid", x, alpha=rise, beta=0.5))
+        case "hard_silu" | "hard_swish":
+            return value._replace(name=draft.op("HardSwish", x))
         case "leaky_relu":
             return value._replace(name=draft.op("LeakyRelu", x, alpha=0.2))
         case _ if activation in plain:
@@ -101,7 +104,9 @@ def _prelu(draft: Draft, _: str, __: Config, weights: Weights, reads: Sequence[V
     return Value(draft.op("PRelu", draft.last(reads[0]), slopes), reads[0].shape)
 
 
-def _softmax(draft: Draft, name: str, _: Config, __: Weights, reads: Sequence[Value]) -> Value:
+def _softmax(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
+    if config.get("axis", -1) not in (-1, len(reads[0].shape)):
+        raise refuse(name, "Softmax", f"along axis {config['axis']}")
     return activate(draft, name, "softmax", reads[0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.draft import Config, Draft, Layering, Value, Weights, pair, refuse, weight
 from mnist_edge.foreign.keras_activations import ACTIVATIONS, activated
+from mnist_edge.foreign.keras_rows import along, recur, recur_both_ways
 
 SKIPPED = frozenset(
     {
         *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout"),
         *("GaussianNoise", "ActivityRegularization", "RandomFlip", "RandomRotation"),
-        *("RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness", "Masking"),
+        *("RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness", "Identity"),
+        *("RandomHeight", "RandomWidth", "RandomShear", "RandomErasing", "RandomElasticTransform"),
+        *("RandomSharpness", "RandomGaussianBlur", "RandomInvert", "RandomPerspective"),
     }
 )
 """Layers that do nothing once a net is trained."""
@@ -89,7 +93,7 @@ def _convolved(
     bias: NDArray[np.generic] | None,
     groups: int,
 ) -> Value:
-    _check_layout(name, config, source)
+    _check_layout(name, source)
     strides = pair(config.get("strides", 1))
     gaps = pair(config.get("dilation_rate", 1))
     sizes = tuple((k - 1) * g + 1 for k, g in zip(kernel.shape[2:], gaps, strict=True))
@@ -105,23 +109,22 @@ def _border(
 ) -> tuple[list[int], tuple[int, int]]:
     """The border around a picture, and how large the result is."""
     padding = str(config.get("padding", "valid"))
-    if padding not in ("same", "valid"):
+    if padding not in ("same", "valid", "causal"):
         raise refuse(name, f"layer with padding {padding!r:.20}")
     before, after, sizes = [], [], []
     for size, side, step in zip(source.shape[:2], kernel, strides, strict=True):
-        count = -(-size // step) if padding == "same" else (size - side) // step + 1
-        border = max((count - 1) * step + side - size, 0) if padding == "same" else 0
-        before.append(border // 2)
-        after.append(border - border // 2)
+        count = (size - side) // step + 1 if padding == "valid" else -(-size // step)
+        border = 0 if padding == "valid" else max((count - 1) * step + side - size, 0)
+        first = side - 1 if padding == "causal" else border // 2
+        before.append(first)
+        after.append(max(border - first, 0))
         sizes.append(count)
     if min(sizes) < 1:
         raise BadInput(f"the kernel of {name!r:.60} is larger than its input", fix="save it again")
     return [*before, *after], (sizes[0], sizes[1])
 
 
-def _check_layout(name: str, config: Config, source: Value) -> None:
-    if config.get("data_format") == "channels_first":
-        raise refuse(name, "layer with channels first", "which is not read here")
+def _check_layout(name: str, source: Value) -> None:
     if len(source.shape) != 3:
         raise refuse(name, "layer of pictures", f"but its input has the shape {source.shape}")
 
@@ -129,7 +132,7 @@ def _check_layout(name: str, config: Config, source: Value) -> None:
 def _pool(kind: str) -> Layering:
     def write(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
         source = reads[0]
-        _check_layout(name, config, source)
+        _check_layout(name, source)
         size = pair(config.get("pool_size", 2))
         strides = pair(config.get("strides") or size)
         pads, (height, width) = _border(name, config, source, size, strides)
@@ -143,7 +146,7 @@ def _pool(kind: str) -> Layering:
 def _pool_all(kind: str) -> Layering:
     def write(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
         source = reads[0]
-        _check_layout(name, config, source)
+        _check_layout(name, source)
         result = draft.op(kind, draft.first(source))
         if config.get("keepdims"):
             return Value(result, (1, 1, source.shape[2]), first=True)
@@ -153,8 +156,7 @@ def _pool_all(kind: str) -> Layering:
 
 
 def _flatten(draft: Draft, _: str, __: Config, ___: Weights, reads: Sequence[Value]) -> Value:
-    size = math.prod(reads[0].shape)
-    return Value(draft.op("Reshape", draft.last(reads[0]), np.array([-1, size])), (size,))
+    return draft.shaped(reads[0], (math.prod(reads[0].shape),))
 
 
 def _reshape(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
@@ -164,8 +166,7 @@ def _reshape(draft: Draft, name: str, config: Config, _: Weights, reads: Sequenc
         target[target.index(-1)] = size // max(1, -math.prod(target))
     if math.prod(target) != size:
         raise refuse(name, "Reshape", f"to {target}, of {size} numbers")
-    result = draft.op("Reshape", draft.last(reads[0]), np.array([-1, *target]))
-    return Value(result, tuple(target))
+    return draft.shaped(reads[0], tuple(target))
 
 
 def _permute(draft: Draft, _: str, config: Config, __: Weights, reads: Sequence[Value]) -> Value:
@@ -196,7 +197,7 @@ def _zero_padding(
     draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]
 ) -> Value:
     source = reads[0]
-    _check_layout(name, config, source)
+    _check_layout(name, source)
     padding = config.get("padding", 1)
     rows, columns = (padding, padding) if isinstance(padding, int) else padding
     (top, bottom), (left, right) = pair(rows), pair(columns)
@@ -208,7 +209,7 @@ def _zero_padding(
 
 def _crop(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
     source = reads[0]
-    _check_layout(name, config, source)
+    _check_layout(name, source)
     cropping = config.get("cropping", 0)
     rows, columns = (cropping, cropping) if isinstance(cropping, int) else cropping
     (top, bottom), (left, right) = pair(rows), pair(columns)
@@ -220,7 +221,7 @@ def _crop(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[V
 
 def _resize(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
     source = reads[0]
-    _check_layout(name, config, source)
+    _check_layout(name, source)
     if config.get("interpolation", "bilinear") != "bilinear":
         raise refuse(name, "Resizing", "but not a bilinear one")
     sizes = (int(config["height"]), int(config["width"]))
@@ -233,94 +234,211 @@ def _batch_norm(
     draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
 ) -> Value:
     source = reads[0]
-    axis = config.get("axis", -1)
-    axis = axis[0] if isinstance(axis, list) else axis
-    if axis not in (-1, len(source.shape)):
-        raise refuse(name, "BatchNormalization", f"along axis {axis}")
-    channels = source.shape[-1]
-    number = 0
-    learned: list[NDArray[np.generic]] = []
-    for which, there in (
-        ("gamma", config.get("scale", True)),
-        ("beta", config.get("center", True)),
-    ):
-        neutral = np.full(channels, 1 if which == "gamma" else 0, np.float32)
-        learned.append(weight(weights, which, number) if there else neutral)
-        number += bool(there)
+    if _axis(config) not in (-1, len(source.shape)) or len(source.shape) > 3:
+        raise refuse(name, "BatchNormalization", f"of {source.shape} along axis {_axis(config)}")
+    learned, number = _learned(config, weights, source.shape[-1])
     mean = weight(weights, "moving_mean", number)
     variance = weight(weights, "moving_variance", number + 1)
-    if len(source.shape) == 3:
-        inputs, first = draft.first(source), True
-    elif len(source.shape) == 1:
-        inputs, first = source.name, False
+    if len(source.shape) == 2:
+        inputs = draft.op("Transpose", draft.last(source), perm=[0, 2, 1])
     else:
-        raise refuse(name, "BatchNormalization", f"of the shape {source.shape}")
+        inputs = draft.first(source) if len(source.shape) == 3 else source.name
     epsilon = float(config.get("epsilon", 1e-3))
     result = draft.op("BatchNormalization", inputs, *learned, mean, variance, epsilon=epsilon)
-    return Value(result, source.shape, first)
+    if len(source.shape) == 2:
+        result = draft.op("Transpose", result, perm=[0, 2, 1])
+    return Value(result, source.shape, len(source.shape) == 3)
 
 
 def _layer_norm(
     draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
 ) -> Value:
-    axis = config.get("axis", -1)
-    if (axis[0] if isinstance(axis, list) else axis) not in (-1, len(reads[0].shape)):
-        raise refuse(name, "LayerNormalization", f"along axis {axis}")
-    inputs = (weight(weights, "gamma", 0), weight(weights, "beta", 1))
+    if _axis(config) not in (-1, len(reads[0].shape)):
+        raise refuse(name, "LayerNormalization", f"along axis {_axis(config)}")
+    learned, _ = _learned(config, weights, reads[0].shape[-1])
     epsilon = float(config.get("epsilon", 1e-3))
-    result = draft.op("LayerNormalization", draft.last(reads[0]), *inputs, axis=-1, epsilon=epsilon)
+    source = draft.last(reads[0])
+    result = draft.op("LayerNormalization", source, *learned, axis=-1, epsilon=epsilon)
     return Value(result, reads[0].shape)
 
 
-def _merge(kind: str) -> Layering:
+def _axis(config: Config) -> int:
+    axis = config.get("axis", -1)
+    return int(axis[0] if isinstance(axis, list) and len(axis) == 1 else axis)
+
+
+def _learned(
+    config: Config, weights: Weights, channels: int
+) -> tuple[list[NDArray[np.generic]], int]:
+    """The gain and the shift of a normalisation, and how many of both it keeps."""
+    kept = 0
+    found: list[NDArray[np.generic]] = []
+    for name, option, neutral in (("gamma", "scale", 1), ("beta", "center", 0)):
+        there = bool(config.get(option, True))
+        plain = np.full(channels, neutral, np.float32)
+        found.append(weight(weights, name, kept) if there else plain)
+        kept += there
+    return found, kept
+
+
+def _upsample(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
+    source = reads[0]
+    _check_layout(name, source)
+    kind = config.get("interpolation", "nearest")
+    options: dict[str, dict[str, Any]] = {
+        "nearest": {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+        "bilinear": {"mode": "linear"},
+    }
+    if kind not in options:
+        raise refuse(name, "UpSampling2D", f"of the kind {kind!r:.20}")
+    times = pair(config.get("size", 2))
+    height, width = (side * by for side, by in zip(source.shape, times, strict=False))
+    sizes = np.array([height, width])
+    result = draft.op("Resize", draft.first(source), "", "", sizes, axes=[2, 3], **options[kind])
+    return Value(result, (height, width, source.shape[2]), first=True)
+
+
+def _merge(kind: str, *, mean: bool = False) -> Layering:
+    """What takes the numbers of several results together; a result of no size is a constant."""
+
     def write(draft: Draft, name: str, _: Config, __: Weights, reads: Sequence[Value]) -> Value:
-        if len({value.shape for value in reads}) != 1:
+        sizes = [value for value in reads if value.shape]
+        shape = np.broadcast_shapes(*(value.shape for value in sizes))
+        if len({len(value.shape) for value in sizes}) != 1:
             raise refuse(name, kind, "of different shapes")
-        first = all(value.first for value in reads)
-        names = [value.name if first else draft.last(value) for value in reads]
+        first = all(value.first and value.shape == shape for value in sizes)
+        names = [v.name if first or not v.shape else draft.last(v) for v in reads]
         result = names[0]
         for other in names[1:]:
             result = draft.op(kind, result, other)
-        return Value(result, reads[0].shape, first)
+        if mean:
+            result = draft.op("Div", result, np.array(len(names), np.float32))
+        return Value(result, shape, first)
 
     return write
+
+
+def _function(
+    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
+) -> Value:
+    """A function of TensorFlow that was called on a result of Keras 2."""
+    called = str(config.get("function", ""))
+    kind = {
+        "__operators__.add": "Add",
+        "math.add": "Add",
+        "math.subtract": "Subtract",
+        "math.multiply": "Multiply",
+        "math.truediv": "Divide",
+        "math.divide": "Divide",
+    }.get(called)
+    if kind is None:
+        raise refuse(name, f"call of {called!r:.60}")
+    return LAYERS[kind](draft, name, config, weights, reads)
+
+
+def _each_row(
+    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
+) -> Value:
+    """TimeDistributed: a layer for each row by itself."""
+    kind, options = config["layer"]["class_name"], config["layer"]["config"]
+    source = reads[0]
+    if kind == "Flatten":
+        return draft.shaped(source, (source.shape[0], math.prod(source.shape[1:])))
+    if kind in SKIPPED:
+        return source
+    if kind != "Dense":
+        raise refuse(name, "TimeDistributed", f"of a {kind!r:.40}, which is not known here")
+    own = {path.rpartition("/")[2]: array for path, array in weights.items()}
+    return _dense(draft, name, options, own, reads)
 
 
 def _concatenate(
     draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]
 ) -> Value:
     shape = reads[0].shape
-    if config.get("axis", -1) not in (-1, len(shape)):
-        raise refuse(name, "Concatenate", "but not along the last axis")
-    size = sum(value.shape[-1] for value in reads)
-    if len(shape) == 3:
+    axis = int(config.get("axis", -1)) % (len(shape) + 1)
+    if len({len(value.shape) for value in reads}) > 1 or not axis:
+        raise refuse(name, "Concatenate", f"along axis {axis}")
+    sizes = list(shape)
+    sizes[axis - 1] = sum(value.shape[axis - 1] for value in reads)
+    if axis == len(shape) == 3:
         result = draft.op("Concat", *(draft.first(value) for value in reads), axis=1)
-        return Value(result, (*shape[:2], size), first=True)
-    return Value(draft.op("Concat", *(v.name for v in reads), axis=-1), (*shape[:-1], size))
+        return Value(result, tuple(sizes), first=True)
+    return Value(draft.op("Concat", *(draft.last(v) for v in reads), axis=axis), tuple(sizes))
 
+
+def write_layer(
+    draft: Draft, kind: str, config: Config, weights: Weights, reads: Sequence[Value]
+) -> Value:
+    """What a layer gives. Raises BadInput where it is not known."""
+    name = str(config["name"])
+    write = LAYERS.get(kind)
+    if write is None:
+        raise refuse(name, kind)
+    if len(reads[0].shape) != 3 or not _stand_first(kind, config):
+        return write(draft, name, config, weights, reads)
+    turned = []
+    for value in reads:
+        depth, height, width = value.shape
+        turned.append(Value(draft.last(value), (height, width, depth), first=True))
+    plain = {**config, "data_format": "channels_last", "axis": -1}
+    result = write(draft, name, plain, weights, turned)
+    if len(result.shape) != 3:
+        return result
+    height, width, depth = result.shape
+    return Value(draft.first(result), (depth, height, width))
+
+
+def _stand_first(kind: str, config: Config) -> bool:
+    """Whether a layer takes pictures with their channels first."""
+    if kind == "BatchNormalization":
+        return _axis(config) in (1, -3)
+    return config.get("data_format") == "channels_first"
+
+
+_POOLS = {
+    "AveragePooling": _pool("AveragePool"),
+    "GlobalAveragePooling": _pool_all("GlobalAveragePool"),
+    "GlobalMaxPooling": _pool_all("GlobalMaxPool"),
+    "MaxPooling": _pool("MaxPool"),
+}
 
 LAYERS: dict[str, Layering] = {
     **ACTIVATIONS,
+    **{f"{name}1D": along(layer) for name, layer in _POOLS.items()},
+    **{f"{name}2D": layer for name, layer in _POOLS.items()},
+    **{kind: recur(kind) for kind in ("GRU", "LSTM", "SimpleRNN")},
     "Add": _merge("Add"),
-    "AveragePooling2D": _pool("AveragePool"),
+    "Average": _merge("Add", mean=True),
     "BatchNormalization": _batch_norm,
+    "Bidirectional": recur_both_ways,
     "Concatenate": _concatenate,
+    "Conv1D": along(_conv),
     "Conv2D": _conv,
     "Convolution2D": _conv,
+    "Cropping1D": along(_crop),
     "Cropping2D": _crop,
     "Dense": _dense,
     "DepthwiseConv2D": _depthwise,
+    "Divide": _merge("Div"),
     "Flatten": _flatten,
-    "GlobalAveragePooling2D": _pool_all("GlobalAveragePool"),
-    "GlobalMaxPooling2D": _pool_all("GlobalMaxPool"),
     "LayerNormalization": _layer_norm,
-    "MaxPooling2D": _pool("MaxPool"),
+    "Maximum": _merge("Max"),
+    "Minimum": _merge("Min"),
     "Multiply": _merge("Mul"),
     "Normalization": _normalize,
     "Permute": _permute,
     "Rescaling": _rescale,
     "Reshape": _reshape,
     "Resizing": _resize,
+    "SeparableConv1D": along(_separable),
     "SeparableConv2D": _separable,
+    "Subtract": _merge("Sub"),
+    "TFOpLambda": _function,
+    "TimeDistributed": _each_row,
+    "TrueDivide": _merge("Div"),
+    "UpSampling1D": along(_upsample),
+    "UpSampling2D": _upsample,
+    "ZeroPadding1D": along(_zero_padding),
     "ZeroPadding2D": _zero_padding,
 }

@@ -27,7 +27,10 @@ _SELU = (1.0507009873554805, 1.6732632423543772)
 
 def rectify(reader: Reader, node: Node) -> Value:
     """Relu: a mark on the step before, where nothing else reads that."""
-    source = reader.input(node)
+    return _rectified(reader, reader.input(node))
+
+
+def _rectified(reader: Reader, source: Value) -> Value:
     step = reader.private(source)
     if isinstance(step, _RECTIFIED):
         return reader.replace(source, replace(step, relu=True))
@@ -54,9 +57,9 @@ def activate(reader: Reader, node: Node) -> Value:
             return apply(reader, source, "leaky", node.number("alpha", 0.01))
         case "PRelu":
             slope = node.weights(1)
-            if slope.size != 1 and np.ptp(slope) > 0:
-                raise node.refuse("its slopes differ")
-            return apply(reader, source, "leaky", float(slope.reshape(-1)[0]))
+            if slope.size == 1 or not np.ptp(slope):
+                return apply(reader, source, "leaky", float(slope.reshape(-1)[0]))
+            return _sloped(reader, node, source, slope)
         case "HardSigmoid":
             rise, shift = node.number("alpha", 0.2), node.number("beta", 0.5)
             return apply(reader, source, "hard-sigmoid", rise, shift)
@@ -64,6 +67,17 @@ def activate(reader: Reader, node: Node) -> Value:
             return apply(reader, source, "hard-swish")
         case _:
             return _clip(reader, node, source)
+
+
+def _sloped(reader: Reader, node: Node, source: Value, slope: Weights) -> Value:
+    """PRelu whose slopes differ: what is above zero, less that times what is below."""
+    if slope.ndim == len(source.dims) + 1:
+        slope = slope[0]
+    source = source._replace(shared=True)
+    above = _rectified(reader, source)
+    below = affine(reader, node, source, np.full((), -1.0), np.zeros(()))
+    below = affine(reader, node, _rectified(reader, below), -slope, np.zeros(()))
+    return _sum(reader, node, above, below)
 
 
 def _clip(reader: Reader, node: Node, source: Value) -> Value:
@@ -74,8 +88,24 @@ def _clip(reader: Reader, node: Node, source: Value) -> Value:
             raise node.refuse("its bounds are not constant")
         bounds.append(float(given.item()) if given is not None else node.number(name, default))
     low, high = (float(np.clip(bound, -3.0e38, 3.0e38)) for bound in bounds)
-    if (low, bounds[1] > 3.0e38) == (0.0, True):
-        return rectify(reader, node)
+    return _bounded(reader, source, low, high)
+
+
+def bound(reader: Reader, node: Node) -> Value:
+    """Max and Min of a result and one number."""
+    index = 0 if node.constant(0) is None else 1
+    number = node.constant(1 - index) if node.inputs == 2 else None
+    if number is None or number.size != 1:
+        raise node.refuse("it does not compare a result with one number")
+    edge, source = float(number.item()), reader.input(node, index)
+    if node.kind == "Max":
+        return _bounded(reader, source, edge, 3.0e38)
+    return _bounded(reader, source, -3.0e38, edge)
+
+
+def _bounded(reader: Reader, source: Value, low: float, high: float) -> Value:
+    if low == 0.0 and high >= 3.0e38:
+        return _rectified(reader, source)
     return apply(reader, source, "clip", low, high)
 
 
@@ -100,7 +130,9 @@ def normalize(reader: Reader, node: Node) -> Value:
 
 
 def combine(reader: Reader, node: Node) -> Value:
-    """Add, Sub, Mul and Div of a result and a constant; Add of two results."""
+    """Add, Sub, Mul and Div of a result and a constant; Add of two results; Sum as Add."""
+    if node.inputs != 2:
+        raise node.refuse("it has not two inputs")
     left, right = node.constant(0), node.constant(1)
     if left is None and right is None:
         return _combine_results(reader, node)
@@ -111,7 +143,7 @@ def combine(reader: Reader, node: Node) -> Value:
         number = number[0]
     one, zero = np.ones_like(number), np.zeros_like(number)
     match node.kind, index:
-        case "Add", _:
+        case "Add" | "Sum", _:
             return affine(reader, node, source, one, number)
         case "Sub", 0:
             return affine(reader, node, source, one, -number)
@@ -133,8 +165,12 @@ def _combine_results(reader: Reader, node: Node) -> Value:
     left, right = reader.input(node, 0), reader.input(node, 1)
     if node.kind == "Mul":
         return _gate(reader, node, left, right)
-    if node.kind != "Add":
+    if node.kind not in ("Add", "Sum"):
         raise node.refuse("both its inputs are results")
+    return _sum(reader, node, left, right)
+
+
+def _sum(reader: Reader, node: Node, left: Value, right: Value) -> Value:
     if left.dims != right.dims:
         raise node.refuse("its two inputs differ in shape")
     alike = left.shape == right.shape and np.array_equal(left.indices, right.indices)

@@ -230,7 +230,8 @@ OPERATORS: dict[str, Callable[[Reader, Node], Value]] = {
     "MatMul": multiply,
     "Relu": functions.rectify,
     "BatchNormalization": functions.normalize,
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), functions.combine),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Sum"), functions.combine),
+    **dict.fromkeys(("Max", "Min"), functions.bound),
     "Neg": functions.negate,
     **dict.fromkeys(
         (

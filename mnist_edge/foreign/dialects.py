@@ -1,0 +1,129 @@
+"""Operators that other libraries added to ONNX, as the plain ones that they stand for.
+
+ONNX Runtime fuses operators, and scikit-learn's converter writes those of `ai.onnx.ml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from mnist_edge.errors import BadInput
+from mnist_edge.foreign.constants import replace_nodes
+
+FIX = "export the net again, with operators of ONNX alone"
+_ACTIVATIONS = {
+    **dict.fromkeys(("Relu", "Sigmoid", "Tanh"), ()),
+    "LeakyRelu": ("alpha",),
+    "HardSigmoid": ("alpha", "beta"),
+}
+_ENDS = {"LOGISTIC": "Sigmoid", "SOFTMAX": "Softmax", "NONE": "Identity"}
+
+Options: TypeAlias = Mapping[str, Any]
+
+
+class _Plain:
+    """The operators of a graph so far."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        self.nodes: list[onnx.NodeProto] = []
+
+    def add(self, kind: str, inputs: list[str], output: str, **options: Any) -> str:
+        """One more operator; its result."""
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **options))
+        return output
+
+    def constant(self, name: str, numbers: Any) -> str:
+        """Numbers under a name."""
+        array = np.asarray(numbers, np.float32)
+        self._graph.initializer.append(numpy_helper.from_array(array, name))
+        return name
+
+
+def speak_plainly(graph: onnx.GraphProto) -> None:
+    """Put plain operators in the place of others. Raises BadInput where one has other options."""
+    plain = _Plain(graph)
+    for node in graph.node:
+        write = _WRITERS.get((node.domain, node.op_type))
+        if write is None:
+            plain.nodes.append(node)
+        else:
+            options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+            write(plain, node, options)
+    replace_nodes(graph, plain.nodes)
+
+
+def _part(kind: str) -> _Writer:
+    """A convolution or a product, the sum of it and another result, and an activation."""
+
+    def write(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+        result = node.output[0]
+        activation = options.get("activation", b"").decode(errors="replace")
+        names = _ACTIVATIONS.get(activation, ())
+        numbers = options.get("activation_params", ())
+        if activation and (activation not in _ACTIVATIONS or len(numbers) > len(names)):
+            raise BadInput(f"its {node.op_type} does {activation!r:.40} besides", fix=FIX)
+        own = {name: value for name, value in options.items() if not name.startswith("activation")}
+        also = node.input[3:4] if kind == "Conv" else []
+        last = f"{result}_unfused" if activation or also else result
+        plain.add(kind, list(node.input[:3]), last, **own)
+        if also:
+            last = plain.add("Add", [last, *also], f"{result}_sum" if activation else result)
+        if activation:
+            plain.add(activation, [last], result, **dict(zip(names, numbers, strict=False)))
+
+    return write
+
+
+def _multiply(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+    """A product of matrices, of which a constant one may be turned first."""
+    if options.get("transA") or options.get("transBatchA") or options.get("transBatchB"):
+        raise BadInput("its FusedMatMul turns what it reads", fix=FIX)
+    left, right = node.input
+    result, alpha = node.output[0], options.get("alpha", 1.0)
+    if options.get("transB"):
+        right = plain.add("Transpose", [right], f"{result}_turned", perm=[1, 0])
+    product = plain.add("MatMul", [left, right], result if alpha == 1 else f"{result}_product")
+    if alpha != 1:
+        plain.add("Mul", [product, plain.constant(f"{result}_alpha", alpha)], result)
+
+
+def _classify(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+    """Scores as a product with a matrix; the class is the largest one's."""
+    scores = node.output[1]
+    end = _ENDS.get(options.get("post_transform", b"NONE").decode(errors="replace"))
+    intercepts = np.asarray(options.get("intercepts", ()), np.float32)
+    weight = np.asarray(options["coefficients"], np.float32)
+    if end is None or not len(intercepts):
+        raise BadInput("its LinearClassifier has an end that is not known here", fix=FIX)
+    names = [
+        plain.constant(f"{scores}_weight", weight.reshape(len(intercepts), -1)),
+        plain.constant(f"{scores}_bias", intercepts),
+    ]
+    product = plain.add("Gemm", [node.input[0], *names], f"{scores}_product", transB=1)
+    plain.add(end, [product], scores, **({"axis": 1} if end == "Softmax" else {}))
+    plain.add("ArgMax", [scores], node.output[0], axis=1, keepdims=0)
+
+
+def _scale(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+    """Each number less an offset, times a factor."""
+    result = node.output[0]
+    offset = plain.constant(f"{result}_offset", options["offset"])
+    factor = plain.constant(f"{result}_factor", options["scale"])
+    plain.add("Sub", [node.input[0], offset], f"{result}_centred")
+    plain.add("Mul", [f"{result}_centred", factor], result)
+
+
+_Writer: TypeAlias = Callable[[_Plain, onnx.NodeProto, Options], None]
+_WRITERS: dict[tuple[str, str], _Writer] = {
+    ("ai.onnx.ml", "LinearClassifier"): _classify,
+    ("ai.onnx.ml", "Scaler"): _scale,
+    ("com.microsoft", "FusedConv"): _part("Conv"),
+    ("com.microsoft", "FusedGemm"): _part("Gemm"),
+    ("com.microsoft", "FusedMatMul"): _multiply,
+}
