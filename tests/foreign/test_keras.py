@@ -128,7 +128,7 @@ def test_a_keras_file_gives_what_its_layers_say(name: str) -> None:
     assert net.said == "a Keras model: 28x28x1-conv 4-10"
 
 
-@pytest.mark.parametrize("kind", ["Lambda", "MyAttention", "LSTM", "TFOpLambda"])
+@pytest.mark.parametrize("kind", ["Lambda", "MyAttention", "ConvLSTM2D", "Masking"])
 def test_a_layer_that_is_not_known_is_refused_by_its_name(kind: str) -> None:
     strange = {"class_name": kind, "config": {"name": "odd", "function": "import os"}}
     with pytest.raises(BadInput, match=f"its layer 'odd' is a {kind}, which is not known here"):

@@ -15,7 +15,7 @@ pytest.importorskip("onnx", reason="reads them")
 
 import onnx
 import strangers as nets
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import open_bundle
@@ -36,6 +36,12 @@ from mnist_edge.formats.original.feed import feed
 node = helper.make_node
 FIXED = np.array([1, 784], np.int64)
 HALF = Contract(norm=Norm(mean=0.5, std=0.5))
+
+
+def also(domain: str) -> nets.Change:
+    """A file that states operators of another library, too."""
+    return lambda model: model.opset_import.append(helper.make_opsetid(domain, 1))
+
 
 VARIANTS: dict[str, tuple[Contract, bytes]] = {}
 
@@ -135,8 +141,65 @@ variant(
     "an output of another library",
     end=[node("ZipMap", ["scores"], ["answer"], domain="ai.onnx.ml")],
     outputs=("scores", "answer"),
-    changes=[lambda model: model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))],
+    changes=[also("ai.onnx.ml")],
 )
+
+
+def classify(model: onnx.ModelProto) -> None:
+    """The last product as scikit-learn's converter writes it."""
+    (second,) = (t for t in model.graph.initializer if t.name == "second")
+    weight = numpy_helper.to_array(second)
+    model.graph.node[-2].CopyFrom(
+        node(
+            "LinearClassifier",
+            ["positive"],
+            ["label", "scores"],
+            domain="ai.onnx.ml",
+            classlabels_ints=list(range(10)),
+            coefficients=weight.T.reshape(-1).tolist(),
+            intercepts=[0.0] * 10,
+            post_transform="SOFTMAX",
+        )
+    )
+    model.graph.output.insert(0, helper.make_empty_tensor_value_info("label"))
+
+
+def fuse(model: onnx.ModelProto) -> None:
+    """Products as ONNX Runtime writes them."""
+    first, second = (t for t in model.graph.initializer if t.name in ("first", "second"))
+    for tensor in (first, second):
+        turned = np.ascontiguousarray(numpy_helper.to_array(tensor).T)
+        tensor.CopyFrom(numpy_helper.from_array(turned, tensor.name))
+    front, *_ = model.graph.node
+    none = numpy_helper.from_array(np.zeros(1, np.float32), "none")
+    model.graph.initializer.append(none)
+    own = {"domain": "com.microsoft", "transB": 1}
+    options = {"activation": "LeakyRelu", "activation_params": [0.0], **own}
+    del model.graph.node[:]
+    model.graph.node.extend(
+        [
+            front,
+            node("FusedGemm", ["row", "first", "none"], ["positive"], **options),
+            node("FusedMatMul", ["positive", "second"], ["scores"], alpha=1.0, **own),
+        ]
+    )
+
+
+variant(
+    "the probabilities of scikit-learn",
+    end=[
+        node("Scaler", ["scores"], ["half"], domain="ai.onnx.ml", offset=[0.0], scale=[1.0]),
+        node("Softmax", ["half"], ["share"], axis=1),
+        node("ZipMap", ["share"], ["answer"], domain="ai.onnx.ml", classlabels_int64s=range(10)),
+    ],
+    changes=[also("ai.onnx.ml")],
+)
+variant(
+    "a linear classifier of scikit-learn",
+    end=[node("ZipMap", ["scores"], ["answer"], domain="ai.onnx.ml")],
+    changes=[also("ai.onnx.ml"), classify],
+)
+variant("as ONNX Runtime fuses it", changes=[also("com.microsoft"), fuse])
 
 
 def read(data: bytes) -> tuple[ForeignNet, ...]:

@@ -310,3 +310,17 @@ def whole_pixels(net: Net) -> bytes:
 def less_a_mean_picture(net: Net) -> bytes:
     x = net.op("Sub", INPUT_NAME, net.random(28, 28))
     return net.ended(net.op("Relu", net.conv(x, 1, 6, 5)), 6 * 576)
+
+
+@_net
+def slopes_that_differ(net: Net) -> bytes:
+    x = net.op("PRelu", net.conv(INPUT_NAME, 1, 6, 5, strides=[2, 2]), net.random(6, 1, 1))
+    x = net.linear(net.op("Flatten", x), 6 * 144, 24)
+    return net.done(net.linear(net.op("PRelu", x, net.random(1, 24)), 24, 10))
+
+
+@_net
+def the_larger_of_it_and_nothing(net: Net) -> bytes:
+    x = net.op("Max", np.float32(0), net.conv(INPUT_NAME, 1, 6, 5, strides=[2, 2]))
+    y = net.op("Min", net.conv(x, 6, 6, 3, pads=[1, 1, 1, 1]), np.float32(0.5))
+    return net.ended(net.op("Sum", x, y), 6 * 144)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 pytest.importorskip("onnx", reason="has the standard as NumPy")
 
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from mnist_edge.formats.original.exact import evaluator
 from mnist_edge.formats.original.windows import AveragePool, Conv, MaxPool
 
 RNG = np.random.default_rng(0)
@@ -52,3 +54,35 @@ def test_each_place_of_a_kernel_gives_what_each_place_of_a_picture_gives(case: s
     wanted, found = (np.asarray(next(iter(each.run(None, inputs)))) for each in sessions)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+RECURRENT: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "hard gates": ("LSTM", 4, {"activations": ["HardSigmoid", "Tanh", "Relu"]}),
+    "both ways": ("GRU", 3, {"direction": "bidirectional", "activations": ["Sigmoid", "Relu"] * 2}),
+    "rectified": ("RNN", 1, {"activations": ["Relu"]}),
+    "the usual": ("LSTM", 4, {"direction": "reverse"}),
+}
+
+
+@pytest.mark.parametrize("case", RECURRENT)
+def test_recurrent_operators_have_the_functions_that_are_named(case: str) -> None:
+    kind, gates, options = RECURRENT[case]
+    ways = 2 if options.get("direction") == "bidirectional" else 1
+    shapes = {"w": (ways, gates * 5, 4), "r": (ways, gates * 5, 5), "b": (ways, gates * 10)}
+    weights = [
+        numpy_helper.from_array(RNG.normal(size=shape).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    graph = helper.make_graph(
+        [helper.make_node(kind, ["rows", *shapes], ["every"], hidden_size=5, **options)],
+        "one",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, (7, 3, 4))],
+        [helper.make_tensor_value_info("every", TensorProto.FLOAT, (7, ways, 3, 5))],
+        weights,
+    )
+    opset = [helper.make_opsetid("", 18)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    rows = RNG.normal(size=(7, 3, 4)).astype(np.float32)
+    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"rows": rows})
+    found = evaluator(model)({"rows": rows.astype(np.float64)}, "every")
+    np.testing.assert_allclose(found, expected, atol=2e-6)

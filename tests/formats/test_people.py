@@ -33,7 +33,8 @@ IN_C = [
     *("its own sigmoid", "means", "a larger picture", "a picture on its side", "whole pixels"),
     *("three channels of three scales", "channels by themselves and in groups"),
     *("sums of results", "results joined", "rows joined"),
-    "batch normalisation that turns signs",
+    *("batch normalisation that turns signs", "slopes that differ"),
+    "the larger of it and nothing",
 ]
 
 
