@@ -125,7 +125,7 @@ def _weighed(
     change = _NO_CHANGE if own else paired_change(lost, gained, len(labels))
     told = f"accuracy {100 * change.value:+.2f} points"
     if not tested:  # a point of so few digits would look like one of a test set
-        told = f"{gained - lost:+d} right of {len(labels)} reference digits"
+        told = f"{gained - lost:+d} right of {len(labels)} reference pictures"
     size_ratio = artifact.size_bytes / full.size_bytes
     return Weighed(
         artifact=artifact.name,

@@ -187,7 +187,7 @@ def command(
         emit_table(text.artifact_table(exported.path, written))
         if weighed:
             emit("")
-            emit_table(quantization_table(weighed))
+            emit_table(quantization_table(weighed, exported.manifest.data.classes))
     for artifact in written:
         if not artifact.parity.passed:
             reason = artifact.parity.reason

@@ -140,7 +140,7 @@ def _thorough(
         emit_json(codec.dumps(report))
     else:
         if report.quantization:
-            emit_table(quantization_table(report.quantization))
+            emit_table(quantization_table(report.quantization, report.plain.classes))
             emit("")
         emit_table(thorough_table(report))
     talk.say(f"wrote {' and '.join(map(str, paths))}")

@@ -17,7 +17,7 @@ _SHOWN_METADATA = 200
 
 
 def machine_table(report: DoctorReport) -> Table:
-    """The machine, the libraries and where the digits come from."""
+    """The machine, the libraries, and whether MNIST is here."""
     machine = report.machine
     quota = "no quota" if machine.quota is None else f"a quota of {machine.quota:g}"
     rows = {
@@ -83,7 +83,7 @@ def checks_table(checks: Iterable[Check]) -> Table:
     """Whether each artifact gives its answers here."""
     checks = tuple(checks)
     return Table(
-        headers=("artifact", "backend", "digits", "largest error", "flips", "verdict"),
+        headers=("artifact", "backend", "pictures", "largest error", "flips", "verdict"),
         rows=tuple(
             (check.artifact, check.backend or NOTHING, *_figures(check), check.status)
             for check in checks

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from mnist_edge.bundle.quantization import Verdict, Weighed
 from mnist_edge.contract import RawImages
+from mnist_edge.recipes.classes import noun
 from mnist_edge.render.text import NOTHING, Table, kilobytes, markdown, microseconds
 from mnist_edge.stats import Interval
 from mnist_edge.verify import Decisions, Matrix, Scrutiny, ThoroughReport
+from mnist_edge.verify.matrix import Stratum
 
 # Of one artifact; those that led by most come first, which are those to look at.
 _SHEET_DIGITS = 32
@@ -32,8 +34,9 @@ def thorough_table(report: ThoroughReport) -> Table:
     )
 
 
-def quantization_table(verdict: Verdict) -> Table:
-    """What each precision cost and gained, with a sentence for each."""
+def quantization_table(verdict: Verdict, names: Sequence[str]) -> Table:
+    """What each precision cost and gained, with a sentence for each; `names` are the classes."""
+    what = noun(names)
     return Table(
         headers=(
             *("artifact", "kB", "size", "accuracy", "accuracy change"),
@@ -41,9 +44,9 @@ def quantization_table(verdict: Verdict) -> Table:
         ),
         rows=tuple(_weighed(row, verdict) for row in verdict.rows),
         notes=(
-            f"accuracy over {verdict.digits:,} digits ({verdict.source}), its change in points",
+            f"accuracy over {verdict.digits:,} {what}s ({verdict.source}), its change in points",
             "against float32 of the same format; intervals of 99 %",
-            f"latency of one digit, {_threads(verdict.threads)}, on {verdict.machine.processor}",
+            f"latency of one {what}, {_threads(verdict.threads)}, on {verdict.machine.processor}",
             *verdict.doubts,
             *(row.advice for row in verdict.rows if row.advice),
         ),
@@ -59,12 +62,12 @@ def thorough_markdown(report: ThoroughReport, sheet: str = "") -> str:
         "".join(f"- {artifact.sentence}\n" for artifact in report.artifacts),
         f"## Against the checkpoint\n\n{markdown(compared)}",
         "## Answers that changed\n",
-        f"![The digits whose answer changed]({sheet})\n" if sheet else "",
+        f"![The pictures whose answer changed]({sheet})\n" if sheet else "",
         *_flips(report),
         "## Inputs, batches, optimisation, threads\n",
         markdown(_matrix_table(report)),
         "## Quantization\n",
-        markdown(quantization_table(report.quantization))
+        markdown(quantization_table(report.quantization, report.plain.classes))
         if report.quantization
         else "Not measured when these files were exported.\n",
     ]
@@ -149,19 +152,19 @@ def _context(report: ThoroughReport) -> Iterator[str]:
     plain, machine = report.plain, report.plain.machine
     sources = {artifact.source for artifact in report.artifacts if artifact.decisions}
     judged = [artifact.decisions for artifact in report.artifacts if artifact.decisions]
-    digits = judged[0].images if judged else 0
+    count, what = judged[0].images if judged else 0, noun(plain.classes)
     yield (
-        f"over {digits:,} digits ({' and '.join(sorted(sources))}) against the checkpoint in "
+        f"over {count:,} {what}s ({' and '.join(sorted(sources))}) against the checkpoint in "
         f"float64, from which its own float32 is {plain.float32_error:.1e}; change of accuracy "
         "in points, intervals of 99 %"
     )
     yield (
         "cannot flip: the checkpoint's answer leads by more than twice the artifact's largest "
         "error; settings: batches × graph optimisation × threads, each on "
-        f"{', '.join(report.kinds)}"
+        f"{', '.join(_called(kind, what) for kind in report.kinds)}"
     )
     if report.kinds == ("digits",):
-        yield "other pictures than digits were not run: that takes a checkpoint, and torch"
+        yield f"nothing but {what}s was run: for other pictures it takes a checkpoint, and torch"
     yield (
         f"{machine.processor}, {plain.device}, {machine.system}, {machine.python}; "
         f"data: {plain.data.partition(' ')[0] or 'the reference of the bundle alone'}"
@@ -181,7 +184,7 @@ def _flip_table(decisions: Decisions, names: Sequence[str]) -> Table:
     flips = sorted(decisions.flips, key=lambda flip: -flip.margin)
     hidden = len(flips) - _PAGE_FLIPS
     return Table(
-        headers=("digit no.", "is", "checkpoint", "artifact", "margin", "error"),
+        headers=(f"{noun(names)} no.", "is", "checkpoint", "artifact", "margin", "error"),
         rows=tuple(
             (
                 str(flip.index),
@@ -204,7 +207,7 @@ def _matrix_table(report: ThoroughReport) -> Table:
             rows.append(
                 (
                     artifact.artifact,
-                    kind,
+                    _called(kind, noun(report.plain.classes)),
                     f"{worst.max_abs_errors[kind]:.1e}",
                     str(worst.batch_size),
                     worst.optimization or NOTHING,
@@ -221,6 +224,11 @@ def _matrix_table(report: ThoroughReport) -> Table:
         rows=tuple(rows),
         notes=("A batch-variant artifact is held to its gate in batches of one alone.",),
     )
+
+
+def _called(kind: Stratum, what: str) -> str:
+    """A kind of input in words: what a report calls digits are the pictures of a bundle."""
+    return f"{what}s" if kind == "digits" else kind
 
 
 def _weighed(row: Weighed, verdict: Verdict) -> tuple[str, ...]:

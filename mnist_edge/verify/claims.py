@@ -42,8 +42,8 @@ def reference_fault(manifest: Manifest, reference: Reference) -> str:
     if right == claimed:
         return ""
     return (
-        f"{manifest.origin.name} is right on {right} of {len(reference.labels)} reference digits, "
-        f"where {claimed} are claimed"
+        f"{manifest.origin.name} is right on {right} of {len(reference.labels)} reference "
+        f"pictures, where {claimed} are claimed"
     )
 
 
@@ -58,9 +58,9 @@ def label_fault(reference: Reference, data: DataSet) -> str:
     strange = sum(image not in images for image, _ in digits)
     wrong = sum(digit not in test_set for digit in digits) - strange
     if wrong:
-        return f"{wrong} of {len(digits)} reference digits have other labels than in the test set"
+        return f"{wrong} of {len(digits)} reference pictures have other labels than in the test set"
     if 0 < strange < len(digits):
-        return f"{strange} of {len(digits)} reference digits are not in the test set"
+        return f"{strange} of {len(digits)} reference pictures are not in the test set"
     return ""
 
 
@@ -70,7 +70,7 @@ def _spare(found: Score) -> float:
 
 
 def _told(found: Score) -> str:
-    return f"but {found.accuracy:.2%} of its {found.images:,} digits are classified correctly"
+    return f"but {found.accuracy:.2%} of its {found.images:,} pictures are classified correctly"
 
 
 def _labelled(images: RawImages, labels: Labels) -> list[tuple[bytes, int]]:

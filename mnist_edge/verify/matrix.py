@@ -215,7 +215,7 @@ def _faults(
 ) -> tuple[str, ...]:
     digits = inputs["digits"]
     parity = compare(logits["digits"], digits.logits, digits.labels, gate)
-    faults = [f"digits: {parity.reason}"] if parity.reason else []
+    faults = [f"pictures: {parity.reason}"] if parity.reason else []
     for kind, given in inputs.items():
         # Rounding grows with the logits, which a picture like no digit may drive far up.
         growth = max(1.0, float(np.abs(given.logits).max() / np.abs(digits.logits).max()))

@@ -208,6 +208,6 @@ def _sentence(
         f"worse and {decisions.gained} for the better"
     )
     return (
-        f"may be shipped{alone}: {name}: {answers} in {decisions.images:,} digits, so at most "
+        f"may be shipped{alone}: {name}: {answers} in {decisions.images:,} pictures, so at most "
         f"{decisions.flip_rate.high:.2%} do (99 % sure)"
     )

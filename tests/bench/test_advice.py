@@ -17,6 +17,7 @@ from mnist_edge.bundle.quantization import FILE, Pace, Verdict, read_verdict
 from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import data_set
 from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.render.text import terminal
 from mnist_edge.render.verify import quantization_table
 from mnist_edge.stats import Interval
@@ -123,9 +124,9 @@ def test_the_verdict_is_kept_in_the_bundle_beside_unchanged_artifacts(bundle: Bu
 
 def test_what_is_known_of_the_reference_alone_is_counted(bundle: Bundle) -> None:
     verdict = weighed(bundle)
-    table = terminal(quantization_table(verdict))
+    table = terminal(quantization_table(verdict, DIGITS))
     assert "20 of 20" in table
-    assert "+0 right of 20 reference digits: " in table
+    assert "+0 right of 20 reference pictures: " in table
     assert "100.00%" not in table
     assert "accuracy +" not in table
     images, labels = reference().images, reference().labels
@@ -134,7 +135,7 @@ def test_what_is_known_of_the_reference_alone_is_counted(bundle: Bundle) -> None
     )
     tested = weigh(bundle, data=data, recipe=SHORT)
     assert tested is not None
-    assert "100.00%" in terminal(quantization_table(tested))
+    assert "100.00%" in terminal(quantization_table(tested, DIGITS))
     assert "accuracy +0.00 points" in tested.rows[1].advice
 
 

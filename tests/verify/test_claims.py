@@ -149,7 +149,7 @@ def test_labels_of_the_reference_alone_that_are_exchanged_are_found_without_a_te
     forged = replace(bundle, manifest=replace(bundle.manifest, reference=record("r.npz", packed)))
     save_bundle(forged, {"r.npz": packed})
     report = verify(open_bundle(forged.path), artifacts=ONNX)
-    assert report.rows[0].reason.endswith("of 60 reference digits, where 60 are claimed")
+    assert report.rows[0].reason.endswith("of 60 reference pictures, where 60 are claimed")
     assert not report.passed
 
 
@@ -161,7 +161,7 @@ def test_reference_digits_with_other_labels_than_the_test_set_are_found(
     labels[5] = (labels[5] + 1) % 10
     bundle = made_of(data, tmp_path / "b", labels=labels)
     report = verify(bundle, data=data, artifacts=ONNX)
-    assert "1 of 60 reference digits have other labels" in report.rows[0].reason, run_by
+    assert "1 of 60 reference pictures have other labels" in report.rows[0].reason, run_by
     assert not report.passed
 
 
@@ -171,7 +171,7 @@ def test_reference_digits_are_all_of_the_test_set_or_all_drawn(
     data: DataSet, tmp_path: Path
 ) -> None:
     honest = made_of(data, tmp_path / "b")
-    for kept, fault in ((REFERENCE, ""), (1, "59 of 60 reference digits are not in"), (0, "")):
+    for kept, fault in ((REFERENCE, ""), (1, "59 of 60 reference pictures are not in"), (0, "")):
         images = data.test_images.copy()
         images[1 + kept :, 0, 0] ^= 1
         other = replace(data, test_images=images)
@@ -262,5 +262,5 @@ def test_exchanged_classes_are_not_equivalent_with_mnist_at_hand(
     assert cli.main(words) == 1
     out, _ = capsys.readouterr()
     assert re.search(r"99\.\d\d% of the test set is claimed, but 7\d\.", out)
-    assert "reference digits have other labels than in the test set" in out
+    assert "reference pictures have other labels than in the test set" in out
     assert "equivalent" not in out
