@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
-from mnist_edge.foreign.draft import Config, Draft, Layering, Value, Weights, pair, refuse, weight
+from mnist_edge.foreign.draft import Config, Draft, Layering, Value, Weights, refuse, weight
 from mnist_edge.foreign.keras_activations import ACTIVATIONS, activated
+from mnist_edge.foreign.keras_pictures import (
+    border,
+    convolve,
+    convolve_apart,
+    convolve_each,
+    crop,
+    pool,
+    pool_all,
+    resize,
+    upsample,
+)
 from mnist_edge.foreign.keras_rows import along, recur, recur_both_ways
 
 SKIPPED = frozenset(
@@ -39,120 +49,6 @@ def _dense(
         result = draft.op("Add", result, weight(weights, "bias", 1))
     value = Value(result, (*shape[:-1], int(kernel.shape[1])))
     return activated(draft, name, config, value)
-
-
-def _conv(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
-    kernel = weight(weights, "kernel", 0)
-    bias = weight(weights, "bias", 1) if config.get("use_bias", True) else None
-    groups = int(config.get("groups", 1))
-    value = _convolved(draft, name, config, reads[0], kernel.transpose(3, 2, 0, 1), bias, groups)
-    return activated(draft, name, config, value)
-
-
-def _depthwise(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
-    kernel = weights.get("depthwise_kernel")
-    kernel = weight(weights, "kernel", 0) if kernel is None else kernel
-    bias = weight(weights, "bias", 1) if config.get("use_bias", True) else None
-    value = _by_channel(draft, name, config, reads[0], kernel, bias)
-    return activated(draft, name, config, value)
-
-
-def _separable(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
-    value = _by_channel(draft, name, config, reads[0], weight(weights, "depthwise_kernel", 0), None)
-    points = weight(weights, "pointwise_kernel", 1).transpose(3, 2, 0, 1)
-    bias = weight(weights, "bias", 2) if config.get("use_bias", True) else None
-    value = _convolved(draft, name, {}, value, points, bias, 1)
-    return activated(draft, name, config, value)
-
-
-def _by_channel(
-    draft: Draft,
-    name: str,
-    config: Config,
-    source: Value,
-    kernel: NDArray[np.generic],
-    bias: NDArray[np.generic] | None,
-) -> Value:
-    height, width, depth, times = kernel.shape
-    turned = kernel.transpose(2, 3, 0, 1).reshape(depth * times, 1, height, width)
-    return _convolved(draft, name, config, source, turned, bias, depth)
-
-
-def _convolved(
-    draft: Draft,
-    name: str,
-    config: Config,
-    source: Value,
-    kernel: NDArray[np.generic],
-    bias: NDArray[np.generic] | None,
-    groups: int,
-) -> Value:
-    _check_layout(name, source)
-    strides = pair(config.get("strides", 1))
-    gaps = pair(config.get("dilation_rate", 1))
-    sizes = tuple((k - 1) * g + 1 for k, g in zip(kernel.shape[2:], gaps, strict=True))
-    pads, (height, width) = _border(name, config, source, sizes, strides)
-    inputs = (draft.first(source), kernel, *(() if bias is None else (bias,)))
-    options = {"strides": strides, "dilations": gaps, "pads": pads, "group": groups}
-    result = draft.op("Conv", *inputs, **options)
-    return Value(result, (height, width, len(kernel)), first=True)
-
-
-def _border(
-    name: str, config: Config, source: Value, kernel: Sequence[int], strides: Sequence[int]
-) -> tuple[list[int], tuple[int, int]]:
-    """The border around a picture, and how large the result is."""
-    padding = str(config.get("padding", "valid"))
-    if padding not in ("same", "valid", "causal"):
-        raise refuse(name, f"layer with padding {padding!r:.20}")
-    before, after, sizes = [], [], []
-    for size, side, step in zip(source.shape[:2], kernel, strides, strict=True):
-        count = (size - side) // step + 1 if padding == "valid" else -(-size // step)
-        border = 0 if padding == "valid" else max((count - 1) * step + side - size, 0)
-        first = side - 1 if padding == "causal" else border // 2
-        before.append(first)
-        after.append(max(border - first, 0))
-        sizes.append(count)
-    if min(sizes) < 1:
-        raise BadInput(f"the kernel of {name!r:.60} is larger than its input", fix="save it again")
-    return [*before, *after], (sizes[0], sizes[1])
-
-
-def _check_layout(name: str, source: Value) -> None:
-    if len(source.shape) != 3:
-        raise refuse(name, "layer of pictures", f"but its input has the shape {source.shape}")
-
-
-def _pool(kind: str) -> Layering:
-    def write(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
-        source = reads[0]
-        _check_layout(name, source)
-        size = pair(config.get("pool_size", 2))
-        strides = pair(config.get("strides") or size)
-        pads, (height, width) = _border(name, config, source, size, strides)
-        options = {"kernel_shape": size, "strides": strides, "pads": pads}
-        result = draft.op(kind, draft.first(source), **options)
-        return Value(result, (height, width, source.shape[2]), first=True)
-
-    return write
-
-
-def _pool_all(kind: str) -> Layering:
-    def write(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
-        source = reads[0]
-        _check_layout(name, source)
-        result = draft.op(kind, draft.first(source))
-        if config.get("keepdims"):
-            return Value(result, (1, 1, source.shape[2]), first=True)
-        return Value(draft.op("Flatten", result), (source.shape[2],))
-
-    return write
 
 
 def _flatten(draft: Draft, _: str, __: Config, ___: Weights, reads: Sequence[Value]) -> Value:
@@ -191,43 +87,6 @@ def _normalize(
     result = draft.op("Sub", draft.last(reads[0]), means.reshape(-1))
     result = draft.op("Div", result, deviation.reshape(-1))
     return Value(result, reads[0].shape)
-
-
-def _zero_padding(
-    draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]
-) -> Value:
-    source = reads[0]
-    _check_layout(name, source)
-    padding = config.get("padding", 1)
-    rows, columns = (padding, padding) if isinstance(padding, int) else padding
-    (top, bottom), (left, right) = pair(rows), pair(columns)
-    pads = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
-    height, width, depth = source.shape
-    shape = (height + top + bottom, width + left + right, depth)
-    return Value(draft.op("Pad", draft.first(source), pads), shape, first=True)
-
-
-def _crop(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
-    source = reads[0]
-    _check_layout(name, source)
-    cropping = config.get("cropping", 0)
-    rows, columns = (cropping, cropping) if isinstance(cropping, int) else cropping
-    (top, bottom), (left, right) = pair(rows), pair(columns)
-    height, width, depth = source.shape
-    starts, ends = np.array([top, left]), np.array([height - bottom, width - right])
-    result = draft.op("Slice", draft.first(source), starts, ends, np.array([2, 3]))
-    return Value(result, (height - top - bottom, width - left - right, depth), first=True)
-
-
-def _resize(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
-    source = reads[0]
-    _check_layout(name, source)
-    if config.get("interpolation", "bilinear") != "bilinear":
-        raise refuse(name, "Resizing", "but not a bilinear one")
-    sizes = (int(config["height"]), int(config["width"]))
-    options = {"mode": "linear", "axes": [2, 3]}
-    result = draft.op("Resize", draft.first(source), "", "", np.array(sizes), **options)
-    return Value(result, (*sizes, source.shape[2]), first=True)
 
 
 def _batch_norm(
@@ -279,23 +138,6 @@ def _learned(
         found.append(weight(weights, name, kept) if there else plain)
         kept += there
     return found, kept
-
-
-def _upsample(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
-    source = reads[0]
-    _check_layout(name, source)
-    kind = config.get("interpolation", "nearest")
-    options: dict[str, dict[str, Any]] = {
-        "nearest": {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
-        "bilinear": {"mode": "linear"},
-    }
-    if kind not in options:
-        raise refuse(name, "UpSampling2D", f"of the kind {kind!r:.20}")
-    times = pair(config.get("size", 2))
-    height, width = (side * by for side, by in zip(source.shape, times, strict=False))
-    sizes = np.array([height, width])
-    result = draft.op("Resize", draft.first(source), "", "", sizes, axes=[2, 3], **options[kind])
-    return Value(result, (height, width, source.shape[2]), first=True)
 
 
 def _merge(kind: str, *, mean: bool = False) -> Layering:
@@ -397,10 +239,10 @@ def _stand_first(kind: str, config: Config) -> bool:
 
 
 _POOLS = {
-    "AveragePooling": _pool("AveragePool"),
-    "GlobalAveragePooling": _pool_all("GlobalAveragePool"),
-    "GlobalMaxPooling": _pool_all("GlobalMaxPool"),
-    "MaxPooling": _pool("MaxPool"),
+    "AveragePooling": pool("AveragePool"),
+    "GlobalAveragePooling": pool_all("GlobalAveragePool"),
+    "GlobalMaxPooling": pool_all("GlobalMaxPool"),
+    "MaxPooling": pool("MaxPool"),
 }
 
 LAYERS: dict[str, Layering] = {
@@ -413,13 +255,13 @@ LAYERS: dict[str, Layering] = {
     "BatchNormalization": _batch_norm,
     "Bidirectional": recur_both_ways,
     "Concatenate": _concatenate,
-    "Conv1D": along(_conv),
-    "Conv2D": _conv,
-    "Convolution2D": _conv,
-    "Cropping1D": along(_crop),
-    "Cropping2D": _crop,
+    "Conv1D": along(convolve),
+    "Conv2D": convolve,
+    "Convolution2D": convolve,
+    "Cropping1D": along(crop),
+    "Cropping2D": crop,
     "Dense": _dense,
-    "DepthwiseConv2D": _depthwise,
+    "DepthwiseConv2D": convolve_each,
     "Divide": _merge("Div"),
     "Flatten": _flatten,
     "LayerNormalization": _layer_norm,
@@ -430,15 +272,15 @@ LAYERS: dict[str, Layering] = {
     "Permute": _permute,
     "Rescaling": _rescale,
     "Reshape": _reshape,
-    "Resizing": _resize,
-    "SeparableConv1D": along(_separable),
-    "SeparableConv2D": _separable,
+    "Resizing": resize,
+    "SeparableConv1D": along(convolve_apart),
+    "SeparableConv2D": convolve_apart,
     "Subtract": _merge("Sub"),
     "TFOpLambda": _function,
     "TimeDistributed": _each_row,
     "TrueDivide": _merge("Div"),
-    "UpSampling1D": along(_upsample),
-    "UpSampling2D": _upsample,
-    "ZeroPadding1D": along(_zero_padding),
-    "ZeroPadding2D": _zero_padding,
+    "UpSampling1D": along(upsample),
+    "UpSampling2D": upsample,
+    "ZeroPadding1D": along(border),
+    "ZeroPadding2D": border,
 }
