@@ -42,10 +42,14 @@ class Draft:
         self._constants: list[onnx.TensorProto] = []
         self.start = Value("picture", shape)
 
-    def op(
-        self, kind: str, *inputs: str | NDArray[np.generic], place: int = 0, **options: Any
+    def op(self, kind: str, *inputs: str | NDArray[np.generic], **options: Any) -> str:
+        """Add an operator; the name of its result."""
+        return self.result(0, kind, *inputs, **options)
+
+    def result(
+        self, place: int, kind: str, *inputs: str | NDArray[np.generic], **options: Any
     ) -> str:
-        """Add an operator; the name of its result, of several of the one in that place."""
+        """Add an operator with several results; the name of the one in that place."""
         result = f"r{len(self._nodes)}"
         names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
         outputs = [""] * place + [result]

@@ -192,6 +192,9 @@ def _raised(model: onnx.ModelProto) -> onnx.ModelProto:
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     version = max((opsets.get(name, 0) for name in _ALIASES), default=0)
     used = {node.domain for node in model.graph.node}
+    other = sorted({n.op_type for n in model.graph.node if n.domain == "ai.onnx.ml"})
+    if other:
+        raise BadInput(f"it is no neural net, as its {other[0]} shows", fix="give a neural net")
     strange = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain})
     if strange and used - {"", "com.microsoft"}:
         raise BadInput(f"it uses {', '.join(strange)[:200]}, which is not known here", fix=FIX)

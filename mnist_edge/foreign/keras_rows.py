@@ -128,10 +128,11 @@ def _run(
     if kind == "GRU":
         options["linear_before_reset"] = int(bool(config.get("reset_after")))
     rows = draft.op("Transpose", draft.last(source), perm=[1, 0, 2])
-    result = draft.op(
+    result = draft.result(
+        0 if every else 1,
         about.operator,
-        *(rows, *stacked),
-        place=0 if every else 1,
+        rows,
+        *stacked,
         hidden_size=hidden,
         direction=direction,
         **options,

@@ -143,14 +143,14 @@ def both_ways(reads: Array) -> tuple[Array, Array]:
 def normal(reads: Array, kept: Weights) -> Array:
     """BatchNormalization of the last axis."""
     gain, shift, mean, variance = (kept[name].astype(np.float64) for name in NORM)
-    return (reads - mean) / np.sqrt(variance + 1e-3) * gain + shift
+    return np.asarray((reads - mean) / np.sqrt(variance + 1e-3) * gain + shift
 
 
 def channels_first() -> Array:
     """A convolution, its normalisation, the largest of 2x2, and Flatten, which turns them."""
     seen = np.lib.stride_tricks.sliding_window_view(X.reshape(3, 2, 14, 28), (3, 3), (2, 3))
     conv = normal(np.einsum("ncyxij,ijco->nyxo", seen, KERNEL.astype(np.float64)), NORM)
-    return conv.reshape(3, 6, 2, 13, 2, 4).max(axis=(2, 4)).reshape(3, -1)
+    return np.asarray(conv.reshape(3, 6, 2, 13, 2, 4).max(axis=(2, 4)).reshape(3, -1))
 
 
 def centred() -> Array:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,8 +174,8 @@ def fuse(model: onnx.ModelProto) -> None:
     front, *_ = model.graph.node
     none = numpy_helper.from_array(np.zeros(1, np.float32), "none")
     model.graph.initializer.append(none)
-    own = {"domain": "com.microsoft", "transB": 1}
-    options = {"activation": "LeakyRelu", "activation_params": [0.0], **own}
+    own: dict[str, Any] = {"domain": "com.microsoft", "transB": 1}
+    options: dict[str, Any] = {"activation": "LeakyRelu", "activation_params": [0.0], **own}
     del model.graph.node[:]
     model.graph.node.extend(
         [

@@ -163,7 +163,7 @@ def test_an_artifact_of_other_weights_is_not_to_be_shipped(tmp_path: Path) -> No
 def test_the_table_ends_in_a_sentence_for_each_artifact(bundle: Bundle) -> None:
     report = checked(bundle)
     last = terminal(verify_page.thorough_table(report)).splitlines()[-1]
-    assert last.startswith("may be shipped: onnx-float32: not one answer changed in 70 digits")
+    assert last.startswith("may be shipped: onnx-float32: not one answer changed in 70 pictures")
     assert codec.loads(ThoroughReport, codec.dumps(report)) == report
 
 
