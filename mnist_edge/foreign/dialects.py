@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.constants import replace_nodes
+from mnist_edge.recipes.terms import DEFAULT_OPSET
 
 FIX = "export the net again, with operators of ONNX alone"
 _ACTIVATIONS = {
@@ -45,9 +46,13 @@ class _Plain:
         return name
 
 
-def speak_plainly(graph: onnx.GraphProto) -> None:
+def speak_plainly(model: onnx.ModelProto) -> None:
     """Put plain operators in the place of others. Raises BadInput where one has other options."""
+    graph = model.graph
     plain = _Plain(graph)
+    if {node.op_type for node in graph.node if not node.domain} <= {"Identity"}:
+        for entry in model.opset_import:  # of which the file has no operator
+            entry.version = entry.version if entry.domain else DEFAULT_OPSET
     for node in graph.node:
         write = _WRITERS.get((node.domain, node.op_type))
         if write is None:

@@ -157,7 +157,7 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in model.graph.node:
         if node.domain == "ai.onnx":
             node.domain = ""
-    speak_plainly(model.graph)
+    speak_plainly(model)
     return model
 
 

@@ -143,7 +143,7 @@ def both_ways(reads: Array) -> tuple[Array, Array]:
 def normal(reads: Array, kept: Weights) -> Array:
     """BatchNormalization of the last axis."""
     gain, shift, mean, variance = (kept[name].astype(np.float64) for name in NORM)
-    return np.asarray((reads - mean) / np.sqrt(variance + 1e-3) * gain + shift
+    return np.asarray((reads - mean) / np.sqrt(variance + 1e-3) * gain + shift)
 
 
 def channels_first() -> Array:
@@ -155,12 +155,12 @@ def channels_first() -> Array:
 
 def centred() -> Array:
     deviation = np.sqrt(X.var(axis=2, keepdims=True) + 1e-3)
-    return (X - X.mean(axis=2, keepdims=True)) / deviation * GAIN
+    return np.asarray((X - X.mean(axis=2, keepdims=True)) / deviation * GAIN)
 
 
 def sloped() -> Array:
     pixels = 2 * X.reshape(3, 14, 14, 4) - 1
-    return np.where(pixels > 0, pixels, pixels * SLOPE)
+    return np.asarray(np.where(pixels > 0, pixels, pixels * SLOPE))
 
 
 GAIN = noise(28)

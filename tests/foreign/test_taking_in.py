@@ -359,6 +359,13 @@ REFUSED = {
         ]),
         "quantized already",
     ),
+    "trees": (
+        nets.mlp(
+            end=[node("TreeEnsembleClassifier", ["scores"], ["answer"], domain="ai.onnx.ml")],
+            changes=[also("ai.onnx.ml")],
+        ),
+        "no neural net, as its TreeEnsembleClassifier shows",
+    ),
     "features": (nets.mlp(outputs=("positive",)), "it has 200 classes, not 10"),
     "a huge result": (
         nets.mlp(
