@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.formats.c.plan import Place, Plan, padded
 from mnist_edge.formats.c.text import Code, call, define, either, padded_rows
-from mnist_edge.formats.graph.layers import Convolution, Shape, is_depthwise
+from mnist_edge.formats.graph.layers import Convolution, is_depthwise
 
 # How F(2, 3) spreads the three weights of a row, or of a column, over four products: see rows.c
 # and winograd.c.
@@ -24,18 +24,12 @@ _MOST_PIECES = 25
 
 def write_convolution(name: str, comment: str, step: Convolution, plan: Plan, place: Place) -> Code:
     """The C function of a convolution, which reads from `step.source` and writes to `place`."""
-    shape = plan.shape(step.source)
     if is_depthwise(step):
         return _depthwise(name, comment, step, plan, place)
     data, body = _direct(name, step, plan, place)
-    if _suits_winograd(step, shape):
-        threes = _suits_threes(step)
-        fast = (_winograd3 if threes else _winograd)(name, step, plan, place)
-        # A vector of its kernel holds neighbouring channels of one pixel.
-        condition = f"LANES > 1 && LANES <= {shape.channels}"
-        if not step.pooled:
-            condition += f" && {step.shape.channels} % LANES == 0"
-        data, body = _either(condition, fast, (data, body))
+    if suits_winograd(step, plan):
+        fast = by_winograd(name, step, plan, place, step.relu, _arranged)
+        data, body = winograd_or((data, body), fast, step, plan)
     elif _suits_rows(step):
         data, body = _either("LANES > 1", _rows(name, step, plan, place), (data, body))
     bias = define(f"{name}_bias", padded_rows(step.bias, padded(step.shape.channels)))
@@ -90,55 +84,95 @@ def slide(name: str, step: Convolution, plan: Plan, place: Place, ending: object
     return f"    for (int y = 0; y < {height}; y++)\n{statement}"
 
 
-def _winograd(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
-    """Weights and body of the fast way to do a 3×3 convolution."""
+def by_winograd(
+    name: str,
+    step: Convolution,
+    plan: Plan,
+    place: Place,
+    ending: object,
+    arrange: Callable[[NDArray[np.float64]], NDArray[np.generic]],
+) -> tuple[str, str]:
+    """Weights and body of the fast way to do a 3×3 convolution.
+
+    Args:
+        name: of the function.
+        step: the convolution, which `suits_winograd`.
+        plan: where all lies.
+        place: of the result.
+        ending: what the kernels call so.
+        arrange: makes what stands in C of the spread weights, (terms, in, out): 16 terms, fourths
+            of what the kernel takes in whole numbers; or 25, thirty-sixths.
+    """
+    by_threes = _suits_threes(step)
+    spread = _SPREAD3 if by_threes else _SPREAD
+    exact = np.einsum("ay,oiyx,bx->abio", spread, step.weight.astype(np.float64), spread)
+    weight = arrange(exact.reshape(-1, *exact.shape[2:]))
+    write = _threes if by_threes else _twos
+    return (
+        define(f"{name}_weight", weight, weight.shape, "transformed"),
+        write(name, step, plan, place, ending),
+    )
+
+
+def winograd_or(
+    plain: Sequence[str], fast: Sequence[str], step: Convolution, plan: Plan
+) -> list[str]:
+    """The texts of `by_winograd` where the target's vectors fit, else the plain ones."""
+    # A vector of its kernel holds neighbouring channels of one pixel.
+    condition = f"WINOGRAD && LANES <= {plan.shape(step.source).channels}"
+    if not step.pooled:
+        condition += f" && {step.shape.channels} % LANES == 0"
+    return _either(condition, fast, plain)
+
+
+def _arranged(exact: NDArray[np.float64]) -> NDArray[np.float32]:
+    return padded_rows(exact.astype(np.float32), padded(exact.shape[-1]))
+
+
+def _twos(name: str, step: Convolution, plan: Plan, place: Place, ending: object) -> str:
+    """The body, where pieces give 2×2 results of which one is kept."""
     outputs, height, width = step.shape
     wide, depth = padded(outputs), plan.shape(step.source).channels
     row = plan.view(step.source).row
-    weight = step.weight.astype(np.float64)
-    exact = np.einsum("ay,oiyx,bx->abio", _SPREAD, weight, _SPREAD)
-    rows = padded_rows(exact.astype(np.float32), wide)
     lines = _lines(height, width)
     count = 16 * lines * width
     statement = call(
         *("winograd", lines, width, depth, outputs),
         f"{plan.start(step.source, step.window)} + y * {2 * row}",
         *(row, f"{name}_weight", wide, f"{name}_bias", f"out + y * {place.row}", place.row),
-        *(outputs, step.relu, "pieces", "products"),
+        *(outputs, ending, "pieces", "products"),
         indent=8,
     )
-    body = (
-        f"    float pieces[{count * depth}] ALIGNED, products[{count * wide}] ALIGNED;\n"
+    return (
+        f"    term pieces[{count * depth}] ALIGNED;\n"
+        f"    tally products[{count * wide}] ALIGNED;\n"
         f"    for (int y = 0; y < {height}; y += {lines})\n{statement}"
     )
-    return define(f"{name}_weight", rows, rows.shape, "transformed"), body
 
 
-def _winograd3(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
+def _threes(name: str, step: Convolution, plan: Plan, place: Place, ending: object) -> str:
     """Likewise, where the results can be cut into pieces of 3×3."""
     outputs = step.shape.channels
     height, width = _unpooled(step)
     wide, depth = padded(outputs), plan.shape(step.source).channels
     row = plan.view(step.source).row
-    weight = step.weight.astype(np.float64)
-    exact = np.einsum("ay,oiyx,bx->abio", _SPREAD3, weight, _SPREAD3)
-    rows = padded_rows(exact.astype(np.float32), wide)
     across = width // 3
     lines = height // 3 if step.pooled else _lines(height // 3, across)
     count = lines * across
-    space = f"pieces[{25 * count * depth}] ALIGNED, products[{25 * count * wide}] ALIGNED"
-    body = f"    float {space};\n"
+    body = (
+        f"    term pieces[{25 * count * depth}] ALIGNED;\n"
+        f"    tally products[{25 * count * wide}] ALIGNED;\n"
+    )
     if step.pooled:
-        body += f"    float results[{9 * count * wide}] ALIGNED;\n"
+        body += f"    tally results[{9 * count * wide}] ALIGNED;\n"
     statement = call(
         *("winograd3", 3 * lines, width, depth, outputs),
         f"{plan.start(step.source, step.window)} + y * {row}",
         *(row, f"{name}_weight", wide, f"{name}_bias", f"out + y * {place.row}", place.row),
-        *(outputs, step.relu, "pieces", "products", "results" if step.pooled else 0),
+        *(outputs, ending, "pieces", "products", "results" if step.pooled else 0),
         indent=8,
     )
-    body += f"    for (int y = 0; y < {height}; y += {3 * lines})\n{statement}"
-    return define(f"{name}_weight", rows, rows.shape, "transformed"), body
+    return f"{body}    for (int y = 0; y < {height}; y += {3 * lines})\n{statement}"
 
 
 def _lines(height: int, across: int) -> int:
@@ -210,9 +244,10 @@ def dense(step: Convolution) -> NDArray[np.float32]:
     return dense.reshape(outputs, -1, height, width).astype(np.float32)
 
 
-def _suits_winograd(step: Convolution, shape: Shape) -> bool:
-    kernel = step.window[:4]
-    fits = kernel == (3, 3, 1, 1) and step.groups == 1 and shape.channels >= 4
+def suits_winograd(step: Convolution, plan: Plan, least: int = 4) -> bool:
+    """Whether a convolution over channels of which a vector takes `least` multiplies less so."""
+    kernel, depth = step.window[:4], plan.shape(step.source).channels
+    fits = kernel == (3, 3, 1, 1) and step.groups == 1 and depth >= least
     return fits and (step.pooled or _suits_threes(step))
 
 

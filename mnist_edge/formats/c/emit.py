@@ -71,10 +71,7 @@ def _kernels(steps: Sequence[Code]) -> Iterator[str]:
     """The files whose functions the steps call."""
     bodies = "".join(step.body for step in steps)
     yield from ("lanes.c", "common.c", "vectors.c", "kernels.c", "dots.c")
-    if "winograd(" in bodies:
-        yield "winograd.c"
-    if "winograd3(" in bodies:
-        yield "winograd3.c"
+    yield from winograd_files(bodies, "terms.c")
     if "convolve_rows(" in bodies:
         yield "rows.c"
     yield "plain.c"
@@ -82,6 +79,12 @@ def _kernels(steps: Sequence[Code]) -> Iterator[str]:
         yield "moves.c"
     if "EACH(" in bodies:
         yield "functions.c"
+
+
+def winograd_files(bodies: str, terms: str) -> Iterator[str]:
+    """Those of Winograd's ways, after the file that says what they work on, if one is called."""
+    files = [f"{way}.c" for way in ("winograd", "winograd3") if f"{way}(" in bodies]
+    yield from (terms, *files) if files else ()
 
 
 def write_steps(plan: Plan, write: Writer) -> list[Code]:
