@@ -11,9 +11,23 @@ from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.c.bytes8 import write_bytewise
-from mnist_edge.formats.c.convolve import dense, multiply_adds, slide
+from mnist_edge.formats.c.convolve import (
+    by_winograd,
+    dense,
+    multiply_adds,
+    slide,
+    suits_winograd,
+    winograd_or,
+)
 from mnist_edge.formats.c.document import Program
-from mnist_edge.formats.c.emit import MOST_DOTS, in_one_piece, innermost, product, write_steps
+from mnist_edge.formats.c.emit import (
+    MOST_DOTS,
+    in_one_piece,
+    innermost,
+    product,
+    winograd_files,
+    write_steps,
+)
 from mnist_edge.formats.c.plan import LANES, LARGE_BYTES, Place, Plan, lay_out, padded
 from mnist_edge.formats.c.text import Code, call, define, either, number, padded_rows
 from mnist_edge.formats.graph.layers import (
@@ -33,6 +47,9 @@ _MOVES = "move", "translate", "surround", "resize", "add", "mean", "depthwise", 
 
 # Inputs that one step of a kernel takes in: what the instructions for sums of bytes do.
 _TOGETHER = 4
+
+# Channels of the narrowest vectors that multiply less by Winograd's ways.
+_LEAST = 8
 
 _ABOUT = """\
 Weights are signed bytes, results unsigned ones, sums whole numbers of 32 bits. C99 with the
@@ -67,7 +84,9 @@ def write_quantized(quantized: QuantizedNet) -> Program:
         plan=plan,
         steps=steps,
         kernels=(
-            *("lanes8.c", "common.c", "vectors8.c", "kernels.c", "plain8.c"),
+            *("lanes8.c", "common.c", "vectors8.c", "kernels.c"),
+            *winograd_files(bodies, "terms8.c"),
+            "plain8.c",
             *(("moves8.c",) if moves else ()),
         ),
         workspace=plan.size // 4 + LANES,
@@ -78,6 +97,7 @@ def write_quantized(quantized: QuantizedNet) -> Program:
             "borders": "\n".join(_fill_borders(plan, quantized)),
             "answers": _ANSWERS.format(zero=last.zero, scale=number(float(last.scale))),
             "narrow": int(_are_narrow(quantized.net)),
+            "terms": _terms(plan),
         },
     )
 
@@ -172,19 +192,24 @@ def _product(
     """A convolution or a matrix product."""
     grid = quantized.grids[index]
     ending = f"(ending){{{name}_factor, {grid.zero}, {int(step.relu)}}}"
+    weights = packed(step, plan)
+    data = define(f"{name}_weight", weights, weights.shape, "rows, fours, outputs")
     if isinstance(step, Convolution):
-        body, macs = slide(name, step, plan, plan.places[index], ending), multiply_adds(step)
+        place, macs = plan.places[index], multiply_adds(step)
+        body = slide(name, step, plan, place, ending)
+        if _multiplies_less(step, plan):
+            fast = by_winograd(name, step, plan, place, ending, _in_pairs)
+            data, body = winograd_or((data, body), fast, step, plan)
     else:
         by_dots = step.shape.channels <= MOST_DOTS or step.weight.size < LARGE_BYTES
         body = product(name, step, plan, index, ending, by_dots=by_dots)
         macs = step.weight.size
-    weights = packed(step, plan)
     return Code(
         name=name,
         comment=comment,
         data="\n".join(
             (
-                define(f"{name}_weight", weights, weights.shape, "rows, fours, outputs"),
+                data,
                 either(
                     "SIGNED", *(define(f"{name}_bias", bias) for bias in offsets(quantized, step))
                 ),
@@ -197,6 +222,29 @@ def _product(
         reads="uint8_t",
         writes="uint8_t",
     )
+
+
+def _multiplies_less(step: Convolution, plan: Plan) -> bool:
+    """Whether one of Winograd's ways is exact: it takes pairs, and sums up to 36 times as much."""
+    sums = np.abs(step.weight.reshape(len(step.weight), -1).astype(np.int64)).sum(axis=1)
+    exact = step.weight.shape[1] % 2 == 0 and bool(36 * 255 * sums.max() < 2**31)
+    return exact and suits_winograd(step, plan, least=_LEAST)
+
+
+def _terms(plan: Plan) -> int:
+    """Channels that are spread together: as many as all convolutions have that multiply less."""
+    convolutions = [step for step in plan.net.steps if isinstance(step, Convolution)]
+    depths = [step.weight.shape[1] for step in convolutions if _multiplies_less(step, plan)]
+    return 2 * _LEAST if min(depths, default=0) >= 2 * _LEAST else _LEAST
+
+
+def _in_pairs(exact: NDArray[np.float64]) -> NDArray[np.int16]:
+    """Weights spread by Winograd's ways, as their kernels read them: (terms, in pairs, out, 2)."""
+    terms, depth, outputs = exact.shape
+    whole = np.rint(exact * {16: 4, 25: 36}[terms]).astype(np.int16)
+    pairs = whole.reshape(terms, depth // 2, 2, outputs).swapaxes(2, 3)
+    missing = [(0, 0), (0, 0), (0, padded(outputs) - outputs), (0, 0)]
+    return np.ascontiguousarray(np.pad(pairs, missing))
 
 
 def _depthwise(

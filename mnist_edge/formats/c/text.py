@@ -16,6 +16,7 @@ _WIDTH = 100
 _TYPES = {
     "float32": "float",
     "int32": "int32_t",
+    "int16": "int16_t",
     "int8": "int8_t",
     "uint8": "uint8_t",
     "uint16": "uint16_t",
@@ -63,8 +64,8 @@ def define(
         note: more of that.
     """
     texts = [number(value) for value in array.reshape(-1).tolist()]
-    # Bytes are many: without blanks they take a third less.
-    blank, count = (",", 24) if array.itemsize == 1 else (", ", 8)
+    # Small numbers are many: without blanks they take up to a third less.
+    blank, count = {1: (",", 24), 2: (",", 16)}.get(array.itemsize, (", ", 8))
     lines = ["    " + blank.join(texts[i : i + count]) for i in range(0, len(texts), count)]
     about = "".join(f"[{size}]" for size in shape) + (f", {note}" if note else "")
     comment = f" /* {about} */" if about else ""
