@@ -34,6 +34,8 @@ from mnist_edge.recipes.terms import DEFAULT_OPSET, Format, Precision
 if TYPE_CHECKING:
     from torch import nn
 
+    from mnist_edge.formats.graph.layers import Net
+
 _DRAWN, _DRAWN_SEED = 1024, 7  # not the seed of what is shipped, or trained on
 GOLDEN_SIZE = 10  # one of each digit: what every artifact carries must stay small
 
@@ -192,13 +194,10 @@ class TorchSource(Source):
 
     def torch(self, precision: Precision) -> nn.Module:
         """See `Source.torch`."""
-        from mnist_edge.formats.checkpoint.cast import halve_weights, quantize_linear_layers
+        from mnist_edge.formats.checkpoint.cast import cast
         from mnist_edge.models import deployable
 
-        network = deployable(self._model).cpu()
-        if precision == "float16":
-            return halve_weights(network)
-        return quantize_linear_layers(network) if precision == "int8-dynamic" else network
+        return cast(deployable(self._model).cpu(), precision)
 
     def _float32(self) -> bytes:
         from mnist_edge.formats.onnx.trace import trace_onnx
@@ -244,40 +243,42 @@ class ForeignSource(Source):
 
     Args:
         graph: the file of it that `import` wrote.
-        said: what it came from, for people.
     """
 
     def __init__(
         self,
         graph: bytes,
-        said: str,
         *,
         opset: int,
         origin: Mapping[str, str],
         calibration: Callable[[], Images],
     ) -> None:
         super().__init__(opset=opset, origin=origin, calibration=calibration)
-        self._graph, self._said = graph, said
+        self._graph = graph
+
+    @cached_property
+    def _net(self) -> Net:
+        from mnist_edge.formats.graph.fold import fold
+        from mnist_edge.formats.graph.read import read_graph
+
+        return fold(read_graph(self._graph))
 
     def torch(self, precision: Precision) -> nn.Module:
-        """There is none."""
-        del precision
-        raise UsageError(
-            f"the net came from {self._said}, of which there is no torch module",
-            fix="choose a format that is made from ONNX",
-        )
+        """A module of its steps. Raises BadInput for an operator of which no step can be made."""
+        from mnist_edge.formats.checkpoint.cast import cast
+        from mnist_edge.formats.torchscript.steps import StepsModule
+
+        return cast(StepsModule(self._net).eval(), precision)
 
     def _float32(self) -> bytes:
         import onnx
         from onnx.version_converter import convert_version
 
-        from mnist_edge.formats.graph.fold import fold
-        from mnist_edge.formats.graph.read import read_graph
         from mnist_edge.formats.graph.write import write_graph
         from mnist_edge.formats.onnx.write import serialize_onnx
 
         try:
-            graph = write_graph(fold(read_graph(self._graph)), self.opset)
+            graph = write_graph(self._net, self.opset)
         except BadInput:  # an operator of which no step can be made
             graph = onnx.load_model_from_string(self._graph)
             if self.opset != DEFAULT_OPSET:
@@ -321,9 +322,7 @@ def onnx_source(bundle: Bundle, opset: int) -> Source:
     imported = bundle.manifest.imported
     if imported is not None and find_spec("onnx") is not None:
         data = bundle.read(bundle.manifest.origin)
-        return ForeignSource(
-            data, imported.said, opset=opset, origin=origin, calibration=calibration
-        )
+        return ForeignSource(data, opset=opset, origin=origin, calibration=calibration)
     graph = _own(bundle, "float32")
     if graph is None:
         raise _no_torch() if imported is None else _missing("onnx")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import typing
 import warnings
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mnist_edge.formats.source import nothing_to_quantize
+from mnist_edge.recipes.terms import Precision
 
 
 class HalfWeights(nn.Module):
@@ -31,19 +32,32 @@ class HalfWeights(nn.Module):
         bias = None if self.layer.bias is None else self.layer.bias.type_as(values)
         if isinstance(self.layer, nn.Conv2d):
             layer = self.layer
-            padding = cast("tuple[int, int]", layer.padding)
+            padding = typing.cast("tuple[int, int]", layer.padding)
+            if layer.groups > 1:
+                groups = layer.groups
+                return torch.conv2d(values, weight, bias, layer.stride, padding, 1, groups)
             return torch.conv2d(values, weight, bias, layer.stride, padding)
         return functional.linear(values, weight, bias)
 
 
-def halve_weights(model: nn.Sequential) -> nn.Sequential:
+def cast(model: nn.Module, precision: Precision) -> nn.Module:
+    """A model in evaluation mode in a precision that torch holds; `model` is not changed.
+
+    Raises:
+        UsageError: there is nothing in it to quantize.
+    """
+    if precision == "int8-dynamic":
+        return quantize_linear_layers(model)
+    return halve_weights(model) if precision == "float16" else model
+
+
+def halve_weights(model: nn.Module) -> nn.Module:
     """The model with the weights of its convolutions and linear layers in float16."""
-    return nn.Sequential(
-        *(
-            HalfWeights(layer) if isinstance(layer, (nn.Conv2d, nn.Linear)) else layer
-            for layer in model
-        )
-    ).eval()
+    halved = copy.deepcopy(model)
+    for name, layer in model.named_children():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            setattr(halved, name, HalfWeights(layer))
+    return halved.eval()
 
 
 def quantize_linear_layers(model: nn.Module) -> nn.Module:

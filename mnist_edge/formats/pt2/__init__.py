@@ -9,7 +9,6 @@ from mnist_edge.formats.torchscript import TorchScript
 from mnist_edge.recipes.terms import Precision
 
 if TYPE_CHECKING:
-    from mnist_edge.bundle.manifest import Manifest
     from mnist_edge.formats.source import Source
 
 
@@ -26,10 +25,6 @@ class Program(TorchScript):
 
         network = source.torch(precision)
         return Written(export_program(network, source.metadata(self.name, precision)))
-
-    def unfit(self, manifest: Manifest) -> str:
-        """A net of others has no torch module."""
-        return f"there is no torch module of {manifest.imported.said}" if manifest.imported else ""
 
     def load(self, written: Written, how: Loading) -> Backend:
         """See `FileFormat.load`."""

@@ -9,7 +9,6 @@ from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.recipes.terms import Format, Precision
 
 if TYPE_CHECKING:
-    from mnist_edge.bundle.manifest import Manifest
     from mnist_edge.formats.source import Source
 
 
@@ -31,10 +30,6 @@ class TorchScript(FileFormat):
 
         network = source.torch(precision)
         return Written(export_torchscript(network, source.metadata(self.name, precision)))
-
-    def unfit(self, manifest: Manifest) -> str:
-        """A net of others has no torch module."""
-        return f"there is no torch module of {manifest.imported.said}" if manifest.imported else ""
 
     def load(self, written: Written, how: Loading) -> Backend:
         """See `FileFormat.load`."""
