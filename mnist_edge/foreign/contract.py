@@ -15,10 +15,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from mnist_edge.bundle.imported import Contract, Fit, Norm
@@ -51,6 +52,12 @@ _FIRST_DIGITS = (50, 200, 600)
 
 _PROMISING, _FAR = 0.8, 0.4
 """Accuracy from which on digits are upright, and by how much less a net is another one."""
+
+_MOST_NETS = 60
+"""That are tried under all contracts: of more, those that are best under the two usual ones."""
+
+_UNLIKE = 0.002
+"""Of digits that one net reads and another does not, from which on they are two."""
 
 _MOST_UNDECIDED = 4
 _HOPELESS, _ANOTHER = 3.3, 1.0
@@ -99,10 +106,12 @@ class Found:
     Attributes:
         best: the trial that is believed.
         runner_up: the best one with another contract; None where only one was tried.
+        reading: the best one of another net that its file may hold as well, if that is as good.
     """
 
     best: Trial
     runner_up: Trial | None
+    reading: Trial | None = None
 
 
 def find_contract(
@@ -127,9 +136,9 @@ def find_contract(
     Raises:
         BadInput: not one of the nets can be run on a picture, or has so many classes.
     """
-    prepared = _prepare_all(nets, classes)
-    ways = [(net, contract) for net in prepared for contract in contracts(net, forced)]
     first, *rounds = (_Digits.of(images, labels, n) for n in (*_FIRST_DIGITS, DIGITS))
+    prepared = _promising(_prepare_all(nets, classes), forced, first)
+    ways = [(net, contract) for net in prepared for contract in contracts(net, forced)]
     # Where a net reads upright digits, no other way is tried of nets that do not.
     upright, turned = (
         [(place, way) for place, way in enumerate(ways) if _is_turned(way[1]) is wanted]
@@ -153,7 +162,37 @@ def find_contract(
         others = [*near, *(trial for trial in others if trial not in close)]
     progress(len(ways), len(ways))
     runner_up = next((t for t in others if t.contract != best.contract), None)
-    return Found(best=best, runner_up=runner_up)
+    reading = next(
+        (
+            trial
+            for trial in others
+            if trial.prepared.net is not best.prepared.net
+            and trial.digits == best.digits
+            and not _is_worse(trial, best)
+            and (trial.right != best.right).mean() > _UNLIKE
+        ),
+        None,
+    )
+    return Found(best=best, runner_up=runner_up, reading=reading)
+
+
+def _promising(nets: list[Prepared], forced: Forced, digits: _Digits) -> list[Prepared]:
+    """Of many nets that one file may hold those that read most, in their order."""
+    if len(nets) <= _MOST_NETS:
+        return nets
+    merits = {
+        place: max(int(trial.right.sum()) for trial in trials)
+        for place, net in enumerate(nets)
+        if (
+            trials := [
+                trial
+                for contract in itertools.islice(contracts(net, forced), 2)
+                for trial in _tried(net, contract, digits, rarity=place)
+            ]
+        )
+    }
+    chosen = sorted(merits, key=lambda place: -merits[place])[:_MOST_NETS]
+    return [nets[place] for place in sorted(chosen)]
 
 
 class _Digits(NamedTuple):
@@ -292,7 +331,8 @@ def _prepare_all(nets: Sequence[ForeignNet], classes: int) -> list[Prepared]:
     found: list[Prepared] = []
     for net in nets:
         try:
-            found += prepare(net)
+            known = next((p for p in found if net.side and p.entry.side == net.side), None)
+            found += prepare(net) if known is None else [_alike(net, known)]
         except BadInput as error:
             refusal = refusal or error
     fitting = [net for net in found if net.classes == classes]
@@ -301,6 +341,11 @@ def _prepare_all(nets: Sequence[ForeignNet], classes: int) -> list[Prepared]:
     if found:
         raise wrong_classes(found[0].classes, classes)
     raise refusal or BadInput("it holds no net", fix="give another file")
+
+
+def _alike(net: ForeignNet, prepared: Prepared) -> Prepared:
+    """A net that takes a picture as another one of the same file does."""
+    return replace(prepared, net=net, model=onnx.load_model_from_string(net.graph))
 
 
 def wrong_classes(there: int, wanted: int) -> BadInput:

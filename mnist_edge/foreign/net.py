@@ -17,6 +17,7 @@ class ForeignNet:
         kind: of the file.
         guessed: what stands between its layers, for people, where its file does not say so.
         vague: whether that is so much that the digits may settle on another net.
+        side: of its picture, where the file may hold several nets, which are all made alike.
     """
 
     graph: bytes
@@ -24,6 +25,7 @@ class ForeignNet:
     kind: Kind
     guessed: str = ""
     vague: bool = False
+    side: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

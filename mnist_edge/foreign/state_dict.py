@@ -11,70 +11,26 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.draft import Draft
+from mnist_edge.foreign.geometry import Array, Geometry, Layer, Place, geometries
 from mnist_edge.foreign.net import ForeignNet
 
-Array: TypeAlias = NDArray[np.generic]
 Tensors: TypeAlias = Mapping[str, Array]
 
 FIX = (
     "give the class that it was saved from with --architecture FILE.py:CLASS, or export it to ONNX"
 )
-_SIDES = ((28, 0.0), (32, 0.3), (14, 3.0))
-_KEPT = 24  # ways of a chain of convolutions that are followed, at each size
-_GEOMETRIES, _VARIED = 8, 3
-_MOST = 60
+_VARIED = 3
+_MOST, _MOST_VAGUE = 60, 250
 _STATISTICS = ("running_mean", "running_var")
 _EPSILON = 1e-5
 
 Activation: TypeAlias = Literal["Relu", "Tanh", "Sigmoid", "LeakyRelu", "Elu", ""]
-
-
-@dataclass
-class Layer:
-    """A layer with weights.
-
-    Attributes:
-        name: in the file.
-        weight: (out, in, height, width) or (out, in).
-        bias: (out,), or None.
-        norm: what normalises its result: gain, shift, mean and variance.
-    """
-
-    name: str
-    weight: Array
-    bias: Array | None
-    norm: tuple[Array, Array, Array, Array] | None = None
-
-    @property
-    def out(self) -> int:
-        """How many channels or numbers it gives."""
-        return int(self.weight.shape[0])
-
-
-class Place(NamedTuple):
-    """How a convolution slides, and what pools its result: 0, or the side of the window."""
-
-    border: int
-    stride: int
-    pool: int
-    pool_stride: int
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """A picture's side, and how each convolution slides; `mean` where all that is left is meant."""
-
-    cost: float
-    side: int
-    places: tuple[Place, ...]
-    mean: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +45,7 @@ class Style:
         slope: of a leaky ReLU below 0.
         norm_last: whether activations stand before normalisations.
         bare: whether a convolution without a normalisation has no activation either.
+        ended: whether an activation stands even after the last convolution, where that is the end.
     """
 
     cost: float
@@ -98,6 +55,7 @@ class Style:
     slope: float = 0.01
     norm_last: bool = False
     bare: bool = False
+    ended: bool = False
 
 
 _STYLES = (
@@ -128,30 +86,40 @@ def read_state_dict(tensors: Tensors) -> tuple[ForeignNet, ...]:
     if list(tensors) == sorted(tensors):  # then the file keeps no order: conv10 is after conv2
         tensors = {name: tensors[name] for name in sorted(tensors, key=natural)}
     convolutions, linears = _layers(tensors)
-    geometries = _geometries(convolutions, linears)
-    if not geometries:  # made in another order than used: their names may keep it
+    known = geometries(convolutions, linears)
+    if not known:  # made in another order than used: their names may keep it
         by_name = {name: tensors[name] for name in sorted(tensors, key=natural)}
         convolutions, linears = _layers(by_name)
-        geometries = _geometries(convolutions, linears)
-    said = _said(convolutions, linears)
-    found: list[tuple[float, bytes, str]] = []
-    if not geometries:
+        known = geometries(convolutions, linears)
+    if not known:
         raise BadInput(
-            f"it is {said}, but no borders, strides and poolings lead from one layer to the next",
+            f"it is {_said(convolutions, linears)}, but no borders, strides and poolings lead "
+            "from one layer to the next",
             fix=FIX,
         )
-    for number, geometry in enumerate(geometries):
-        for style in _styles(convolutions, linears, varied=number < _VARIED):
-            graph = _graph(convolutions, linears, geometry, style)
-            guessed = _guessed(convolutions, linears, geometry, style)
-            found.append((geometry.cost + style.cost, graph, guessed))
+    found = [
+        (geometry.cost + style.cost, _net(convolutions, linears, geometry, style))
+        for number, geometry in enumerate(known)
+        for style in _styles(convolutions, linears, varied=number < _VARIED)
+    ]
     found.sort(key=lambda item: item[0])
-    graphs: dict[bytes, str] = {}
-    for _, graph, guessed in found:
-        graphs.setdefault(graph, guessed)
-    return tuple(
-        ForeignNet(graph=graph, said=said, kind="torch", guessed=guessed, vague=not linears)
-        for graph, guessed in itertools.islice(graphs.items(), _MOST)
+    nets: dict[bytes, ForeignNet] = {}
+    for _, net in found:
+        nets.setdefault(net.graph, net)
+    most = _MOST_VAGUE if found[0][1].vague else _MOST
+    return tuple(itertools.islice(nets.values(), most))
+
+
+def _net(
+    convolutions: Sequence[Layer], linears: Sequence[Layer], geometry: Geometry, style: Style
+) -> ForeignNet:
+    return ForeignNet(
+        graph=_graph(convolutions, linears, geometry, style),
+        said=_said(convolutions, linears),
+        kind="torch",
+        guessed=_guessed(convolutions, linears, geometry, style),
+        vague=geometry.mean or not linears,
+        side=geometry.side,
     )
 
 
@@ -169,6 +137,8 @@ def _styles(
         ways += [{"norm_last": True}]
     if len(normed) > 1:
         ways += [way | {"bare": True} for way in ways]
+    if not linears:
+        ways += [way | {"ended": True} for way in ways]
     for style in _STYLES if varied else _STYLES[:1]:
         if not convolutions and (style.pooling == "AveragePool" or style.inner != style.between):
             continue  # nothing is pooled
@@ -255,85 +225,6 @@ def _guessed(
     return f"{', '.join(parts)}; {named} between them"
 
 
-# --- geometry -----------------------------------------------------------------------------------
-
-
-def _geometries(convolutions: Sequence[Layer], linears: Sequence[Layer]) -> list[Geometry]:
-    """The ways from a picture to the first linear layer, the likeliest first."""
-    if any(a.out != b.weight.shape[1] for a, b in itertools.pairwise(linears)):
-        return []
-    if not convolutions:
-        size = int(linears[0].weight.shape[1])
-        sides = [side for side in (28, 32, 14, 16, 20, 8) if side * side == size]
-        return [Geometry(0.0, side, ()) for side in sides]
-    if convolutions[0].weight.shape[1] not in (1, 3):
-        return []
-    features = int(linears[0].weight.shape[1]) if linears else convolutions[-1].out
-    found = []
-    for side, cost in _SIDES:
-        ways: dict[int, list[tuple[float, tuple[Place, ...]]]] = {side: [(cost, ())]}
-        before = int(convolutions[0].weight.shape[1])
-        for layer in convolutions:
-            if before % layer.weight.shape[1]:
-                return []
-            ways = _followed(ways, layer)
-            before = layer.out
-        for last, paths in ways.items():
-            for cost_so_far, places in paths:
-                if before * last * last == features:
-                    found.append(Geometry(cost_so_far, side, places))
-                elif before == features and last > 1:
-                    found.append(Geometry(cost_so_far + 1.5, side, places, mean=True))
-    return sorted(found, key=lambda geometry: geometry.cost)[:_GEOMETRIES]
-
-
-def _followed(
-    ways: dict[int, list[tuple[float, tuple[Place, ...]]]], layer: Layer
-) -> dict[int, list[tuple[float, tuple[Place, ...]]]]:
-    """One convolution further."""
-    further: dict[int, list[tuple[float, tuple[Place, ...]]]] = {}
-    kernel = int(layer.weight.shape[2])
-    if layer.weight.shape[3] != kernel:
-        return {}
-    for side, paths in ways.items():
-        for place, cost in _places(kernel):
-            after = (side + 2 * place.border - kernel) // place.stride + 1
-            if after < 1 or side + 2 * place.border < kernel:
-                continue
-            if place.pool:
-                after = (after - place.pool) // place.pool_stride + 1
-            if after < 1:
-                continue
-            further.setdefault(after, []).extend(
-                (before + cost + _unlike(places, place), (*places, place))
-                for before, places in paths
-            )
-    return {side: sorted(paths)[:_KEPT] for side, paths in further.items()}
-
-
-def _places(kernel: int) -> Iterator[tuple[Place, float]]:
-    """How a convolution may slide, and how odd that would be."""
-    same = kernel // 2
-    borders = {0: 0.0, same: 0.0 if kernel % 2 else 1.0}
-    borders |= {border: 1.5 for border in (1, 2) if border not in borders and border < kernel}
-    pools = {(0, 1): 0.3, (2, 2): 0.0, (3, 3): 1.5, (3, 2): 1.5, (2, 1): 1.5, (4, 4): 2.0}
-    for border, first in borders.items():
-        for stride, second in ((1, 0.0), (2, 0.6), (3, 3.0)):
-            for (pool, step), third in pools.items():
-                if stride > 1 and pool:
-                    third += 1.0
-                yield Place(border, stride, pool, step), first + second + third
-
-
-def _unlike(places: tuple[Place, ...], place: Place) -> float:
-    """Most nets do the same everywhere."""
-    if not places:
-        return 0.0
-    last = places[-1]
-    halved = (last.stride > 1) == (place.stride > 1) or (not place.pool and place.stride == 1)
-    return 0.4 * (bool(last.border) != bool(place.border)) + 1.2 * (not halved)
-
-
 # --- graph --------------------------------------------------------------------------------------
 
 
@@ -347,7 +238,7 @@ def _graph(
     last = len(convolutions) - 1
     for number, (layer, place) in enumerate(zip(convolutions, geometry.places, strict=True)):
         x = _convolved(draft, x, layer, place, depth)
-        bare = (style.bare and layer.norm is None) or not (linears or number < last)
+        bare = (style.bare and layer.norm is None) or not (linears or number < last or style.ended)
         activation: Activation = "" if bare else style.inner
         x = _ended(draft, x, layer, activation, style)
         if place.pool:

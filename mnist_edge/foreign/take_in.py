@@ -138,10 +138,12 @@ def _judge(
     notice(told)
     net = best.prepared.net
     if net.guessed:
-        say = warn if net.vague or best.accuracy < DOUBTFUL else notice
+        near = found.reading
+        say = warn if net.vague or near or best.accuracy < DOUBTFUL else notice
+        also = f" ({near.prepared.net.guessed} is right as often)" if near else ""
         say(
-            f"its file names no more than layers; on the digits it is taken for {net.guessed}; if "
-            "its class does otherwise, give that with --architecture FILE.py:CLASS"
+            f"its file names no more than layers; on the digits it is taken for {net.guessed}"
+            f"{also}; if its class does otherwise, give that with --architecture FILE.py:CLASS"
         )
     if best.accuracy < DOUBTFUL:
         warn(
