@@ -46,6 +46,7 @@ def free_batch(model: onnx.ModelProto, entry: Entry, scores: str) -> tuple[onnx.
     freed = onnx.ModelProto()
     freed.CopyFrom(model)
     _set_input(freed.graph, entry, (1, *entry.shape) if entry.batched else entry.shape)
+    _name_one(freed.graph, entry.batch)
     freed = settled(freed)
     graph = freed.graph
     one = _sizes_of_one(freed)
@@ -61,6 +62,16 @@ def free_batch(model: onnx.ModelProto, entry: Entry, scores: str) -> tuple[onnx.
     graph.output[0].CopyFrom(row)
     prune(graph)
     return freed, classes
+
+
+def _name_one(graph: onnx.GraphProto, batch: int) -> None:
+    """Let Reshapes that name the number of pictures name one."""
+    shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
+    for tensor in graph.initializer:
+        sizes = numpy_helper.to_array(tensor) if tensor.name in shapes else np.empty(0)
+        if batch > 1 and sizes.size and sizes.flat[0] == batch:
+            named = np.concatenate([[1], sizes[1:]]).astype(np.int64)
+            tensor.CopyFrom(numpy_helper.from_array(named, tensor.name))
 
 
 def _freed_nodes(
