@@ -55,6 +55,16 @@ def archive(weights: bytes, *, name: str = "model.weights.h5", packed: bool = Fa
     return buffer.getvalue()
 
 
+def current() -> bytes:
+    """A whole `.keras` file."""
+
+    def fill(file: Any) -> None:
+        file["layers/dense/vars/0"] = np.zeros((784, 10), np.float32)
+        file["layers/dense/vars/1"] = np.zeros(10, np.float32)
+
+    return archive(written(fill))
+
+
 def _in_itself(file: Any) -> None:
     group = file.create_group("a")
     group["a"] = group

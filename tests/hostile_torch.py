@@ -45,6 +45,12 @@ def itself() -> dict[str, object]:
     return document
 
 
+def module_in_itself() -> nn.Module:
+    module = Net()
+    module._modules |= {"again": module, "and again": module}
+    return module
+
+
 def archive(pickled: bytes, storages: dict[str, bytes], *, packed: bool = False) -> bytes:
     """An archive as torch writes it, of what torch would not write."""
     buffer = io.BytesIO()
@@ -91,7 +97,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a dictionary in itself": lambda: saved(itself()),
     "code": lambda: saved({"a": Calls(os.mkdir, "pwned")}),
     "a byte array of 4.8 GB": lambda: saved({"a": Calls(bytearray, 4_800_000_000)}),
-    "a whole module": lambda: saved(Net()),
+    "a module in itself": lambda: saved(module_in_itself()),
+    "three million lists": lambda: archive(b"\x80\x02" + b"]" * 3_000_000 + b".", {}),
     "compressed entries": lambda: archive(
         tensor_pickle(1 << 26, (1 << 26,), (1,)), {"0": bytes(1 << 28)}, packed=True
     ),

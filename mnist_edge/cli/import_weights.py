@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnist_edge.cli.options import (
+    TRUST_PANEL,
     DataDirOption,
     DataOption,
     JsonOption,
@@ -35,6 +36,8 @@ EPILOG = """[bold]Examples[/bold]
 mnist-edge import model.onnx                      # what it wants of a picture is found
 mnist-edge import model.onnx --mean 0.5 --std 0.5 # or is said: pixels from -1 to 1
 mnist-edge import model.pth                       # weights of layers in a chain
+mnist-edge import model.pth --architecture net.py:Net   # or of a class of your own
+mnist-edge import traced.pt --trust               # TorchScript, which is a program
 mnist-edge import model.pth --recipe lenet        # or of an architecture of ours
 mnist-edge import net.safetensors --recipe wide   # or as safetensors"""
 
@@ -46,7 +49,8 @@ def command(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="An .onnx, .h5 or .keras file, or weights: .pth, .pt, .safetensors.",
+            help="An .onnx, .h5 or .keras file, a TorchScript or .pt2 program, or weights: .pth, "
+            ".pt, .safetensors.",
         ),
     ],
     recipe: Annotated[
@@ -85,6 +89,14 @@ def command(
             show_default=False,
         ),
     ] = "",
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="Run the program in a TorchScript or .pt2 file, whoever wrote it.",
+            rich_help_panel=TRUST_PANEL,
+        ),
+    ] = False,
     mean: Annotated[
         float | None,
         option(
@@ -130,7 +142,7 @@ def command(
     read = partial(get_data, talk, data, data_dir, preprocessing)
 
     def reader(path: Path) -> tuple[ForeignNet, ...]:
-        return _read_torch(path, key, architecture, arguments)
+        return _read_torch(path, key, architecture, arguments, trust=trust)
 
     if recipe is None:
         forced = Forced.of(mean, std, inverted=invert, transposed=transpose)
@@ -138,7 +150,7 @@ def command(
             read = partial(_digits_at_hand, talk, preprocessing)
         imported = _take_in(talk, weights, folder, read, forced, reader)
     else:
-        imported = _by_recipe(talk, weights, recipe, folder, read)
+        imported = _by_recipe(talk, weights, recipe, key, folder, read)
     if as_json:
         emit_json(text.bundle_json(imported))
     else:
@@ -148,16 +160,16 @@ def command(
 
 
 def _by_recipe(
-    talk: Talk, weights: Path, recipe: str, folder: Path, read: Callable[[], DataSet]
+    talk: Talk, weights: Path, recipe: str, key: str, folder: Path, read: Callable[[], DataSet]
 ) -> Bundle:
     from mnist_edge.train.session import check_start, import_bundle
 
     named = train_recipe(recipe)
     check_start(folder)
-    _check_weights(weights, named)
+    _check_weights(weights, named, key)
     digits = read()
     with talk.signature_kept(folder):
-        return import_bundle(weights, named, digits, folder, notice=talk.warn)
+        return import_bundle(weights, named, digits, folder, key=key, notice=talk.warn)
 
 
 def _digits_at_hand(talk: Talk, preprocessing: Preprocessing | None) -> DataSet:
@@ -176,23 +188,36 @@ def _digits_at_hand(talk: Talk, preprocessing: Preprocessing | None) -> DataSet:
         return drawn_data()
 
 
-def _read_torch(path: Path, key: str, architecture: str, arguments: str) -> tuple[ForeignNet, ...]:
-    from mnist_edge.errors import needed_to
+def _read_torch(
+    path: Path, key: str, architecture: str, arguments: str, *, trust: bool
+) -> tuple[ForeignNet, ...]:
+    from mnist_edge.bundle.storage import read_file
+    from mnist_edge.errors import Untrusted, needed_to
+    from mnist_edge.foreign.kinds import kind_of
+    from mnist_edge.foreign.read import MOST_BYTES
 
-    with needed_to("import weights"):
+    kind = kind_of(read_file(path, most=MOST_BYTES))
+    if kind.is_program and not architecture and not trust:
+        raise Untrusted(
+            f"{path} is {kind.said}: that is a program, and to read it is to run it",
+            fix="give --trust if you know its maker",
+        )
+    with needed_to("import a torch file"):
         from mnist_edge.train.torch_nets import read_torch_nets
-    if architecture:
-        from mnist_edge.train.user_class import read_user_class
+    if architecture or kind.is_program:
+        from mnist_edge.train.program import read_program, read_user_class
 
-        return read_user_class(path, architecture, arguments, key)
+        if architecture:
+            return read_user_class(path, architecture, arguments, key)
+        return read_program(path, kind.said)
     return read_torch_nets(path, key)
 
 
-def _check_weights(weights: Path, recipe: TrainRecipe) -> None:
+def _check_weights(weights: Path, recipe: TrainRecipe, key: str) -> None:
     """Refuse what can only fail, before time is spent on data."""
     from mnist_edge.train.importing import import_weights
 
-    import_weights(weights, recipe)
+    import_weights(weights, recipe, key=key)
 
 
 def _take_in(

@@ -33,11 +33,13 @@ class FileKind(NamedTuple):
         said: with its article, such as "a Keras model".
         reader: what takes it in; empty for nothing.
         advice: what its owner may do, where nothing takes it in.
+        is_program: whether to open it is to run what somebody wrote into it.
     """
 
     said: str
     reader: Reader = ""
     advice: str = ""
+    is_program: bool = False
 
 
 _EXPORT = "export the net to ONNX where it was made, and import that"
@@ -121,9 +123,9 @@ def _archive(data: bytes) -> FileKind:
     if {"config.json", "model.weights.h5"} <= set(names):
         return FileKind("a Keras model", "keras")
     if "constants.pkl" in ends or ("data.pkl" in ends and "code" in folders):
-        return FileKind("a TorchScript archive", "torch")
+        return FileKind("a TorchScript archive", "torch", is_program=True)
     if "serialized_exported_program.json" in ends or "archive_format" in ends:
-        return FileKind("a program of torch.export (.pt2)", "torch")
+        return FileKind("a program of torch.export (.pt2)", "torch", is_program=True)
     if "data.pkl" in ends:
         return FileKind("a torch file", "torch")
     if "saved_model.pb" in ends:

@@ -7,47 +7,36 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
-from mnist_edge.bundle.storage import read_file
 from mnist_edge.errors import BadInput, UsageError
-from mnist_edge.foreign.state_dict import natural
 from mnist_edge.models import build_model
 from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.train import TrainRecipe
-from mnist_edge.train.torch_file import read_torch_file
+from mnist_edge.train.weights import COUNTER, read_weights
 
-# Where common training scripts put the weights inside a checkpoint.
-_NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
-# A count of batches, which no model of ours computes with.
-_COUNTER = "num_batches_tracked"
-_MAX_BYTES = 1 << 30
-_DEEPEST = 5  # dictionaries in each other, around the weights
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _Layers: TypeAlias = dict[int, list[dict[str, Tensor]]]
 _KINDS = {4: "convolution", 2: "linear", 1: "normalisation", 0: "unknown"}
 """The kinds of layers, by the rank of their weight."""
 
 
 def import_weights(
-    path: Path, recipe: TrainRecipe, classes: int = len(DIGITS)
+    path: Path, recipe: TrainRecipe, classes: int = len(DIGITS), *, key: str = ""
 ) -> tuple[TrainRecipe, nn.Sequential]:
     """Read a `.pth`, `.pt` or safetensors file into the recipe's architecture.
 
     The user's layers have names of their own, so layers are matched by kind (convolution, linear,
     normalisation) and order, and checked by shape; their widths are read off the file. They must
-    tell so many classes apart.
+    tell so many classes apart. `key` says which of several weights in the file are meant.
 
     Returns:
         The recipe with the widths of the file and without calibration and teacher, which were of
         our own training, and the model in evaluation mode.
 
     Raises:
-        BadInput: no such file, no weights, code in a pickle, or another architecture.
+        BadInput: as for `weights.read_weights`, or they are of another architecture.
     """
-    given = _by_kind(learned(read_document(path), path))
+    given = _by_kind(read_weights(path, key).tensors)
     widths = tuple(len(layer["weight"]) for kind in (4, 2) for layer in given.get(kind, []))
     try:
         recipe = replace(
@@ -96,66 +85,10 @@ def _by_kind(tensors: dict[str, Tensor]) -> _Layers:
     layers: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         layer, _, leaf = name.rpartition(".")
-        if leaf != _COUNTER:
+        if leaf != COUNTER:
             layers.setdefault(layer, {})[leaf] = tensor
     kinds: _Layers = {}
     for members in layers.values():
         kind = members["weight"].ndim if "weight" in members else 0
         kinds.setdefault(kind, []).append(members)
     return kinds
-
-
-def read_document(path: Path) -> dict[str, object]:
-    """The names and what stands under them in a file of weights. Raises BadInput."""
-    try:
-        data = read_file(path, most=_MAX_BYTES)
-    except OSError as error:
-        raise BadInput(
-            f"cannot read {path}: {error.strerror}", fix="give the path of a weights file"
-        ) from None
-    fix = "save the weights alone, with torch.save(model.state_dict(), path)"
-    document: object
-    try:
-        if data[:2] == b"PK" or data[:1] == b"\x80":  # torch's archives, new and old
-            document = read_torch_file(data)
-        else:
-            # The format keeps no order: conv10 belongs after conv2.
-            tensors = load_safetensors(data)
-            document = {name: tensors[name] for name in sorted(tensors, key=natural)}
-    except SafetensorError:
-        raise BadInput(f"{path} is neither a torch file nor a safetensors file", fix=fix) from None
-    except ValueError as error:  # a pickle that names code, a whole model, a damaged archive
-        raise BadInput(
-            f"{path} is damaged, or holds more than weights: {error!s:.200}", fix=fix
-        ) from None
-    for _ in range(_DEEPEST):  # not for ever: a dictionary may lie in itself
-        if not isinstance(document, dict):
-            break
-        nested = [document[key] for key in _NESTED if isinstance(document.get(key), dict)]
-        if not nested:
-            return document
-        document = nested[0]
-    raise BadInput(f"{path} holds a {type(document).__name__}, not named weights", fix=fix)
-
-
-def learned(document: dict[str, object], path: Path) -> dict[str, Tensor]:
-    """The weights among what a file holds. Raises BadInput where one is no number."""
-    tensors = {
-        str(name): value
-        for name, value in document.items()
-        if isinstance(value, Tensor) and not str(name).endswith(_COUNTER)
-    }
-    if not tensors:
-        raise BadInput(
-            f"{path} holds no tensors",
-            fix="save the weights with torch.save(model.state_dict(), path)",
-        )
-    distinct = {id(tensor): name for name, tensor in tensors.items()}
-    for name in distinct.values():  # one tensor under many names costs the time of one
-        tensor = tensors[name]
-        if tensor.dtype not in _FLOATS or not torch.isfinite(tensor).all():
-            raise BadInput(
-                f"{path}: {name} holds NaN, infinity or {str(tensor.dtype).partition('.')[2]}",
-                fix="give weights of a model that works",
-            )
-    return tensors

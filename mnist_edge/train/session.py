@@ -210,9 +210,12 @@ def import_bundle(
     data: DataSet,
     folder: Path,
     *,
+    key: str = "",
     notice: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
     """Make a bundle of weights that were trained elsewhere, measured on `data`.
+
+    `key` says which of several weights in the file are meant.
 
     The checkpoint of a bundle of ours keeps its temperature and confidence threshold. For other
     weights those of the recipe, which were found for ours, are left out, which `notice` is told.
@@ -227,7 +230,7 @@ def import_bundle(
         from mnist_edge.train.importing import import_weights
         from mnist_edge.train.write import write_bundle
     asked = recipe
-    recipe, model = import_weights(weights, asked, len(data.classes))
+    recipe, model = import_weights(weights, asked, len(data.classes), key=key)
     own = _recipe_beside(weights)
     if own is not None:
         recipe = replace(recipe, temperature=own.temperature, reject_below=own.reject_below)

@@ -2,7 +2,8 @@
 
 A pickle is a program. torch's own reader calls only what it knows, but even so can be asked for
 gigabytes, for tensors without values, and for dictionaries in themselves. Here a pickle builds
-dictionaries, lists, tuples, numbers, texts, and dense tensors of bytes that the file holds.
+dictionaries, lists, tuples, numbers, texts, and dense tensors of bytes that the file holds; what
+it wants of any other class or function is kept by its name alone.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ import io
 import math
 import pickletools
 import zipfile
+from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeAlias
 
 import torch
 
 Document: TypeAlias = object
-"""Dictionaries, lists, tuples, numbers, texts and tensors in each other."""
+"""Dictionaries, lists, tuples, numbers, texts, tensors and `Unread` in each other."""
 
 _OLD_MAGIC, _OLD_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # from before torch 1.6
 _NUMEL_BYTES = 8
 _MOST_SHARED = 2
 """How often the bytes of a file may stand in its tensors: once, and those that share weights."""
+_MOST_STEPS = 300_000
+"""Of a pickle: each may make an object. A large net and its optimizer take some thousands."""
 
 _STORAGES = {
     f"torch {name}Storage": dtype
@@ -35,17 +40,33 @@ _STORAGES = {
         "Half": torch.float16,
         "Int": torch.int32,
         "Long": torch.int64,
+        "QInt32": torch.int32,
+        "QInt8": torch.int8,
+        "QUInt8": torch.uint8,
         "Short": torch.int16,
     }.items()
 }
+
+
+@dataclass(eq=False)
+class Unread:
+    """What a class or function that is not known here would have made.
+
+    Attributes:
+        name: of that, such as `torch.nn.modules.conv.Conv2d`.
+        state: what a pickle then gives it: of a module, its weights and the modules in it.
+    """
+
+    name: str
+    state: Document = None
 
 
 def read_torch_file(data: bytes) -> Document:
     """Read a file of `torch.save`, in the new format or the old one.
 
     Raises:
-        ValueError: it is damaged, holds more than tensors, numbers and texts, or tensors that are
-            sparse, quantized or expanded, or whose bytes it does not hold.
+        ValueError: it is damaged, or holds tensors that are expanded, or whose bytes it does not
+            hold.
     """
     try:
         return _read_archive(data) if data[:2] == b"PK" else _read_old(io.BytesIO(data))
@@ -78,7 +99,10 @@ def _read_old(stream: BinaryIO) -> Document:
     size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     storages = _Storages(size)
-    magic, version, _, document, keys = (_build(stream, storages) for _ in range(5))
+    magic = _build(stream, storages)
+    if magic != _OLD_MAGIC and not storages.buffers():  # a pickle of something else
+        return magic
+    version, _, document, keys = (_build(stream, storages) for _ in range(4))
     if (magic, version) != (_OLD_MAGIC, _OLD_PROTOCOL) or not isinstance(keys, list):
         raise ValueError("it was not written by torch")
     buffers = storages.buffers()
@@ -114,6 +138,8 @@ class _Storages:
         match identity:
             case ("storage", torch.dtype() as dtype, str() as key, str(), int() as count, *rest):
                 size = count * dtype.itemsize
+            case ("module", str() as name, *_):  # in old files, with its program
+                return name
             case _:
                 raise ValueError("a storage of another form")
         if key not in self._known:
@@ -153,9 +179,14 @@ def _build(stream: BinaryIO, storages: _Storages) -> Document:
     stack: list[Any] = []
     below: list[list[Any]] = []
     memo: dict[Any, Any] = {}
-    for step, argument, _ in pickletools.genops(stream):
+    for number, (step, argument, _) in enumerate(pickletools.genops(stream)):
+        if number > _MOST_STEPS:
+            raise ValueError(f"a pickle of more than {_MOST_STEPS:,} steps")
+        if step.name in _TEXTS_AND_NUMBERS:
+            stack.append(argument)
+            continue
         match step.name:
-            case "PROTO":
+            case "PROTO" | "FRAME":
                 pass
             case "STOP":
                 return stack.pop()
@@ -166,24 +197,22 @@ def _build(stream: BinaryIO, storages: _Storages) -> Document:
                 stack.append(None)
             case "NEWTRUE" | "NEWFALSE":
                 stack.append(step.name == "NEWTRUE")
-            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE":
-                stack.append(argument)
             case "EMPTY_DICT":
                 stack.append({})
-            case "EMPTY_LIST":
+            case "EMPTY_LIST" | "EMPTY_SET":
                 stack.append([])
             case "EMPTY_TUPLE":
                 stack.append(())
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 count = int(step.name[-1])
                 stack[-count:] = [tuple(stack[-count:])]
-            case "TUPLE":
+            case "TUPLE" | "FROZENSET":
                 items, stack = stack, below.pop()
                 stack.append(tuple(items))
             case "APPEND":
                 item = stack.pop()
                 _extend(stack[-1], [item])
-            case "APPENDS":
+            case "APPENDS" | "ADDITEMS":
                 items, stack = stack, below.pop()
                 _extend(stack[-1], items)
             case "SETITEM":
@@ -194,46 +223,78 @@ def _build(stream: BinaryIO, storages: _Storages) -> Document:
                 _update(stack[-1], items)
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]
+            case "MEMOIZE":
+                memo[len(memo)] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(memo[argument])
             case "GLOBAL":  # a name; what it names is looked up nowhere
-                stack.append(_STORAGES.get(str(argument), argument))
+                stack.append(_named(str(argument)))
+            case "STACK_GLOBAL":
+                stack[-2:] = [_named(f"{stack[-2]} {stack[-1]}")]
             case "BINPERSID":
                 stack.append(storages.key(stack.pop()))
-            case "REDUCE":
+            case "REDUCE" | "NEWOBJ":
                 arguments = stack.pop()
                 stack.append(_made(stack.pop(), arguments, storages))
             case "BUILD":  # of a dictionary of weights: the versions of its modules
-                stack.pop()
+                state = stack.pop()
+                if isinstance(stack[-1], Unread):
+                    stack[-1].state = state
             case _:
                 raise ValueError(f"the step {step.name} of a pickle")
     raise ValueError("a pickle without an end")
 
 
+_TEXTS_AND_NUMBERS = (
+    *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINSTRING", "BINSTRING"),
+    *("BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES"),
+)
+
+
+def _named(name: str) -> object:
+    return _STORAGES.get(name, name)
+
+
 def _made(name: object, arguments: object, storages: _Storages) -> Document:
-    """What a pickle would call a function for, if that is one of four things."""
+    """What a pickle would call a function or class for, if that is one of a few."""
     match name, arguments:
-        case "collections OrderedDict", ():
+        case ("collections OrderedDict", ()) | ("collections defaultdict", _):
             return {}
+        case "collections OrderedDict", (list() as pairs,):
+            made: dict[Hashable, object] = {}
+            for pair in pairs:
+                _update(made, pair)
+            return made
         case "torch Size", (tuple() as sizes,):
             return sizes
-        case "torch._utils _rebuild_parameter", (torch.Tensor() as tensor, *_):
+        case (
+            "torch._utils _rebuild_parameter" | "torch._utils _rebuild_parameter_with_state",
+            (torch.Tensor() as tensor, *_),
+        ):
             return tensor
-        case "torch._utils _rebuild_tensor_v2", (key, offset, sizes, strides, *_):
+        case (
+            "torch._utils _rebuild_tensor" | "torch._utils _rebuild_tensor_v2",
+            (key, offset, sizes, strides, *_),
+        ):
             return storages.tensor(key, offset, sizes, strides)
-    raise ValueError(f"it calls {name!s:.60}")
+    if not isinstance(name, str):
+        raise ValueError("it calls what is no function")
+    return Unread(name.replace(" ", ".").removeprefix("__main__."))
 
 
 def _extend(target: object, items: list[Any]) -> None:
+    if isinstance(target, Unread):
+        return
     if not isinstance(target, list):
         raise ValueError("items of what is no list")
     target += items
 
 
-def _update(target: object, items: list[Any]) -> None:
-    if not isinstance(target, dict) or len(items) % 2:
+def _update(target: object, items: object) -> None:
+    if isinstance(target, Unread):
+        return
+    if not isinstance(target, dict) or not isinstance(items, (list, tuple)) or len(items) % 2:
         raise ValueError("items of what is no dictionary")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if not isinstance(key, (str, int, float)):
-            raise ValueError("a key that is neither a text nor a number")
-        target[key] = value
+        if isinstance(key, (str, int, float)):  # under no other one are weights
+            target[key] = value

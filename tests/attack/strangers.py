@@ -41,7 +41,7 @@ def foreign_nets(ground: Ground, count: int, rng: random.Random) -> Iterator[Cas
     weights = {"fc.weight": torch.zeros(10, 784), "fc.bias": torch.zeros(10)}
     good = {
         "w.h5": hostile_hdf5.keras(),
-        "w.keras": hostile_hdf5.archive(hostile_hdf5.keras()),
+        "w.keras": hostile_hdf5.current(),
         "w.pth": hostile_torch.saved(weights),
     }
     for name, program in _CLASSES.items():

@@ -15,8 +15,8 @@ from torch import nn
 
 from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.foreign.net import ForeignNet
+from mnist_edge.train.program import read_user_class
 from mnist_edge.train.torch_nets import read_torch_nets
-from mnist_edge.train.user_class import read_user_class
 
 
 def normed(*layers: nn.Module) -> list[nn.Module]:
@@ -103,7 +103,7 @@ def test_the_net_of_weights_is_among_those_that_are_tried(name: str, tmp_path: P
     ends = nn.Sequential(*(m for m in net if not isinstance(m, nn.LogSoftmax)))
     expected = ends(images).detach().numpy()
     found = read_torch_nets(tmp_path / "net.pth")
-    assert len(found) <= 60
+    assert len(found) <= (250 if found[0].vague else 60)
     near = [
         number
         for number, candidate in enumerate(found)
@@ -162,20 +162,11 @@ def test_of_convolutions_alone_it_is_said_that_much_is_guessed(tmp_path: Path) -
     assert all(found.vague for found in read_torch_nets(tmp_path / "net.pth"))
 
 
-def test_several_weights_in_a_file_are_named(tmp_path: Path) -> None:
-    weights = NETS["tanh"]().state_dict()
-    torch.save({"first": weights, "second": weights}, tmp_path / "net.pth")
-    with pytest.raises(BadInput, match="several weights: first, second"):
+def test_a_pickled_model_is_named_where_its_layers_are_no_chain(tmp_path: Path) -> None:
+    torch.save(nn.LSTM(28, 8), tmp_path / "net.pth")
+    with pytest.raises(BadInput, match=r"with its class, torch\.nn\.modules\.rnn\.LSTM,") as caught:
         read_torch_nets(tmp_path / "net.pth")
-    with pytest.raises(BadInput, match="no weights under 'third'"):
-        read_torch_nets(tmp_path / "net.pth", "third")
-    assert read_torch_nets(tmp_path / "net.pth", "second")
-
-
-def test_a_pickled_model_is_named_and_not_run(tmp_path: Path) -> None:
-    torch.save(NETS["tanh"](), tmp_path / "net.pth")
-    with pytest.raises(BadInput, match=r"a whole model, pickled: a torch\.nn\.modules\.container"):
-        read_torch_nets(tmp_path / "net.pth")
+    assert "--architecture FILE.py:LSTM" in caught.value.fix
 
 
 def test_layers_that_are_no_chain_are_refused_by_name(tmp_path: Path) -> None:
