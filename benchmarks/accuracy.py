@@ -103,7 +103,7 @@ def train(recipe: TrainRecipe, options: argparse.Namespace) -> TrainingRun:
     """Train once in this process, and describe it."""
     import torch._dynamo  # noqa: F401  (imports are not timed; the first optimizer asks for it)
 
-    from mnist_edge.data.mnist import load_mnist
+    from mnist_edge.data.obtain import obtain_data
     from mnist_edge.metrics import cross_entropy
     from mnist_edge.models import count_multiply_adds, count_parameters
     from mnist_edge.train.fit import choose_device, evaluate, fit
@@ -111,7 +111,7 @@ def train(recipe: TrainRecipe, options: argparse.Namespace) -> TrainingRun:
 
     running = running_processes()
     started = time.perf_counter()
-    data = load_mnist(None)
+    data = obtain_data("mnist", None)
     loading_s = time.perf_counter() - started
     keep_memory()
     fitted = fit(

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import open_bundle, refuse_shipped, weights_digest
 from mnist_edge.contract import Labels
-from mnist_edge.data.mnist import DataSet, development_twin, load_mnist
+from mnist_edge.data.mnist import DataSet, development_twin
+from mnist_edge.data.obtain import obtain_data
 from mnist_edge.machine import keep_memory, usable_threads
 from mnist_edge.metrics import accuracy, cross_entropy, softmax
 from mnist_edge.recipes.catalogue import TEACHER, train_recipe
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="where to write the bundle of seed 0")
     parser.add_argument("--data-dir", type=Path, help="of MNIST")
     options = parser.parse_args()
-    twin = development_twin(load_mnist(options.data_dir), every=options.every)
+    twin = development_twin(obtain_data("mnist", options.data_dir), every=options.every)
     plain = replace(train_recipe(options.recipe), temperature=1.0, reject_below=0.0)
     if options.keep is not None:
         refuse_shipped(options.keep)

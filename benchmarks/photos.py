@@ -34,7 +34,8 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.contract import Logits, to_images
-from mnist_edge.data.mnist import DATA_VARIABLE, DataSet, load_mnist
+from mnist_edge.data.mnist import DATA_VARIABLE, DataSet
+from mnist_edge.data.obtain import obtain_data
 from mnist_edge.formats import Backend, open_backend
 from mnist_edge.formats.running import run_in_batches
 from mnist_edge.machine import library_versions
@@ -153,7 +154,7 @@ def main() -> None:
         sys.exit(f"no photos in {folder}; give --photos, or set {DATA_VARIABLE}")
     before = codec.loads(PhotosReport, REPORT.read_text()) if REPORT.exists() else None
     halves = {half: read_pictures(folder, half) for half in HALVES}
-    data = load_mnist(None)
+    data = obtain_data("mnist", None)
     report = PhotosReport(
         digits=_count(halves[REPORTING].digits),
         symbols=_count(halves[REPORTING].symbols),

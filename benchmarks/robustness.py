@@ -27,7 +27,7 @@ from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.contract import SIDE, Images, Labels, RawImages, to_images
-from mnist_edge.data.mnist import load_mnist
+from mnist_edge.data.obtain import obtain_data
 from mnist_edge.errors import MnistEdgeError
 from mnist_edge.formats import open_backend
 from mnist_edge.machine import Machine, describe_machine, library_versions
@@ -141,7 +141,7 @@ DISTORTIONS: tuple[tuple[str, str, Distort, tuple[float, ...]], ...] = (
 def main() -> None:
     options = _options()
     bundle = open_bundle(options.bundle)
-    data = load_mnist(options.data_dir)
+    data = obtain_data("mnist", options.data_dir)
     stem = options.out or RESULTS / "robustness"
     if options.only != "distortions":
         answered = _answers(bundle, data.test_images, data.test_labels, options)

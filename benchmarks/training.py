@@ -89,12 +89,12 @@ def run(name: str, seed: int) -> dict[str, object]:
     import torch._dynamo  # imports are not timed; the first optimizer asks for it
     import torchvision  # noqa: F401
 
-    from mnist_edge.data.mnist import load_mnist
+    from mnist_edge.data.obtain import obtain_data
     from mnist_edge.machine import usable_threads
 
     torch.set_num_threads(usable_threads())
     started = time.perf_counter()
-    data = load_mnist(None)
+    data = obtain_data("mnist", None)
     epochs = ours(name, seed, data) if name in OURS else theirs(name, seed, data, started)
     elapsed = time.perf_counter() - started
     return {

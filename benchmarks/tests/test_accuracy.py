@@ -18,7 +18,7 @@ from conftest import digits as digits  # the fixture
 from runs import TrainingRun, read_runs
 
 from mnist_edge.bundle.folder import open_bundle
-from mnist_edge.data import mnist as data_module
+from mnist_edge.data import obtain
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.train import TrainRecipe
@@ -61,7 +61,7 @@ def test_a_bundle_that_is_to_be_kept_and_is_not_there_is_a_reason_to_run(tmp_pat
 def test_a_run_says_which_digits_its_final_weights_name_wrongly(
     digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_module, "load_mnist", lambda _: digits)
+    monkeypatch.setattr(obtain, "obtain_data", lambda *_: digits)
     run = accuracy.train(RECIPE, make_options(keep=tmp_path / "tiny", jobs=2))
     assert run.wrong is not None
     assert list(run.wrong) == sorted(set(run.wrong))

@@ -71,21 +71,10 @@ def rendered_data(
     )
 
 
-def render_digits(count: int, *, seed: int) -> tuple[RawImages, Labels]:
-    """Render `count` digits, each class equally often, in random order.
-
-    Returns:
-        Images (count, 28, 28) uint8, white digit on black, and labels (count,) int64.
-
-    Raises:
-        MissingDependency: matplotlib, whose fonts are used, is not installed.
-    """
-    return _render(count, SeedSequence(seed), lambda _done: None)
-
-
 def _render(
     count: int, seed: SeedSequence, report: Callable[[int], None]
 ) -> tuple[RawImages, Labels]:
+    """Digits (count, 28, 28) uint8, each class equally often, in random order; and their labels."""
     rng = default_rng(seed)
     fields, classes = _glyphs()
     labels = rng.permutation(np.arange(count, dtype=np.int64) % len(DIGITS))

@@ -189,22 +189,6 @@ def find_mnist(data_dir: Path | None) -> Path | None:
         return None
 
 
-def load_mnist(data_dir: Path | None) -> DataSet:
-    """Find and read MNIST.
-
-    Raises:
-        DataUnavailable: it is not on this machine, or a file of it cannot be read.
-        BadInput: a file is damaged, or is not MNIST.
-    """
-    folder = find_mnist(data_dir)
-    if folder is None:
-        raise DataUnavailable(
-            "MNIST is not on this machine",
-            fix=f"give --data-dir, set {DATA_VARIABLE}, or use --data rendered",
-        )
-    return read_mnist(folder)
-
-
 def read_mnist(folder: Path) -> DataSet:
     """Read the four files of MNIST in `folder`, raw or compressed by gzip.
 

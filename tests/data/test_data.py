@@ -236,13 +236,6 @@ def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> 
     assert cache_dir() == Path.home() / ".cache" / "mnist-edge"
 
 
-def test_without_mnist_the_error_says_what_to_do() -> None:
-    with pytest.raises(DataUnavailable, match="not on this machine") as caught:
-        data.load_mnist(None)
-    for way in ("--data-dir", DATA_VARIABLE, "--data rendered"):
-        assert way in caught.value.fix
-
-
 # --- data sets ---------------------------------------------------------------------------------
 
 

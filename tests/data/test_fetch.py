@@ -152,7 +152,7 @@ def test_fetched_files_are_read_as_mnist(
     use(monkeypatch, server.mirror("good"))
     folder = fetch.fetch_mnist(tmp_path / "new" / "mnist", timeout_s=5)
     assert names_in(folder) == NAMES
-    digits = data.load_mnist(tmp_path / "new")
+    digits = data.read_mnist(folder)
     assert digits.train_images.tobytes() == tiny_mnist[TRAIN_IMAGES][16:]
 
 
@@ -315,7 +315,8 @@ def test_a_fetch_killed_in_the_middle_leaves_nothing_that_is_taken_for_good(
     assert names_in(folder) & NAMES == set()
     use(monkeypatch, server.mirror("good"))
     fetch.fetch_mnist(folder, timeout_s=5)
-    data.load_mnist(tmp_path)
+    assert data.find_mnist(tmp_path) == folder
+    data.read_mnist(folder)
 
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error(

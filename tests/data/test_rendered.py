@@ -36,7 +36,7 @@ def test_the_same_seed_gives_the_same_digits_in_another_process(digits: DataSet)
 
 
 def test_another_seed_gives_other_digits() -> None:
-    (first, _), (second, _) = (rendered.render_digits(20, seed=seed) for seed in (0, 1))
+    first, second = (rendered.rendered_data(20, 1, seed=seed).train_images for seed in (0, 1))
     assert not {image.tobytes() for image in first} & {image.tobytes() for image in second}
 
 
@@ -75,9 +75,9 @@ def test_digits_can_be_told_apart_but_not_by_memory_alone(digits: DataSet) -> No
 
 
 def test_a_count_that_fills_no_whole_chunk_is_kept() -> None:
-    images, labels = rendered.render_digits(7, seed=3)
-    assert (len(images), len(labels)) == (7, 7)
-    assert images.any((1, 2)).all()
+    digits = rendered.rendered_data(7, 1, seed=3)
+    assert (len(digits.train_images), len(digits.train_labels)) == (7, 7)
+    assert digits.train_images.any((1, 2)).all()
 
 
 def test_progress_counts_both_parts_and_ends_at_the_total() -> None:
@@ -88,7 +88,7 @@ def test_progress_counts_both_parts_and_ends_at_the_total() -> None:
 
 def test_matplotlib_is_not_imported_for_its_fonts() -> None:
     script = (
-        "import sys; from mnist_edge.data.fonts import render_digits; render_digits(1, seed=0);"
+        "import sys; from mnist_edge.data.fonts import rendered_data; rendered_data(1, 1);"
         "sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
