@@ -33,7 +33,8 @@ from mnist_edge.formats import (
     load_backend,
 )
 from mnist_edge.formats.format import FileFormat, Header
-from mnist_edge.formats.running import judge, run_as_deployed
+from mnist_edge.formats.parity import compare
+from mnist_edge.formats.running import run_as_deployed
 from mnist_edge.picture import Picture, Source, load_picture, other_readings
 from mnist_edge.picture.several import load_pictures
 from mnist_edge.progress import Progress, silent
@@ -489,13 +490,11 @@ def _check_golden(path: Path, backend: Backend, format_: FileFormat, header: Hea
             fix="copy it again from where it was made, or export it again",
         )
     images, logits = unpack_golden(packed)
-    parity = judge(
+    parity = compare(
         run_as_deployed(backend, to_images(images), batch_invariant=False),
         logits,
         logits.argmax(axis=1),
-        format_=format_.name,
-        precision=precision,
-        foreign=FOREIGN in header.metadata,
+        format_.gate(precision, foreign=FOREIGN in header.metadata),
     )
     if not parity.passed:
         raise BadInput(

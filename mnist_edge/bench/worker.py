@@ -35,7 +35,8 @@ from mnist_edge.formats import (
     missing_runtime,
     open_backend,
 )
-from mnist_edge.formats.running import judge
+from mnist_edge.formats.parity import compare
+from mnist_edge.formats.running import gate_of
 from mnist_edge.machine import peak_resident_bytes
 from mnist_edge.recipes.terms import Format, Runtime
 
@@ -112,13 +113,10 @@ def _stopwatch(backend: Backend, job: Job) -> Stopwatch:
     bundle = open_bundle(Path(job.bundle))
     artifact, reference = bundle.artifact(job.subject.artifact), bundle.reference()
     judged = partial(
-        judge,
+        compare,
         reference=reference.logits,
         labels=reference.labels,
-        format_=artifact.format,
-        precision=artifact.precision,
-        device=backend.device,
-        float32_error=bundle.manifest.float32_error,
+        gate=gate_of(bundle.manifest, artifact, backend.device),
     )
     return Stopwatch(backend, reference, judged)
 

@@ -24,6 +24,7 @@ from mnist_edge.errors import (
     install_advice,
 )
 from mnist_edge.formats import find_artifact, open_backend
+from mnist_edge.formats.running import gate_of
 from mnist_edge.machine import Machine, describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Progress, silent
 
@@ -177,10 +178,7 @@ def _check(bundle: Bundle, artifact: Artifact, reference: Reference, threads: in
                 backend,
                 reference.images,
                 reference.logits,
-                format_=artifact.format,
-                precision=artifact.precision,
-                float32_error=bundle.manifest.float32_error,
-                foreign=bundle.manifest.imported is not None,
+                gate_of(bundle.manifest, artifact),
                 batch_invariant=artifact.batch_invariant,
             )
     except (MissingDependency, LeftBehind) as error:

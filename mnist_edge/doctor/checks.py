@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from mnist_edge.bundle.manifest import Parity
 from mnist_edge.contract import RawImages, to_images
 from mnist_edge.formats import Backend
-from mnist_edge.formats.running import judge, run_as_deployed
-from mnist_edge.recipes.terms import Format, Precision
+from mnist_edge.formats.parity import compare
+from mnist_edge.formats.running import run_as_deployed
+from mnist_edge.formats.tolerances import Tolerance
 
 _BATCH_SIZE = 64
 
@@ -44,11 +45,8 @@ def run_golden(
     backend: Backend,
     images: RawImages,
     logits: NDArray[np.float64],
+    gate: Tolerance,
     *,
-    format_: Format,
-    precision: Precision,
-    float32_error: float = 0.0,
-    foreign: bool = False,
     batch_invariant: bool,
 ) -> Check:
     """Run golden vectors on a backend.
@@ -58,10 +56,7 @@ def run_golden(
         backend: that has loaded it.
         images: (N, 28, 28), N at least 1.
         logits: (N, 10), what the checkpoint says of them.
-        format_: with `precision` names how far the artifact may be from that.
-        precision: of the artifact.
-        float32_error: of the checkpoint itself.
-        foreign: whether others made the net.
+        gate: how far the artifact may be from that.
         batch_invariant: whether several pictures may be run at once.
 
     Raises:
@@ -70,15 +65,7 @@ def run_golden(
     answers = run_as_deployed(
         backend, to_images(images), batch_invariant=batch_invariant, batch_size=_BATCH_SIZE
     )
-    parity = judge(
-        answers,
-        logits,
-        logits.argmax(axis=1),
-        format_=format_,
-        precision=precision,
-        float32_error=float32_error,
-        foreign=foreign,
-    )
+    parity = compare(answers, logits, logits.argmax(axis=1), gate)
     return Check(
         artifact=name,
         backend=f"{backend.name} {backend.version}",

@@ -25,13 +25,13 @@ from mnist_edge.formats import (
     FORMATS,
     Backend,
     FileFormat,
-    Written,
     companions_of,
     load_backend,
     recognise,
 )
 from mnist_edge.formats.consent import may_run, untrusted
 from mnist_edge.formats.format import Header
+from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.recipes.terms import Format, Precision
 
 _MAX_FILE_BYTES = 1 << 30
@@ -96,33 +96,14 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
     # Of ONNX, which has no mark, a file may be too damaged to be known.
     format_ = recognise(data) or FORMATS["onnx"]
     try:
-        if vouching is None and not format_.runs_code:
-            refuse_stranger(path, data, format_)
-        if format_.runs_code:
-            return _examine_program(path, data, format_, vouching, trust, threads)
-        written = Written(data, companions_of(path, format_, vouching))
-        return _examine_model(path, written, format_, threads)
+        return _examine(path, data, format_, vouching, trust, threads)
     except BadInput as error:  # a runtime knows the bytes alone
         if str(path) in error.what:
             raise
         raise BadInput(f"{path}: {error.what}", fix=error.fix) from None
 
 
-def _examine_model(path: Path, written: Written, format_: FileFormat, threads: int) -> FileReport:
-    data = written.data
-    header = format_.whole_header(data)
-    backend = load_backend(
-        data,
-        format_.name,
-        classes=len(header.classes),
-        companions=written.companions,
-        threads=threads,
-    )
-    with closing(backend):
-        return _report(path, data, format_, header, backend)
-
-
-def _examine_program(
+def _examine(
     path: Path,
     data: bytes,
     format_: FileFormat,
@@ -130,12 +111,24 @@ def _examine_program(
     trust: Trust,
     threads: int,
 ) -> FileReport:
-    header = format_.header(data)
-    if not trust.code and not (vouching and may_run(*vouching, format_)):
-        raise untrusted(str(path))
+    companions: dict[str, bytes] = {}
+    if format_.runs_code:
+        header = format_.header(data)
+        if not trust.code and not (vouching and may_run(*vouching, format_)):
+            raise untrusted(str(path))
+    else:
+        if vouching is None:
+            refuse_stranger(path, data, format_)
+        companions = companions_of(path, format_, vouching)
+        header = format_.whole_header(data)
+    classes = len(header.classes)
     try:
-        backend = load_backend(data, format_.name, classes=len(header.classes), threads=threads)
+        backend = load_backend(
+            data, format_.name, classes=classes, companions=companions, threads=threads
+        )
     except MissingDependency as error:
+        if not format_.runs_code:
+            raise
         return _report(path, data, format_, header, str(error))
     with closing(backend):
         return _report(path, data, format_, header, backend)
@@ -153,14 +146,8 @@ def _report(
     if isinstance(backend, str):
         check = Check(artifact=path.name, backend="", status="not checked", reason=backend)
     else:
-        check = _check(
-            path.name,
-            backend,
-            packed,
-            format_.name,
-            cast("Precision", precision),
-            foreign=FOREIGN in metadata,
-        )
+        gate = format_.gate(cast("Precision", precision), foreign=FOREIGN in metadata)
+        check = _check(path.name, backend, packed, gate)
     return FileReport(
         schema=1,
         file=path.name,
@@ -175,15 +162,7 @@ def _report(
     )
 
 
-def _check(
-    name: str,
-    backend: Backend,
-    packed: str,
-    format_: Format,
-    precision: Precision,
-    *,
-    foreign: bool,
-) -> Check:
+def _check(name: str, backend: Backend, packed: str, gate: Tolerance) -> Check:
     if not packed:
         backend.run(np.zeros((1, *IMAGE_SHAPE), np.float32))  # that it runs is all there is to say
         return Check(
@@ -194,16 +173,7 @@ def _check(
         )
     images, logits = unpack_golden(packed)
     # One by one, whatever the file: only its manifest knows whether a batch changes answers.
-    return run_golden(
-        name,
-        backend,
-        images,
-        logits,
-        format_=format_,
-        precision=precision,
-        foreign=foreign,
-        batch_invariant=False,
-    )
+    return run_golden(name, backend, images, logits, gate, batch_invariant=False)
 
 
 def _read(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Running a backend over digits as it is deployed, and judging what it gives."""
+"""Running a backend over digits as it is deployed, and what is expected of its answers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import Reference
-from mnist_edge.bundle.manifest import Artifact, Parity, Score, record
-from mnist_edge.contract import Images, Labels, Logits, to_images
+from mnist_edge.bundle.manifest import Artifact, Manifest, Score, record
+from mnist_edge.contract import Images, Logits, to_images
 from mnist_edge.formats import FORMATS, Backend, Written, load_backend
 from mnist_edge.formats.parity import compare
+from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.metrics import accuracy
 from mnist_edge.recipes.terms import Device, Format, Precision
 from mnist_edge.recipes.train import TrainRecipe
@@ -74,31 +74,14 @@ def run_as_deployed(
     return run_in_batches(backend, images, batch_size if batch_invariant else 1, on_batch=on_batch)
 
 
-def judge(
-    candidate: Logits,
-    reference: NDArray[np.float64],
-    labels: Labels,
-    *,
-    format_: Format,
-    precision: Precision,
-    device: Device = "cpu",
-    float32_error: float = 0.0,
-    foreign: bool = False,
-) -> Parity:
-    """Hold an artifact's logits against the checkpoint's.
-
-    Args:
-        candidate: (N, classes) as `run_as_deployed` gives them, N at least 1.
-        reference: (N, classes), the checkpoint in double precision.
-        labels: (N,).
-        format_: with `precision` and `device` names the gate.
-        precision: of the artifact.
-        device: that ran it.
-        float32_error: of the checkpoint itself; see `FileFormat.gate`.
-        foreign: whether others made the net.
-    """
-    gate = FORMATS[format_].gate(precision, device, float32_error=float32_error, foreign=foreign)
-    return compare(candidate, reference, labels, gate)
+def gate_of(manifest: Manifest, artifact: Artifact, device: Device = "cpu") -> Tolerance:
+    """What the answers of an artifact that ran on a device must hold against the checkpoint's."""
+    return FORMATS[artifact.format].gate(
+        artifact.precision,
+        device,
+        float32_error=manifest.float32_error,
+        foreign=manifest.imported is not None,
+    )
 
 
 def score_on(backend: Backend, data: DataSet, *, batch_invariant: bool) -> Score:
@@ -165,15 +148,8 @@ def judged_artifact(
     try:
         invariant = is_batch_invariant(backend, images)
         logits = run_as_deployed(backend, images, batch_invariant=invariant, batch_size=len(images))
-        parity = judge(
-            logits,
-            reference.logits,
-            reference.labels,
-            format_=format_,
-            precision=precision,
-            float32_error=float32_error,
-            foreign=recipe is None,
-        )
+        gate = FORMATS[format_].gate(precision, float32_error=float32_error, foreign=recipe is None)
+        parity = compare(logits, reference.logits, reference.labels, gate)
         score = None if data is None else score_on(backend, data, batch_invariant=invariant)
     finally:
         backend.close()

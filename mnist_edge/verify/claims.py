@@ -6,7 +6,7 @@ from mnist_edge.bundle.folder import Reference
 from mnist_edge.bundle.manifest import Artifact, Manifest, Score
 from mnist_edge.contract import Labels, RawImages
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.formats import FORMATS
+from mnist_edge.formats.running import gate_of
 
 # Another processor rounds otherwise, which may change the answers to a few digits in 10,000.
 _SPARE = 5 / 10_000
@@ -22,8 +22,7 @@ def score_fault(manifest: Manifest, artifact: Artifact, found: Score) -> str:
     if own and abs(own.accuracy - found.accuracy) > _spare(found):
         return f"{own.accuracy:.2%} of the test set is claimed, {_told(found)}"
     trained = manifest.training.test_accuracy
-    foreign = manifest.imported is not None
-    drop = FORMATS[artifact.format].gate(artifact.precision, foreign=foreign).accuracy_drop
+    drop = gate_of(manifest, artifact).accuracy_drop
     if trained - found.accuracy > _spare(found) + drop / 100:
         return (
             f"{trained:.2%} of the test set is claimed for {manifest.origin.name}, {_told(found)}"

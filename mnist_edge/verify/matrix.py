@@ -19,7 +19,7 @@ from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import IMAGE_SHAPE, SIDE, Images, Labels, Logits
 from mnist_edge.formats import FORMATS, open_backend
 from mnist_edge.formats.parity import compare
-from mnist_edge.formats.running import run_in_batches
+from mnist_edge.formats.running import gate_of, run_in_batches
 from mnist_edge.formats.tolerances import Tolerance
 from mnist_edge.machine import usable_threads
 from mnist_edge.progress import Progress, silent
@@ -152,12 +152,7 @@ def run_matrix(
     """
     levels = FORMATS[artifact.format].levels
     sessions = list(itertools.product(levels, (1, max(2, usable_threads()))))
-    gate = FORMATS[artifact.format].gate(
-        artifact.precision,
-        device,
-        float32_error=bundle.manifest.float32_error,
-        foreign=bundle.manifest.imported is not None,
-    )
+    gate = gate_of(bundle.manifest, artifact, device)
     settings: list[Setting] = []
     deployed: list[Logits] = []  # of the digits
     for level, threads in sessions:

@@ -22,7 +22,8 @@ from mnist_edge.errors import (
     Untrusted,
 )
 from mnist_edge.formats import find_artifact, open_backend, reference_logits
-from mnist_edge.formats.running import is_batch_invariant, judge, run_as_deployed, score_on
+from mnist_edge.formats.parity import compare
+from mnist_edge.formats.running import gate_of, is_batch_invariant, run_as_deployed, score_on
 from mnist_edge.machine import describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Meter, Progress, silent
 from mnist_edge.recipes.terms import Device, Runtime
@@ -205,16 +206,8 @@ def _check(
                     backend, sample.images, batch_invariant=invariant, on_batch=meter
                 )
                 answers.append(Answers(artifact.name, sample, logits))
-                parity = judge(
-                    logits,
-                    sample.logits,
-                    sample.labels,
-                    format_=artifact.format,
-                    precision=artifact.precision,
-                    device=device,
-                    float32_error=bundle.manifest.float32_error,
-                    foreign=bundle.manifest.imported is not None,
-                )
+                gate = gate_of(bundle.manifest, artifact, device)
+                parity = compare(logits, sample.logits, sample.labels, gate)
                 reasons = [parity.reason, sample.fault]
                 if sample.named:
                     found = Score(parity.accuracy, parity.images)

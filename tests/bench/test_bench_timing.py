@@ -21,7 +21,8 @@ from mnist_edge.bundle.folder import Reference
 from mnist_edge.bundle.manifest import Parity
 from mnist_edge.contract import Images, Logits, to_images
 from mnist_edge.errors import UsageError
-from mnist_edge.formats.running import judge
+from mnist_edge.formats import FORMATS
+from mnist_edge.formats.parity import compare
 from mnist_edge.recipes.terms import Device, Precision
 
 pytestmark = pytest.mark.edge
@@ -74,11 +75,10 @@ def watch(backend: FakeBackend, reference: Reference) -> Stopwatch:
 
 def judged(reference: Reference) -> partial[Parity]:
     return partial(
-        judge,
+        compare,
         reference=reference.logits,
         labels=reference.labels,
-        format_="onnx",
-        precision="float32",
+        gate=FORMATS["onnx"].gate("float32"),
     )
 
 
