@@ -21,9 +21,11 @@ from mnist_edge.cli.options import (
     ThreadsOption,
     TrustOption,
     chosen_bundle,
+    flag,
     given_bundle,
     given_fields,
     option,
+    value,
     with_fields,
 )
 from mnist_edge.cli.steps import measure_artifacts
@@ -58,67 +60,49 @@ _DeviceOption: TypeAlias = Annotated[
 ]
 _Backends: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(
+    value(
         "--backend",
-        metavar="NAME",
-        help=f"Which runtime runs onnx artifacts: {', '.join(get_args(Runtime))}; may be repeated.",
-        show_default="the usual one of each artifact",
-        rich_help_panel=MACHINE_PANEL,
+        "NAME",
+        f"Which runtime runs onnx artifacts: {', '.join(get_args(Runtime))}; may be repeated.",
+        MACHINE_PANEL,
+        default="the usual one of each artifact",
     ),
 ]
 _Quick: TypeAlias = Annotated[
-    bool, typer.Option("--quick", help="A first impression of every artifact, in 15 seconds.")
+    bool, flag("--quick", "A first impression of every artifact, in 15 seconds.")
 ]
 _Thorough: TypeAlias = Annotated[
-    bool,
-    typer.Option("--thorough", help="More restarts and longer turns, on one thread and on all."),
+    bool, flag("--thorough", "More restarts and longer turns, on one thread and on all.")
 ]
 _Compile: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--compile", help="Add torch.compile of the checkpoint.", rich_help_panel=MACHINE_PANEL
-    ),
+    bool, flag("--compile", "Add torch.compile of the checkpoint.", MACHINE_PANEL)
 ]
 _SelfTest: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--self-test", help="Measure one artifact against itself, and against planted slowdowns."
-    ),
+    bool, flag("--self-test", "Measure one artifact against itself, and against planted slowdowns.")
 ]
 _Compare: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--compare",
-        metavar="OLD.json",
-        help="Compare with this report.",
-        rich_help_panel=_COMPARE_PANEL,
-    ),
+    Path | None, value("--compare", "OLD.json", "Compare with this report.", _COMPARE_PANEL)
 ]
 _From: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
-        "--from",
-        metavar="NEW.json",
-        help="Take this report instead of measuring.",
-        rich_help_panel=_COMPARE_PANEL,
-    ),
+    value("--from", "NEW.json", "Take this report instead of measuring.", _COMPARE_PANEL),
 ]
 _FailIfSlower: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    value(
         "--fail-if-slower",
-        metavar="PERCENT",
-        help="Exit with 1 if a row is surely slower than in the old report, and by more than this.",
-        show_default="never",
-        rich_help_panel=_COMPARE_PANEL,
+        "PERCENT",
+        "Exit with 1 if a row is surely slower than in the old report, and by more than this.",
+        _COMPARE_PANEL,
+        default="never",
     ),
 ]
 _AcrossMachines: TypeAlias = Annotated[
     bool,
-    typer.Option(
+    flag(
         "--across-machines",
-        help="Compare even if the reports come from different machines.",
-        rich_help_panel=_COMPARE_PANEL,
+        "Compare even if the reports come from different machines.",
+        _COMPARE_PANEL,
     ),
 ]
 

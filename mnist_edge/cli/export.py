@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
-import typer
-
 from mnist_edge.cli.options import (
     BundleOption,
     DataDirOption,
     JsonOption,
     QuietOption,
+    flag,
     given_bundle,
     option,
+    value,
 )
 from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
@@ -54,27 +54,25 @@ def command(
     bundle: BundleOption = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option(
+        value(
             "--format",
-            metavar="NAME",
-            help=f"What to write: {', '.join(NAMES)}, or all; may be repeated.",
-            show_default="those without an extra",
-            autocompletion=lambda: [*NAMES, "all"],
+            "NAME",
+            f"What to write: {', '.join(NAMES)}, or all; may be repeated.",
+            default="those without an extra",
+            known=(*NAMES, "all"),
         ),
     ] = None,
     precisions: Annotated[
         list[str] | None,
-        typer.Option(
+        value(
             "--precision",
-            metavar="NAME",
-            help=f"In which precision: {', '.join(get_args(Precision))}; may be repeated.",
-            show_default="float32, of web int8",
-            autocompletion=lambda: list(get_args(Precision)),
+            "NAME",
+            f"In which precision: {', '.join(get_args(Precision))}; may be repeated.",
+            default="float32, of web int8",
+            known=get_args(Precision),
         ),
     ] = None,
-    quantize: Annotated[
-        bool, typer.Option("--quantize", help="Short for float32 and int8-dynamic.")
-    ] = False,
+    quantize: Annotated[bool, flag("--quantize", "Short for float32 and int8-dynamic.")] = False,
     opset: Annotated[
         int,
         option(
@@ -89,56 +87,56 @@ def command(
     ] = DEFAULT_OPSET,
     name: Annotated[
         str,
-        typer.Option(
+        value(
             "--name",
-            metavar="NAME",
-            help="The prefix of what C and C++ files define.",
-            show_default="the recipe's name",
+            "NAME",
+            "The prefix of what C and C++ files define.",
+            default="the recipe's name",
         ),
     ] = "",
     tflm: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--tflm",
-            help="Of litert, write the C++ sources for microcontrollers (TensorFlow Lite Micro).",
+            "Of litert, write the C++ sources for microcontrollers (TensorFlow Lite Micro).",
         ),
     ] = False,
     picture: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--with-picture",
-            help="Of c, also what brings a picture of one digit to the net as predict does.",
+            "Of c, also what brings a picture of one digit to the net as predict does.",
         ),
     ] = False,
     package: Annotated[
         Path | None,
-        typer.Option(
+        value(
             "--package",
-            metavar="FOLDER",
-            help="Of c, also a new folder that is an Arduino library and a CMake project.",
+            "FOLDER",
+            "Of c, also a new folder that is an Arduino library and a CMake project.",
         ),
     ] = None,
     allow_mismatch: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--allow-mismatch",
-            help="Keep an artifact that is not equivalent, marked so, instead of exit code 1.",
+            "Keep an artifact that is not equivalent, marked so, instead of exit code 1.",
         ),
     ] = False,
     verdict: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--verdict/--no-verdict",
-            help="Measure whether the smaller precisions pay on this machine.",
+            "Measure whether the smaller precisions pay on this machine.",
         ),
     ] = True,
     out: Annotated[
         Path | None,
-        typer.Option(
+        value(
             "--out",
-            metavar="FOLDER",
-            help="Export into the bundle in this folder, or begin one; --bundle stays as it is.",
-            show_default="the bundle itself",
+            "FOLDER",
+            "Export into the bundle in this folder, or begin one; --bundle stays as it is.",
+            default="the bundle itself",
         ),
     ] = None,
     data_dir: DataDirOption = None,

@@ -17,8 +17,10 @@ from mnist_edge.cli.options import (
     NewBundleOption,
     PreprocessingOption,
     QuietOption,
+    flag,
     given_bundle,
     option,
+    value,
 )
 from mnist_edge.cli.steps import bundle_files, get_data
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
@@ -55,46 +57,31 @@ def command(
     ],
     recipe: Annotated[
         str | None,
-        typer.Option(
+        value(
             "--recipe",
-            metavar="NAME",
-            help=f"Whose architecture weights are of: {', '.join(RECIPES)}.",
-            autocompletion=lambda: list(RECIPES),
+            "NAME",
+            f"Whose architecture weights are of: {', '.join(RECIPES)}.",
+            known=tuple(RECIPES),
         ),
     ] = None,
     architecture: Annotated[
         str,
-        typer.Option(
+        value(
             "--architecture",
-            metavar="FILE.py:CLASS",
-            help="Your own class, whose weights they are: its program is run.",
-            show_default=False,
+            "FILE.py:CLASS",
+            "Your own class, whose weights they are: its program is run.",
         ),
     ] = "",
     arguments: Annotated[
-        str,
-        typer.Option(
-            "--arguments",
-            metavar="JSON",
-            help="Arguments of that class, by name.",
-            show_default=False,
-        ),
+        str, value("--arguments", "JSON", "Arguments of that class, by name.")
     ] = "",
-    key: Annotated[
-        str,
-        typer.Option(
-            "--key",
-            metavar="NAME",
-            help="Which of several weights in a torch file.",
-            show_default=False,
-        ),
-    ] = "",
+    key: Annotated[str, value("--key", "NAME", "Which of several weights in a torch file.")] = "",
     trust: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--trust",
-            help="Run the program in a TorchScript or .pt2 file, whoever wrote it.",
-            rich_help_panel=TRUST_PANEL,
+            "Run the program in a TorchScript or .pt2 file, whoever wrote it.",
+            TRUST_PANEL,
         ),
     ] = False,
     mean: Annotated[
@@ -108,22 +95,11 @@ def command(
         option("std", float, Setting("What they are then divided by.", 1e-6, 1e6, _CONTRACT_PANEL)),
     ] = None,
     invert: Annotated[
-        bool | None,
-        typer.Option(
-            "--invert/--no-invert",
-            help="It reads black ink on white.",
-            show_default=False,
-            rich_help_panel=_CONTRACT_PANEL,
-        ),
+        bool | None, flag("--invert/--no-invert", "It reads black ink on white.", _CONTRACT_PANEL)
     ] = None,
     transpose: Annotated[
         bool | None,
-        typer.Option(
-            "--transpose/--no-transpose",
-            help="Its rows are our columns.",
-            show_default=False,
-            rich_help_panel=_CONTRACT_PANEL,
-        ),
+        flag("--transpose/--no-transpose", "Its rows are our columns.", _CONTRACT_PANEL),
     ] = None,
     bundle: NewBundleOption = None,
     data: DataOption = "auto",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
@@ -28,11 +28,49 @@ OUTPUT_PANEL = "Output"
 MACHINE_PANEL = "Machine"
 TRUST_PANEL = "Trust"
 MOST_SERIAL = 10**15
+OR_SHIPPED = "exports/model where there is one, else the shipped one"
 
 Command: TypeAlias = Callable[..., None]
 
 # What is longer stands in the help text instead.
 _LONGEST_KIND = 20
+
+
+def flag(names: str, text: str, group: str | None = None) -> Any:
+    """An option without a value; `names` as typed, such as `--quiet -q` or `--a/--no-a`."""
+    return typer.Option(*names.split(), help=text, rich_help_panel=group)
+
+
+def value(
+    names: str,
+    kind: str,
+    text: str,
+    group: str | None = None,
+    *,
+    default: bool | str = True,
+    known: Sequence[str] = (),
+    read: Callable[[Any], Any] | None = None,
+) -> Any:
+    """An option that takes a text or a path.
+
+    Args:
+        names: as typed, such as `--bundle --model`.
+        kind: what the help calls the value.
+        text: of the help.
+        group: the heading above it.
+        default: in words, where it is not what the command declares.
+        known: values that a shell completes.
+        read: makes something else of the text.
+    """
+    return typer.Option(
+        *names.split(),
+        parser=read,
+        metavar=kind,
+        help=text,
+        show_default=default,
+        rich_help_panel=group,
+        autocompletion=(lambda: list(known)) if known else None,
+    )
 
 
 def option(name: str, kind: Any, setting: Setting, *, show_default: bool | str = True) -> Any:
@@ -52,14 +90,14 @@ def _option(field: Field, *, show_default: bool | str) -> Any:
     def read(typed: str | float) -> str | float:
         return field.read(typed) if isinstance(typed, str) else typed  # as typer hands on defaults
 
-    return typer.Option(
+    return value(
         f"--{field.option}",
-        parser=read,
-        metavar=kind,
-        help=text,
-        show_default=show_default,
-        rich_help_panel=field.setting.group or None,
-        autocompletion=(lambda: list(field.names)) if field.names else None,
+        kind,
+        text,
+        field.setting.group or None,
+        default=show_default,
+        known=field.names,
+        read=read,
     )
 
 
@@ -96,58 +134,31 @@ def _typed(field: Field) -> Any:
 
 
 BundleOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--bundle",
-        metavar="FOLDER",
-        help="The folder of the bundle.",
-        show_default="exports/model where there is one, else the shipped one",
-    ),
+    Path | None, value("--bundle", "FOLDER", "The folder of the bundle.", default=OR_SHIPPED)
 ]
 NewBundleOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
-        "--bundle",
-        metavar="FOLDER",
-        help="The folder of the bundle to write.",
-        show_default="exports/model",
-    ),
+    value("--bundle", "FOLDER", "The folder of the bundle to write.", default="exports/model"),
 ]
 JsonOption: TypeAlias = Annotated[
     bool,
-    typer.Option(
-        "--json",
-        help="Print exactly one JSON document on stdout, errors included.",
-        rich_help_panel=OUTPUT_PANEL,
-    ),
+    flag("--json", "Print exactly one JSON document on stdout, errors included.", OUTPUT_PANEL),
 ]
 QuietOption: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--quiet",
-        "-q",
-        help="Say nothing on stderr but warnings and errors.",
-        rich_help_panel=OUTPUT_PANEL,
-    ),
+    bool, flag("--quiet -q", "Say nothing on stderr but warnings and errors.", OUTPUT_PANEL)
 ]
 DataDirOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
+    value(
         "--data-dir",
-        metavar="FOLDER",
-        help="A folder that holds the data set; for a bundle of a folder, that folder.",
-        show_default="$MNIST_EDGE_DATA, else the user's cache folder",
-        rich_help_panel=DATA_PANEL,
+        "FOLDER",
+        "A folder that holds the data set; for a bundle of a folder, that folder.",
+        DATA_PANEL,
+        default="$MNIST_EDGE_DATA, else the user's cache folder",
     ),
 ]
 RecipeOption: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        "--recipe",
-        metavar="NAME",
-        help=f"A named recipe: {', '.join(RECIPES)}.",
-        autocompletion=lambda: list(RECIPES),
-    ),
+    str, value("--recipe", "NAME", f"A named recipe: {', '.join(RECIPES)}.", known=tuple(RECIPES))
 ]
 
 
@@ -164,15 +175,15 @@ def _data(typed: str | Path) -> str | Path:
 
 DataOption: TypeAlias = Annotated[
     Any,
-    typer.Option(
+    value(
         "--data",
-        parser=_data,
-        metavar="NAME|FOLDER",
-        help=f"A data set: {', '.join(get_args(DataChoice))}; or a folder of your own, with a "
+        "NAME|FOLDER",
+        f"A data set: {', '.join(get_args(DataChoice))}; or a folder of your own, with a "
         "folder of pictures for each class, or with IDX files. Where MNIST cannot be had, auto "
         "takes digits drawn from fonts.",
-        autocompletion=lambda: list(get_args(DataChoice)),
-        rich_help_panel=DATA_PANEL,
+        DATA_PANEL,
+        known=get_args(DataChoice),
+        read=_data,
     ),
 ]
 PreprocessingOption: TypeAlias = Annotated[
@@ -219,21 +230,21 @@ BackendOption: TypeAlias = Annotated[
 ]
 ArtifactsOption: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(
+    value(
         "--artifact",
-        metavar="NAME",
-        help="Only this artifact, such as onnx-float32; may be repeated.",
-        show_default="all",
+        "NAME",
+        "Only this artifact, such as onnx-float32; may be repeated.",
+        default="all",
     ),
 ]
 KeyOption: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    value(
         "--key",
-        metavar="FILE",
-        help="The public key (.pub) that must have signed the bundle.",
-        show_default="that of $MNIST_EDGE_KEY, where it is set",
-        rich_help_panel=TRUST_PANEL,
+        "FILE",
+        "The public key (.pub) that must have signed the bundle.",
+        TRUST_PANEL,
+        default="that of $MNIST_EDGE_KEY, where it is set",
     ),
 ]
 NotBeforeOption: TypeAlias = Annotated[
@@ -246,20 +257,20 @@ NotBeforeOption: TypeAlias = Annotated[
 ]
 TrustOption: TypeAlias = Annotated[
     bool,
-    typer.Option(
+    flag(
         "--trust",
-        help="Run the programs in the bundle (C, TorchScript, pt2), whoever wrote them.",
-        rich_help_panel=TRUST_PANEL,
+        "Run the programs in the bundle (C, TorchScript, pt2), whoever wrote them.",
+        TRUST_PANEL,
     ),
 ]
 OutOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
+    value(
         "--out",
-        metavar="FILE",
-        help="Where to write the report, as JSON.",
-        show_default="benchmarks/, named by bundle and processor",
-        rich_help_panel=OUTPUT_PANEL,
+        "FILE",
+        "Where to write the report, as JSON.",
+        OUTPUT_PANEL,
+        default="benchmarks/, named by bundle and processor",
     ),
 ]
 

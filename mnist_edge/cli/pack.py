@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mnist_edge.cli.options import (
     ArtifactsOption,
     BundleOption,
     JsonOption,
     QuietOption,
     given_bundle,
+    value,
 )
 from mnist_edge.cli.talk import Talk, emit_json, emit_table
 from mnist_edge.recipes.classes import noun
@@ -24,9 +23,7 @@ mnist-edge verify --bundle device                   # there, without torch"""
 
 
 def command(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Where the slim bundle goes.")
-    ],
+    out: Annotated[Path, value("--out", "FOLDER", "Where the slim bundle goes.")],
     bundle: BundleOption = None,
     artifacts: ArtifactsOption = None,
     as_json: JsonOption = False,

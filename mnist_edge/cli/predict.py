@@ -13,6 +13,7 @@ import typer
 from mnist_edge.bundle import codec
 from mnist_edge.cli.options import (
     MACHINE_PANEL,
+    OR_SHIPPED,
     OUTPUT_PANEL,
     BackendOption,
     JsonOption,
@@ -21,7 +22,9 @@ from mnist_edge.cli.options import (
     QuietOption,
     ThreadsOption,
     TrustOption,
+    flag,
     option,
+    value,
 )
 from mnist_edge.cli.talk import Talk, emit, emit_json
 from mnist_edge.errors import UsageError
@@ -49,29 +52,27 @@ _Pictures: TypeAlias = Annotated[
 ]
 _Model: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
-        "--bundle",
-        "--model",
-        metavar="PATH",
-        help="The folder of a bundle, or an .onnx file that was exported from one.",
-        show_default="exports/model where there is one, else the shipped one",
+    value(
+        "--bundle --model",
+        "PATH",
+        "The folder of a bundle, or an .onnx file that was exported from one.",
+        default=OR_SHIPPED,
     ),
 ]
 _Artifact: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    value(
         "--artifact",
-        metavar="NAME",
-        help="Which artifact of the bundle answers.",
-        show_default=f"{DEFAULT_ARTIFACT}, or the only one that is there",
+        "NAME",
+        "Which artifact of the bundle answers.",
+        default=f"{DEFAULT_ARTIFACT}, or the only one that is there",
     ),
 ]
 _AllowMismatch: TypeAlias = Annotated[
-    bool, typer.Option("--allow-mismatch", help="Use an artifact even if it is not equivalent.")
+    bool, flag("--allow-mismatch", "Use an artifact even if it is not equivalent.")
 ]
 _Many: TypeAlias = Annotated[
-    bool,
-    typer.Option("--many", help="Read every digit of a picture, row by row, from left to right."),
+    bool, flag("--many", "Read every digit of a picture, row by row, from left to right.")
 ]
 _Top: TypeAlias = Annotated[
     int, option("top", int, Setting("How many candidates to show.", 1, MOST_CLASSES))
@@ -94,24 +95,22 @@ _Device: TypeAlias = Annotated[
 ]
 _Show: TypeAlias = Annotated[
     bool,
-    typer.Option(
+    flag(
         "--show",
-        help="Print the 28x28 pixels that the net was fed, and the steps to them.",
-        rich_help_panel=OUTPUT_PANEL,
+        "Print the 28x28 pixels that the net was fed, and the steps to them.",
+        OUTPUT_PANEL,
     ),
 ]
 _SaveInput: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
+    value(
         "--save-input",
-        metavar="FOLDER",
-        help="Save the 28x28 pixels that the net was fed, one PNG a digit.",
-        rich_help_panel=OUTPUT_PANEL,
+        "FOLDER",
+        "Save the 28x28 pixels that the net was fed, one PNG a digit.",
+        OUTPUT_PANEL,
     ),
 ]
-_Csv: TypeAlias = Annotated[
-    bool, typer.Option("--csv", help="Print one line of CSV a digit.", rich_help_panel=OUTPUT_PANEL)
-]
+_Csv: TypeAlias = Annotated[bool, flag("--csv", "Print one line of CSV a digit.", OUTPUT_PANEL)]
 
 
 def command(

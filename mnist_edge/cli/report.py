@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from mnist_edge.cli.options import (
     OUTPUT_PANEL,
     BundleOption,
@@ -17,6 +15,7 @@ from mnist_edge.cli.options import (
     QuietOption,
     TrustOption,
     chosen_bundle,
+    value,
 )
 from mnist_edge.cli.reports import report_path
 from mnist_edge.cli.steps import known_test_set
@@ -38,27 +37,19 @@ def command(
     data_dir: DataDirOption = None,
     bench: Annotated[
         Path | None,
-        typer.Option(
+        value(
             "--bench",
-            metavar="FILE",
-            help="A report of mnist-edge bench, to be shown on the page.",
-            show_default="that of this bundle and processor in benchmarks/, where there is one",
+            "FILE",
+            "A report of mnist-edge bench, to be shown on the page.",
+            default="that of this bundle and processor in benchmarks/, where there is one",
         ),
     ] = None,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", metavar="FILE", help="Where to write the page.", rich_help_panel=OUTPUT_PANEL
-        ),
-    ] = Path("report.html"),
+    out: Annotated[Path, value("--out", "FILE", "Where to write the page.", OUTPUT_PANEL)] = Path(
+        "report.html"
+    ),
     pictures: Annotated[
         Path | None,
-        typer.Option(
-            "--pictures",
-            metavar="FOLDER",
-            help="Write each picture as a PNG file, too.",
-            rich_help_panel=OUTPUT_PANEL,
-        ),
+        value("--pictures", "FOLDER", "Write each picture as a PNG file, too.", OUTPUT_PANEL),
     ] = None,
     key: KeyOption = None,
     not_before: NotBeforeOption = None,

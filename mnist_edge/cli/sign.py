@@ -6,8 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mnist_edge.cli.options import (
     MOST_SERIAL,
     BundleOption,
@@ -15,6 +13,7 @@ from mnist_edge.cli.options import (
     QuietOption,
     given_bundle,
     option,
+    value,
 )
 from mnist_edge.cli.talk import Talk, emit, emit_json
 from mnist_edge.recipes.fields import Setting
@@ -29,10 +28,10 @@ mnist-edge verify --key maker.pub --not-before 3         # on the device"""
 def command(
     key: Annotated[
         Path,
-        typer.Option(
+        value(
             "--key",
-            metavar="FILE",
-            help="Your Ed25519 key: its file, or the .pub file of one that an agent holds.",
+            "FILE",
+            "Your Ed25519 key: its file, or the .pub file of one that an agent holds.",
         ),
     ],
     serial: Annotated[

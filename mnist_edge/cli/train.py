@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-import typer
-
 from mnist_edge.cli.options import (
     DataDirOption,
     DataOption,
@@ -18,9 +16,11 @@ from mnist_edge.cli.options import (
     RecipeOption,
     TorchThreadsOption,
     TrainDeviceOption,
+    flag,
     given_bundle,
     given_fields,
     option,
+    value,
     with_fields,
 )
 from mnist_edge.cli.steps import (
@@ -52,12 +52,11 @@ mnist-edge train --from exports/model --data my-hand --bundle exports/mine"""
 
 _From: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
+    value(
         "--from",
-        metavar="BUNDLE",
-        help="Teach the net of a bundle: go on from its weights with the pictures of --data, a "
+        "BUNDLE",
+        "Teach the net of a bundle: go on from its weights with the pictures of --data, a "
         "folder for each class that it reads wrong, mixed into its own.",
-        show_default=False,
     ),
 ]
 _MostCost: TypeAlias = Annotated[
@@ -69,7 +68,7 @@ _MostCost: TypeAlias = Annotated[
     ),
 ]
 _Resume: TypeAlias = Annotated[
-    bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
+    bool, flag("--resume", "Go on with a training that was interrupted.")
 ]
 
 

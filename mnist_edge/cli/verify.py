@@ -21,6 +21,7 @@ from mnist_edge.cli.options import (
     ThreadsOption,
     TrustOption,
     chosen_bundle,
+    flag,
     given_bundle,
     option,
 )
@@ -48,17 +49,13 @@ def command(
     artifacts: ArtifactsOption = None,
     thorough: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--thorough",
-            help="Run each artifact in every way it may be run, and say which may be shipped.",
+            "Run each artifact in every way it may be run, and say which may be shipped.",
         ),
     ] = False,
     rebuild: Annotated[
-        bool,
-        typer.Option(
-            "--rebuild",
-            help="Only export each artifact again, and compare the bytes.",
-        ),
+        bool, flag("--rebuild", "Only export each artifact again, and compare the bytes.")
     ] = False,
     data_dir: DataDirOption = None,
     device: Annotated[
