@@ -6,15 +6,74 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from matplotlib.axes import Axes
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mnist_edge.contract import RawImages
 from mnist_edge.plots.style import GREEN, INK, VERMILION, png, shortened, styled
 from mnist_edge.recipes.classes import DIGITS
 
-# Inches. Every digit has the same place for its words, whether it needs three lines or two.
-_WIDTH, _GAP, _ABOVE, _BELOW = 9.0, 0.2, 0.24, 0.56
+# Inches.
+WIDTH, _ABOVE = 9.0, 0.24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """Digits in rows. Every digit has the same place for its words, however many lines it needs.
+
+    Attributes:
+        columns: digits in a row.
+        gap: inches between two of them, and
+        below: under each, for its words.
+    """
+
+    columns: int
+    gap: float
+    below: float
+
+    @property
+    def row_height(self) -> float:
+        """Inches."""
+        return self._side + _ABOVE + self.below
+
+    @property
+    def _side(self) -> float:
+        return WIDTH / self.columns - self.gap
+
+    def draw(
+        self,
+        figure: Figure,
+        image: NDArray[np.uint8],
+        place: int,
+        top: float,
+        words: tuple[str, str],
+        colour: str,
+        *,
+        size: float,
+    ) -> None:
+        """Draw the digit of that place, counted from the first row, whose upper edge is `top`."""
+        row, column = divmod(place, self.columns)
+        left = column * WIDTH / self.columns + self.gap / 2
+        bottom, height = top - row * self.row_height - _ABOVE - self._side, figure.get_figheight()
+        axes = figure.add_axes(
+            (left / WIDTH, bottom / height, self._side / WIDTH, self._side / height), frameon=False
+        )
+        axes.set_axis_off()
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        above, below = words
+        axes.set_title(above, loc="center", size=10, color=colour, pad=3)
+        axes.annotate(
+            below,
+            (0.5, 0),
+            (0, -3),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            size=size,
+            color=INK,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,47 +117,24 @@ def digit_grid(
         columns: digits in a row.
     """
     names = shortened(classes)
-    rows = math.ceil(len(digits) / columns)
-    side = _WIDTH / columns - _GAP
-    row_height = side + _ABOVE + _BELOW
-    height = rows * row_height
-    figure = Figure(figsize=(_WIDTH, height))
+    sheet = Sheet(columns=columns, gap=0.2, below=0.56)
+    height = math.ceil(len(digits) / columns) * sheet.row_height
+    figure = Figure(figsize=(WIDTH, height))
     for place, digit in enumerate(digits):
-        row, column = divmod(place, columns)
-        left = (column + 0.5) * _WIDTH / columns - side / 2
-        bottom = height - row * row_height - _ABOVE - side
-        axes = figure.add_axes(
-            (left / _WIDTH, bottom / height, side / _WIDTH, side / height), frameon=False
-        )
-        axes.set_axis_off()
-        axes.imshow(images[digit.index], cmap="gray", vmin=0, vmax=255)
-        _caption(axes, digit, names)
+        title, below = _words(digit, names)
+        colour = GREEN if digit.right else VERMILION
+        words = title, f"{below}\nno. {digit.index}"
+        sheet.draw(figure, images[digit.index], place, height, words, colour, size=8.5)
     return png(figure)
 
 
-def _caption(axes: Axes, digit: ReadDigit, names: Sequence[str]) -> None:
+def _words(digit: ReadDigit, names: Sequence[str]) -> tuple[str, str]:
+    """What stands above a digit, and below it."""
     label, predicted = names[digit.label], names[digit.predicted]
     if digit.right:
-        title, below = label, percent(digit.probability)
-    else:
-        title = f"{label} read as {predicted}"
-        below = (
-            f"as {predicted}: {percent(digit.probability)}\n"
-            f"as {label}: {percent(digit.label_probability)}"
-        )
-    colour = GREEN if digit.right else VERMILION
-    axes.set_title(title, loc="center", size=10, color=colour, pad=3)
-    axes.annotate(
-        f"{below}\nno. {digit.index}",
-        (0.5, 0),
-        (0, -3),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        size=8.5,
-        color=INK,
-    )
+        return label, percent(digit.probability)
+    surely, hardly = percent(digit.probability), percent(digit.label_probability)
+    return f"{label} read as {predicted}", f"as {predicted}: {surely}\nas {label}: {hardly}"
 
 
 def percent(probability: float) -> str:

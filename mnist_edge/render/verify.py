@@ -82,29 +82,19 @@ def flip_picture(report: ThoroughReport, images: RawImages) -> bytes | None:
         images: (N, 28, 28), the digits that the report's `decisions` are about.
     """
     try:
-        from mnist_edge.plots.flips import FlippedDigit, flip_sheet
+        from mnist_edge.plots.flips import flip_sheet
     except ModuleNotFoundError:
         return None
     groups = []
     for artifact in report.artifacts:
         flips = artifact.decisions.flips if artifact.decisions else ()
         shown = sorted(flips, key=lambda flip: -flip.margin)[:_SHEET_DIGITS]
-        digits = [
-            FlippedDigit(
-                index=flip.index,
-                label=flip.label,
-                before=flip.reference,
-                after=flip.candidate,
-                margin=flip.margin,
-            )
-            for flip in shown
-        ]
         title = f"{artifact.artifact}: checkpoint → artifact, {len(flips)} changed"
         if len(shown) < len(flips):
             title += f", the {len(shown)} that led by most"
-        groups.append((title, digits))
+        groups.append((title, shown))
     names = report.plain.classes
-    return flip_sheet(groups, images, names) if any(digits for _, digits in groups) else None
+    return flip_sheet(groups, images, names) if any(shown for _, shown in groups) else None
 
 
 def _row(report: ThoroughReport, artifact: Scrutiny) -> tuple[str, ...]:
