@@ -9,25 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 import typer
 
-from mnist_edge.cli.options import (
-    MACHINE_PANEL,
-    ArtifactsOption,
-    BundleOption,
-    JsonOption,
-    KeyOption,
-    NotBeforeOption,
-    OutOption,
-    QuietOption,
-    ThreadsOption,
-    TrustOption,
-    chosen_bundle,
-    flag,
-    given_bundle,
-    given_fields,
-    option,
-    value,
-    with_fields,
-)
+from mnist_edge.cli import options
 from mnist_edge.cli.steps import measure_artifacts
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
@@ -56,40 +38,45 @@ _TIMES = {"processes", "duration_s", "min_runs", "warmup_s", "warmup_runs"}
 _BenchDevice: TypeAlias = Literal["cpu", "cuda", "all"]
 _DeviceOption: TypeAlias = Annotated[
     _BenchDevice,
-    option("device", _BenchDevice, Setting("Where to run them.", group=MACHINE_PANEL)),
+    options.option(
+        "device", _BenchDevice, Setting("Where to run them.", group=options.MACHINE_PANEL)
+    ),
 ]
 _Backends: TypeAlias = Annotated[
     list[str] | None,
-    value(
+    options.value(
         "--backend",
         "NAME",
         f"Which runtime runs onnx artifacts: {', '.join(get_args(Runtime))}; may be repeated.",
-        MACHINE_PANEL,
+        options.MACHINE_PANEL,
         default="the usual one of each artifact",
     ),
 ]
 _Quick: TypeAlias = Annotated[
-    bool, flag("--quick", "A first impression of every artifact, in 15 seconds.")
+    bool, options.flag("--quick", "A first impression of every artifact, in 15 seconds.")
 ]
 _Thorough: TypeAlias = Annotated[
-    bool, flag("--thorough", "More restarts and longer turns, on one thread and on all.")
+    bool, options.flag("--thorough", "More restarts and longer turns, on one thread and on all.")
 ]
 _Compile: TypeAlias = Annotated[
-    bool, flag("--compile", "Add torch.compile of the checkpoint.", MACHINE_PANEL)
+    bool, options.flag("--compile", "Add torch.compile of the checkpoint.", options.MACHINE_PANEL)
 ]
 _SelfTest: TypeAlias = Annotated[
-    bool, flag("--self-test", "Measure one artifact against itself, and against planted slowdowns.")
+    bool,
+    options.flag(
+        "--self-test", "Measure one artifact against itself, and against planted slowdowns."
+    ),
 ]
 _Compare: TypeAlias = Annotated[
-    Path | None, value("--compare", "OLD.json", "Compare with this report.", _COMPARE_PANEL)
+    Path | None, options.value("--compare", "OLD.json", "Compare with this report.", _COMPARE_PANEL)
 ]
 _From: TypeAlias = Annotated[
     Path | None,
-    value("--from", "NEW.json", "Take this report instead of measuring.", _COMPARE_PANEL),
+    options.value("--from", "NEW.json", "Take this report instead of measuring.", _COMPARE_PANEL),
 ]
 _FailIfSlower: TypeAlias = Annotated[
     str | None,
-    value(
+    options.value(
         "--fail-if-slower",
         "PERCENT",
         "Exit with 1 if a row is surely slower than in the old report, and by more than this.",
@@ -99,7 +86,7 @@ _FailIfSlower: TypeAlias = Annotated[
 ]
 _AcrossMachines: TypeAlias = Annotated[
     bool,
-    flag(
+    options.flag(
         "--across-machines",
         "Compare even if the reports come from different machines.",
         _COMPARE_PANEL,
@@ -107,27 +94,27 @@ _AcrossMachines: TypeAlias = Annotated[
 ]
 
 
-@with_fields(BenchRecipe)
+@options.with_fields(BenchRecipe)
 def command(
-    bundle: BundleOption = None,
-    artifacts: ArtifactsOption = None,
+    bundle: options.BundleOption = None,
+    artifacts: options.ArtifactsOption = None,
     quick: _Quick = False,
     thorough: _Thorough = False,
     self_test: _SelfTest = False,
     device: _DeviceOption = "cpu",
-    threads: ThreadsOption = 1,
+    threads: options.ThreadsOption = 1,
     backends: _Backends = None,
     compile_: _Compile = False,
     compare: _Compare = None,
     from_: _From = None,
     fail_if_slower: _FailIfSlower = None,
     across_machines: _AcrossMachines = False,
-    out: OutOption = None,
-    key: KeyOption = None,
-    not_before: NotBeforeOption = None,
-    trust: TrustOption = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: options.OutOption = None,
+    key: options.KeyOption = None,
+    not_before: options.NotBeforeOption = None,
+    trust: options.TrustOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
     **fields: Any,
 ) -> None:
     """Measure latency, throughput and size of each artifact, in turns with all others."""
@@ -149,21 +136,21 @@ def command(
     # Read before minutes of measuring, so that a wrong name is told at once.
     old = read_report(compare) if compare else None
     named = SELF_TEST_RECIPE if self_test else BENCH_RECIPES[_preset(quick, thorough)]
-    given = given_fields(named, fields)
+    given = options.given_fields(named, fields)
     if not _TIMES.isdisjoint(given):  # whoever says how long is not held to our own time
         given |= {"budget_s": 0.0, "may_leave_out": False}
     recipe = replace(named, **given)
     if thorough and not fields["sweep_threads"]:
         recipe = replace(recipe, sweep_threads=(usable_threads(),))
     if self_test:
-        chosen = chosen_bundle(bundle, talk, asked)
+        chosen = options.chosen_bundle(bundle, talk, asked)
         _test_itself(talk, chosen, recipe, artifacts, as_json=as_json)
         return
     what = "digit"
     if from_:
         report = read_report(from_)
     else:
-        chosen = chosen_bundle(bundle, talk, asked)
+        chosen = options.chosen_bundle(bundle, talk, asked)
         report, paths = measure_artifacts(
             talk,
             chosen,
@@ -183,7 +170,7 @@ def command(
         emit_json(text.json_text(report))
     else:
         emit_table(bench_table(report))
-    talk.suggest(f"mnist-edge predict{given_bundle(bundle)} PICTURE", to=f"name a {what}")
+    talk.suggest(f"mnist-edge predict{options.given_bundle(bundle)} PICTURE", to=f"name a {what}")
 
 
 def _compare(

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnist_edge.cli.options import (
-    ArtifactsOption,
-    BundleOption,
-    JsonOption,
-    KeyOption,
-    NotBeforeOption,
-    QuietOption,
-    ThreadsOption,
-    TrustOption,
-    tell_signature,
-)
+from mnist_edge.cli import options
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError, has_torch
 
@@ -42,14 +32,14 @@ def command(
             show_default=False,
         ),
     ] = None,
-    bundle: BundleOption = None,
-    artifacts: ArtifactsOption = None,
-    threads: ThreadsOption = 1,
-    key: KeyOption = None,
-    not_before: NotBeforeOption = None,
-    trust: TrustOption = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    bundle: options.BundleOption = None,
+    artifacts: options.ArtifactsOption = None,
+    threads: options.ThreadsOption = 1,
+    key: options.KeyOption = None,
+    not_before: options.NotBeforeOption = None,
+    trust: options.TrustOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Say what works here, and test a bundle or one file with the answers that it carries."""
     from mnist_edge.bundle.signing import Trust
@@ -116,7 +106,7 @@ def _bundle(talk: Talk, path: Path | None, trust: Trust) -> Bundle | None:
             return None
         talk.say(f"bundle: {place}")
     bundle = open_trusted(place, trust)
-    tell_signature(talk, bundle)
+    options.tell_signature(talk, bundle)
     return bundle
 
 

@@ -7,17 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
-from mnist_edge.cli.options import (
-    BundleOption,
-    DataDirOption,
-    JsonOption,
-    QuietOption,
-    flag,
-    given_bundle,
-    option,
-    value,
-)
-from mnist_edge.cli.steps import export_artifacts, known_test_set, weigh_precisions
+from mnist_edge.cli import options, steps
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError, install_advice
 from mnist_edge.formats import FORMATS, export_pairs, exported_formats
@@ -51,10 +41,10 @@ mnist-edge export --format c --out phone     # of the bundle that is shipped, to
 
 
 def command(
-    bundle: BundleOption = None,
+    bundle: options.BundleOption = None,
     formats: Annotated[
         list[str] | None,
-        value(
+        options.value(
             "--format",
             "NAME",
             f"What to write: {', '.join(NAMES)}, or all; may be repeated.",
@@ -64,7 +54,7 @@ def command(
     ] = None,
     precisions: Annotated[
         list[str] | None,
-        value(
+        options.value(
             "--precision",
             "NAME",
             f"In which precision: {', '.join(get_args(Precision))}; may be repeated.",
@@ -72,10 +62,12 @@ def command(
             known=get_args(Precision),
         ),
     ] = None,
-    quantize: Annotated[bool, flag("--quantize", "Short for float32 and int8-dynamic.")] = False,
+    quantize: Annotated[
+        bool, options.flag("--quantize", "Short for float32 and int8-dynamic.")
+    ] = False,
     opset: Annotated[
         int,
-        option(
+        options.option(
             "opset",
             int,
             Setting(
@@ -87,7 +79,7 @@ def command(
     ] = DEFAULT_OPSET,
     name: Annotated[
         str,
-        value(
+        options.value(
             "--name",
             "NAME",
             "The prefix of what C and C++ files define.",
@@ -96,21 +88,21 @@ def command(
     ] = "",
     tflm: Annotated[
         bool,
-        flag(
+        options.flag(
             "--tflm",
             "Of litert, write the C++ sources for microcontrollers (TensorFlow Lite Micro).",
         ),
     ] = False,
     picture: Annotated[
         bool,
-        flag(
+        options.flag(
             "--with-picture",
             "Of c, also what brings a picture of one digit to the net as predict does.",
         ),
     ] = False,
     package: Annotated[
         Path | None,
-        value(
+        options.value(
             "--package",
             "FOLDER",
             "Of c, also a new folder that is an Arduino library and a CMake project.",
@@ -118,30 +110,30 @@ def command(
     ] = None,
     allow_mismatch: Annotated[
         bool,
-        flag(
+        options.flag(
             "--allow-mismatch",
             "Keep an artifact that is not equivalent, marked so, instead of exit code 1.",
         ),
     ] = False,
     verdict: Annotated[
         bool,
-        flag(
+        options.flag(
             "--verdict/--no-verdict",
             "Measure whether the smaller precisions pay on this machine.",
         ),
     ] = True,
     out: Annotated[
         Path | None,
-        value(
+        options.value(
             "--out",
             "FOLDER",
             "Export into the bundle in this folder, or begin one; --bundle stays as it is.",
             default="the bundle itself",
         ),
     ] = None,
-    data_dir: DataDirOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    data_dir: options.DataDirOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Export the model, and verify each artifact as it is written."""
     from mnist_edge.bundle.folder import open_bundle
@@ -170,15 +162,15 @@ def command(
         talk.say(f"bundle: {chosen.path}")
     named = formats if formats and "all" not in formats else ()
     recipe = replace(recipe, formats=_fit(chosen, asked, named, talk))
-    data = known_test_set(talk, chosen, data_dir)
-    exported, written = export_artifacts(talk, chosen, recipe, data, out=out)
+    data = steps.known_test_set(talk, chosen, data_dir)
+    exported, written = steps.export_artifacts(talk, chosen, recipe, data, out=out)
     for artifact in written:
         if package is not None and artifact.format == "c":
             _write_package(package, exported.read(artifact))
             talk.say(f"Arduino library and CMake project: {package}")
     weighed = None
     if verdict and len(recipe.precisions) > 1:
-        weighed = weigh_precisions(talk, exported, data)
+        weighed = steps.weigh_precisions(talk, exported, data)
     if as_json:
         emit_json(text.bundle_json(open_bundle(exported.path)))
     else:
@@ -191,7 +183,9 @@ def command(
             reason = artifact.parity.reason
             talk.warn(f"{artifact.name} is not equivalent to the checkpoint, but kept: {reason}")
     what = noun(chosen.manifest.data.classes)
-    talk.suggest(f"mnist-edge predict{given_bundle(out or bundle)} PICTURE", to=f"name a {what}")
+    talk.suggest(
+        f"mnist-edge predict{options.given_bundle(out or bundle)} PICTURE", to=f"name a {what}"
+    )
 
 
 def _check_package(folder: Path, pairs: Collection[tuple[Format, Precision]]) -> None:

@@ -9,19 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnist_edge.cli.options import (
-    TRUST_PANEL,
-    DataDirOption,
-    DataOption,
-    JsonOption,
-    NewBundleOption,
-    PreprocessingOption,
-    QuietOption,
-    flag,
-    given_bundle,
-    option,
-    value,
-)
+from mnist_edge.cli import options
 from mnist_edge.cli.steps import bundle_files, get_data
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.recipes.catalogue import RECIPES, train_recipe
@@ -57,7 +45,7 @@ def command(
     ],
     recipe: Annotated[
         str | None,
-        value(
+        options.value(
             "--recipe",
             "NAME",
             f"Whose architecture weights are of: {', '.join(RECIPES)}.",
@@ -66,47 +54,52 @@ def command(
     ] = None,
     architecture: Annotated[
         str,
-        value(
+        options.value(
             "--architecture",
             "FILE.py:CLASS",
             "Your own class, whose weights they are: its program is run.",
         ),
     ] = "",
     arguments: Annotated[
-        str, value("--arguments", "JSON", "Arguments of that class, by name.")
+        str, options.value("--arguments", "JSON", "Arguments of that class, by name.")
     ] = "",
-    key: Annotated[str, value("--key", "NAME", "Which of several weights in a torch file.")] = "",
+    key: Annotated[
+        str, options.value("--key", "NAME", "Which of several weights in a torch file.")
+    ] = "",
     trust: Annotated[
         bool,
-        flag(
+        options.flag(
             "--trust",
             "Run the program in a TorchScript or .pt2 file, whoever wrote it.",
-            TRUST_PANEL,
+            options.TRUST_PANEL,
         ),
     ] = False,
     mean: Annotated[
         float | None,
-        option(
+        options.option(
             "mean", float, Setting("Subtracted from pixels 0 to 1.", -1e6, 1e6, _CONTRACT_PANEL)
         ),
     ] = None,
     std: Annotated[
         float | None,
-        option("std", float, Setting("What they are then divided by.", 1e-6, 1e6, _CONTRACT_PANEL)),
+        options.option(
+            "std", float, Setting("What they are then divided by.", 1e-6, 1e6, _CONTRACT_PANEL)
+        ),
     ] = None,
     invert: Annotated[
-        bool | None, flag("--invert/--no-invert", "It reads black ink on white.", _CONTRACT_PANEL)
+        bool | None,
+        options.flag("--invert/--no-invert", "It reads black ink on white.", _CONTRACT_PANEL),
     ] = None,
     transpose: Annotated[
         bool | None,
-        flag("--transpose/--no-transpose", "Its rows are our columns.", _CONTRACT_PANEL),
+        options.flag("--transpose/--no-transpose", "Its rows are our columns.", _CONTRACT_PANEL),
     ] = None,
-    bundle: NewBundleOption = None,
-    data: DataOption = "auto",
-    data_dir: DataDirOption = None,
-    preprocessing: PreprocessingOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    bundle: options.NewBundleOption = None,
+    data: options.DataOption = "auto",
+    data_dir: options.DataDirOption = None,
+    preprocessing: options.PreprocessingOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Make a bundle of a net that you already have; its accuracy is measured."""
     from mnist_edge.bundle.folder import LOCAL_BUNDLE
@@ -132,7 +125,7 @@ def command(
     else:
         emit_table(text.files_table(bundle_files(imported)))
         emit(text.training_line(imported.manifest))
-    talk.suggest(f"mnist-edge export{given_bundle(bundle)}", to="write its artifacts")
+    talk.suggest(f"mnist-edge export{options.given_bundle(bundle)}", to="write its artifacts")
 
 
 def _by_recipe(

@@ -5,14 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from mnist_edge.cli.options import (
-    ArtifactsOption,
-    BundleOption,
-    JsonOption,
-    QuietOption,
-    given_bundle,
-    value,
-)
+from mnist_edge.cli import options
 from mnist_edge.cli.talk import Talk, emit_json, emit_table
 from mnist_edge.recipes.classes import noun
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
@@ -23,11 +16,11 @@ mnist-edge verify --bundle device                   # there, without torch"""
 
 
 def command(
-    out: Annotated[Path, value("--out", "FOLDER", "Where the slim bundle goes.")],
-    bundle: BundleOption = None,
-    artifacts: ArtifactsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: Annotated[Path, options.value("--out", "FOLDER", "Where the slim bundle goes.")],
+    bundle: options.BundleOption = None,
+    artifacts: options.ArtifactsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Copy what a device needs of a bundle: one artifact, and what proves it."""
     from mnist_edge.bundle.folder import open_bundle
@@ -44,7 +37,7 @@ def command(
         emit_json(text.bundle_json(packed))
     else:
         emit_table(text.files_table(files))
-    words = given_bundle(out)
+    words = options.given_bundle(out)
     if len(names) > 1 and DEFAULT_ARTIFACT not in names:
         words += f" --artifact {names[0]}"
     what = noun(packed.manifest.data.classes)

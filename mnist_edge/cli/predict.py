@@ -11,21 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from mnist_edge.bundle import codec
-from mnist_edge.cli.options import (
-    MACHINE_PANEL,
-    OR_SHIPPED,
-    OUTPUT_PANEL,
-    BackendOption,
-    JsonOption,
-    KeyOption,
-    NotBeforeOption,
-    QuietOption,
-    ThreadsOption,
-    TrustOption,
-    flag,
-    option,
-    value,
-)
+from mnist_edge.cli import options
 from mnist_edge.cli.talk import Talk, emit, emit_json
 from mnist_edge.errors import UsageError
 from mnist_edge.progress import silent
@@ -52,16 +38,16 @@ _Pictures: TypeAlias = Annotated[
 ]
 _Model: TypeAlias = Annotated[
     Path | None,
-    value(
+    options.value(
         "--bundle --model",
         "PATH",
         "The folder of a bundle, or an .onnx file that was exported from one.",
-        default=OR_SHIPPED,
+        default=options.OR_SHIPPED,
     ),
 ]
 _Artifact: TypeAlias = Annotated[
     str | None,
-    value(
+    options.value(
         "--artifact",
         "NAME",
         "Which artifact of the bundle answers.",
@@ -69,48 +55,52 @@ _Artifact: TypeAlias = Annotated[
     ),
 ]
 _AllowMismatch: TypeAlias = Annotated[
-    bool, flag("--allow-mismatch", "Use an artifact even if it is not equivalent.")
+    bool, options.flag("--allow-mismatch", "Use an artifact even if it is not equivalent.")
 ]
 _Many: TypeAlias = Annotated[
-    bool, flag("--many", "Read every digit of a picture, row by row, from left to right.")
+    bool, options.flag("--many", "Read every digit of a picture, row by row, from left to right.")
 ]
 _Top: TypeAlias = Annotated[
-    int, option("top", int, Setting("How many candidates to show.", 1, MOST_CLASSES))
+    int, options.option("top", int, Setting("How many candidates to show.", 1, MOST_CLASSES))
 ]
 _BatchSize: TypeAlias = Annotated[
     int,
-    option("batch_size", int, Setting("Pictures classified at once.", 1, 60_000, MACHINE_PANEL)),
+    options.option(
+        "batch_size", int, Setting("Pictures classified at once.", 1, 60_000, options.MACHINE_PANEL)
+    ),
 ]
 _Processes: TypeAlias = Annotated[
     int | None,
-    option(
+    options.option(
         "processes",
         int,
-        Setting("Processes that read pictures at once, of many.", 1, 1024, MACHINE_PANEL),
+        Setting("Processes that read pictures at once, of many.", 1, 1024, options.MACHINE_PANEL),
         show_default="all that this process may use",
     ),
 ]
 _Device: TypeAlias = Annotated[
-    Device, option("device", Device, Setting("Where to run.", group=MACHINE_PANEL))
+    Device, options.option("device", Device, Setting("Where to run.", group=options.MACHINE_PANEL))
 ]
 _Show: TypeAlias = Annotated[
     bool,
-    flag(
+    options.flag(
         "--show",
         "Print the 28x28 pixels that the net was fed, and the steps to them.",
-        OUTPUT_PANEL,
+        options.OUTPUT_PANEL,
     ),
 ]
 _SaveInput: TypeAlias = Annotated[
     Path | None,
-    value(
+    options.value(
         "--save-input",
         "FOLDER",
         "Save the 28x28 pixels that the net was fed, one PNG a digit.",
-        OUTPUT_PANEL,
+        options.OUTPUT_PANEL,
     ),
 ]
-_Csv: TypeAlias = Annotated[bool, flag("--csv", "Print one line of CSV a digit.", OUTPUT_PANEL)]
+_Csv: TypeAlias = Annotated[
+    bool, options.flag("--csv", "Print one line of CSV a digit.", options.OUTPUT_PANEL)
+]
 
 
 def command(
@@ -123,16 +113,16 @@ def command(
     batch_size: _BatchSize = 256,
     processes: _Processes = None,
     device: _Device = "cpu",
-    threads: ThreadsOption = 1,
-    backend: BackendOption = None,
-    key: KeyOption = None,
-    not_before: NotBeforeOption = None,
-    trust: TrustOption = False,
+    threads: options.ThreadsOption = 1,
+    backend: options.BackendOption = None,
+    key: options.KeyOption = None,
+    not_before: options.NotBeforeOption = None,
+    trust: options.TrustOption = False,
     show: _Show = False,
     save_input: _SaveInput = None,
     as_csv: _Csv = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Name the digit in each picture, with its probability. Works without torch."""
     from mnist_edge.bundle.folder import default_bundle_path

@@ -5,18 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from mnist_edge.cli.options import (
-    OUTPUT_PANEL,
-    BundleOption,
-    DataDirOption,
-    JsonOption,
-    KeyOption,
-    NotBeforeOption,
-    QuietOption,
-    TrustOption,
-    chosen_bundle,
-    value,
-)
+from mnist_edge.cli import options
 from mnist_edge.cli.reports import report_path
 from mnist_edge.cli.steps import known_test_set
 from mnist_edge.cli.talk import Talk, emit, emit_json
@@ -33,29 +22,31 @@ mnist-edge report --json | jq .findings.accuracy"""
 
 
 def command(
-    bundle: BundleOption = None,
-    data_dir: DataDirOption = None,
+    bundle: options.BundleOption = None,
+    data_dir: options.DataDirOption = None,
     bench: Annotated[
         Path | None,
-        value(
+        options.value(
             "--bench",
             "FILE",
             "A report of mnist-edge bench, to be shown on the page.",
             default="that of this bundle and processor in benchmarks/, where there is one",
         ),
     ] = None,
-    out: Annotated[Path, value("--out", "FILE", "Where to write the page.", OUTPUT_PANEL)] = Path(
-        "report.html"
-    ),
+    out: Annotated[
+        Path, options.value("--out", "FILE", "Where to write the page.", options.OUTPUT_PANEL)
+    ] = Path("report.html"),
     pictures: Annotated[
         Path | None,
-        value("--pictures", "FOLDER", "Write each picture as a PNG file, too.", OUTPUT_PANEL),
+        options.value(
+            "--pictures", "FOLDER", "Write each picture as a PNG file, too.", options.OUTPUT_PANEL
+        ),
     ] = None,
-    key: KeyOption = None,
-    not_before: NotBeforeOption = None,
-    trust: TrustOption = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    key: options.KeyOption = None,
+    not_before: options.NotBeforeOption = None,
+    trust: options.TrustOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Write one page on a model: curves, confusion matrix, its errors, its artifacts."""
     from mnist_edge.bundle import codec
@@ -64,7 +55,7 @@ def command(
     from mnist_edge.render.report import measured_recipes, report
 
     talk = Talk(quiet=quiet)
-    chosen = chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before, code=trust))
+    chosen = options.chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before, code=trust))
     digits = known_test_set(talk, chosen, data_dir)
     grids = _benchmark(chosen, bench, talk)
     with talk.progress("report") as progress:

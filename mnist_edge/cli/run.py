@@ -9,28 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mnist_edge.bundle import codec
-from mnist_edge.cli.options import (
-    DataDirOption,
-    DataOption,
-    JsonOption,
-    NewBundleOption,
-    PreprocessingOption,
-    QuietOption,
-    RecipeOption,
-    TorchThreadsOption,
-    TrainDeviceOption,
-    given_bundle,
-)
-from mnist_edge.cli.steps import (
-    bundle_files,
-    export_artifacts,
-    get_data,
-    measure_artifacts,
-    start_training,
-    train_model,
-    verify_artifacts,
-    write_samples,
-)
+from mnist_edge.cli import options, steps
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.recipes.bench import BENCH_RECIPES
 from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, train_recipe
@@ -58,15 +37,15 @@ class _Outcome:
 
 
 def command(
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    bundle: NewBundleOption = None,
-    data: DataOption = "auto",
-    data_dir: DataDirOption = None,
-    preprocessing: PreprocessingOption = None,
-    device: TrainDeviceOption = "auto",
-    threads: TorchThreadsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    recipe: options.RecipeOption = DEFAULT_RECIPE,
+    bundle: options.NewBundleOption = None,
+    data: options.DataOption = "auto",
+    data_dir: options.DataDirOption = None,
+    preprocessing: options.PreprocessingOption = None,
+    device: options.TrainDeviceOption = "auto",
+    threads: options.TorchThreadsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Train, export, verify, bench and predict in a few minutes: the whole chain at once."""
     from mnist_edge.bundle.folder import LOCAL_BUNDLE
@@ -76,17 +55,17 @@ def command(
     talk = Talk(quiet=quiet)
     folder = bundle or LOCAL_BUNDLE
     named = train_recipe(recipe)
-    chosen = start_training(talk, named, data, folder, device=device, threads=threads)
-    digits = get_data(talk, data, data_dir, preprocessing)
-    trained = train_model(talk, named, digits, folder, device=chosen, threads=threads)
-    exported, _ = export_artifacts(
+    chosen = steps.start_training(talk, named, data, folder, device=device, threads=threads)
+    digits = steps.get_data(talk, data, data_dir, preprocessing)
+    trained = steps.train_model(talk, named, digits, folder, device=chosen, threads=threads)
+    exported, _ = steps.export_artifacts(
         talk, trained, ExportRecipe(precisions=("float32", "int8-dynamic")), digits
     )
-    verified, verify_path = verify_artifacts(talk, exported, digits)
-    measured, bench_paths = measure_artifacts(talk, exported, BENCH_RECIPES["quick"])
-    samples = write_samples(exported)
+    verified, verify_path = steps.verify_artifacts(talk, exported, digits)
+    measured, bench_paths = steps.measure_artifacts(talk, exported, BENCH_RECIPES["quick"])
+    samples = steps.write_samples(exported)
     answered = _predict(exported, samples)
-    files = [*bundle_files(exported), verify_path, *bench_paths, *samples]
+    files = [*steps.bundle_files(exported), verify_path, *bench_paths, *samples]
     if as_json:
         emit_json(
             codec.dumps(
@@ -110,7 +89,7 @@ def command(
         emit_table(text.files_table(files))
         emit(text.training_line(exported.manifest))
     talk.suggest(
-        f"mnist-edge predict{given_bundle(bundle)} {samples[len(samples) * 3 // 4]}",
+        f"mnist-edge predict{options.given_bundle(bundle)} {samples[len(samples) * 3 // 4]}",
         to=f"name a {noun(exported.manifest.data.classes)} of your own",
     )
     if not verified.passed:

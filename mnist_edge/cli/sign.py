@@ -6,15 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
-from mnist_edge.cli.options import (
-    MOST_SERIAL,
-    BundleOption,
-    JsonOption,
-    QuietOption,
-    given_bundle,
-    option,
-    value,
-)
+from mnist_edge.cli import options
 from mnist_edge.cli.talk import Talk, emit, emit_json
 from mnist_edge.recipes.fields import Setting
 
@@ -28,7 +20,7 @@ mnist-edge verify --key maker.pub --not-before 3         # on the device"""
 def command(
     key: Annotated[
         Path,
-        value(
+        options.value(
             "--key",
             "FILE",
             "Your Ed25519 key: its file, or the .pub file of one that an agent holds.",
@@ -36,15 +28,17 @@ def command(
     ],
     serial: Annotated[
         int,
-        option(
+        options.option(
             "serial",
             int,
-            Setting("Higher than that of the bundle that this one replaces.", 0, MOST_SERIAL),
+            Setting(
+                "Higher than that of the bundle that this one replaces.", 0, options.MOST_SERIAL
+            ),
         ),
     ] = 0,
-    bundle: BundleOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    bundle: options.BundleOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Sign a bundle with an SSH key, so that others can tell that it is yours."""
     from mnist_edge.bundle import codec
@@ -67,5 +61,6 @@ def command(
     talk.say(f"signed by {signature.fingerprint}, serial {signature.serial}")
     public = shlex.quote(str(key if key.suffix == ".pub" else f"{key}.pub"))
     talk.suggest(
-        f"mnist-edge verify{given_bundle(bundle)} --key {public}", to="check it, as others will"
+        f"mnist-edge verify{options.given_bundle(bundle)} --key {public}",
+        to="check it, as others will",
     )

@@ -6,31 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from mnist_edge.cli.options import (
-    DataDirOption,
-    DataOption,
-    JsonOption,
-    NewBundleOption,
-    PreprocessingOption,
-    QuietOption,
-    RecipeOption,
-    TorchThreadsOption,
-    TrainDeviceOption,
-    flag,
-    given_bundle,
-    given_fields,
-    option,
-    value,
-    with_fields,
-)
-from mnist_edge.cli.steps import (
-    bundle_files,
-    get_data,
-    leads,
-    own_data,
-    start_training,
-    train_model,
-)
+from mnist_edge.cli import options, steps
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.catalogue import DEFAULT_RECIPE, train_recipe
@@ -52,7 +28,7 @@ mnist-edge train --from exports/model --data my-hand --bundle exports/mine"""
 
 _From: TypeAlias = Annotated[
     Path | None,
-    value(
+    options.value(
         "--from",
         "BUNDLE",
         "Teach the net of a bundle: go on from its weights with the pictures of --data, a "
@@ -61,14 +37,14 @@ _From: TypeAlias = Annotated[
 ]
 _MostCost: TypeAlias = Annotated[
     float,
-    option(
+    options.option(
         "most_cost",
         float,
         Setting("Points of accuracy on its own data that --from may cost.", 0, 100),
     ),
 ]
 _Resume: TypeAlias = Annotated[
-    bool, flag("--resume", "Go on with a training that was interrupted.")
+    bool, options.flag("--resume", "Go on with a training that was interrupted.")
 ]
 
 
@@ -79,20 +55,20 @@ _OF_THE_NET = (
 """Fields of a recipe that a lesson cannot change."""
 
 
-@with_fields(TrainRecipe, Augmentation)
+@options.with_fields(TrainRecipe, Augmentation)
 def command(
-    recipe: RecipeOption = DEFAULT_RECIPE,
+    recipe: options.RecipeOption = DEFAULT_RECIPE,
     from_: _From = None,
     most_cost: _MostCost = 0.1,
-    bundle: NewBundleOption = None,
-    data: DataOption = "mnist",
-    data_dir: DataDirOption = None,
-    preprocessing: PreprocessingOption = None,
-    device: TrainDeviceOption = "auto",
-    threads: TorchThreadsOption = None,
+    bundle: options.NewBundleOption = None,
+    data: options.DataOption = "mnist",
+    data_dir: options.DataDirOption = None,
+    preprocessing: options.PreprocessingOption = None,
+    device: options.TrainDeviceOption = "auto",
+    threads: options.TorchThreadsOption = None,
     resume: _Resume = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
     **fields: Any,
 ) -> None:
     """Train a model and write its bundle: weights, reference digits, history and curves.
@@ -101,7 +77,7 @@ def command(
     """
     from mnist_edge.bundle.folder import LOCAL_BUNDLE
 
-    talk = Talk(quiet=quiet or not leads())
+    talk = Talk(quiet=quiet or not steps.leads())
     folder = bundle or LOCAL_BUNDLE
     if from_ is not None:
         if resume or recipe != DEFAULT_RECIPE:
@@ -114,20 +90,20 @@ def command(
         return
     taught_by = Path(fields["teacher"]) if fields["teacher"] is not None else None
     asked = _asked(train_recipe(recipe), taught_by, fields)
-    chosen = start_training(
+    chosen = steps.start_training(
         talk, asked, data, folder, device=device, threads=threads, teacher=taught_by
     )
-    trained = train_model(
+    trained = steps.train_model(
         talk,
         asked,
-        get_data(talk, data, data_dir, preprocessing),
+        steps.get_data(talk, data, data_dir, preprocessing),
         folder,
         device=chosen,
         threads=threads,
         teacher=taught_by,
         resume=resume,
     )
-    if leads():
+    if steps.leads():
         _show(talk, trained, bundle, as_json=as_json)
 
 
@@ -137,11 +113,11 @@ def _show(talk: Talk, trained: Bundle, bundle: Path | None, *, as_json: bool) ->
     if as_json:
         emit_json(text.bundle_json(trained))
     else:
-        emit_table(text.files_table(bundle_files(trained)))
+        emit_table(text.files_table(steps.bundle_files(trained)))
         emit(text.training_line(trained.manifest))
         for line in text.lesson_lines(trained.manifest):
             emit(line)
-    talk.suggest(f"mnist-edge export{given_bundle(bundle)}", to="write its artifacts")
+    talk.suggest(f"mnist-edge export{options.given_bundle(bundle)}", to="write its artifacts")
 
 
 def _teach(
@@ -189,7 +165,7 @@ def _teach(
         f"{data}: {len(lesson[0].labels):,} pictures to learn, "
         f"{len(lesson[1].labels):,} held back to judge by"
     )
-    own = own_data(talk, source, data_dir)
+    own = steps.own_data(talk, source, data_dir)
     keep_memory()
     with talk.signature_kept(folder), talk.progress("train") as progress:
         return teach_bundle(
@@ -219,5 +195,5 @@ def _asked(named: TrainRecipe, teacher: Path | None, fields: dict[str, Any]) -> 
         raise UsageError(
             f"{named.name} has no teacher", fix="name its bundle with --teacher FOLDER"
         )
-    augmentation = replace(named.augmentation, **given_fields(named.augmentation, given))
-    return replace(named, **given_fields(named, given), augmentation=augmentation)
+    augmentation = replace(named.augmentation, **options.given_fields(named.augmentation, given))
+    return replace(named, **options.given_fields(named, given), augmentation=augmentation)

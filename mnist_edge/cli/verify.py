@@ -7,25 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnist_edge.cli.options import (
-    MACHINE_PANEL,
-    ArtifactsOption,
-    BackendOption,
-    BundleOption,
-    DataDirOption,
-    JsonOption,
-    KeyOption,
-    NotBeforeOption,
-    OutOption,
-    QuietOption,
-    ThreadsOption,
-    TrustOption,
-    chosen_bundle,
-    flag,
-    given_bundle,
-    option,
-)
-from mnist_edge.cli.steps import known_test_set, verify_artifacts, verify_artifacts_thoroughly
+from mnist_edge.cli import options, steps
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 from mnist_edge.formats import run_by
@@ -45,42 +27,44 @@ mnist-edge verify --json > verify.json      # for a script: 1 if one differs"""
 
 
 def command(
-    bundle: BundleOption = None,
-    artifacts: ArtifactsOption = None,
+    bundle: options.BundleOption = None,
+    artifacts: options.ArtifactsOption = None,
     thorough: Annotated[
         bool,
-        flag(
+        options.flag(
             "--thorough",
             "Run each artifact in every way it may be run, and say which may be shipped.",
         ),
     ] = False,
     rebuild: Annotated[
-        bool, flag("--rebuild", "Only export each artifact again, and compare the bytes.")
+        bool, options.flag("--rebuild", "Only export each artifact again, and compare the bytes.")
     ] = False,
-    data_dir: DataDirOption = None,
+    data_dir: options.DataDirOption = None,
     device: Annotated[
         Device,
-        option("device", Device, Setting("Where to run them.", group=MACHINE_PANEL)),
+        options.option(
+            "device", Device, Setting("Where to run them.", group=options.MACHINE_PANEL)
+        ),
     ] = "cpu",
-    threads: ThreadsOption = 1,
-    backend: BackendOption = None,
-    out: OutOption = None,
-    key: KeyOption = None,
-    not_before: NotBeforeOption = None,
-    trust: TrustOption = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    threads: options.ThreadsOption = 1,
+    backend: options.BackendOption = None,
+    out: options.OutOption = None,
+    key: options.KeyOption = None,
+    not_before: options.NotBeforeOption = None,
+    trust: options.TrustOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Compare each artifact with the checkpoint: on the reference, and on MNIST's test set."""
     from mnist_edge.bundle.signing import Trust
     from mnist_edge.render import text
 
     talk = Talk(quiet=quiet)
-    chosen = chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before, code=trust))
+    chosen = options.chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before, code=trust))
     if rebuild:
         _rebuild(talk, chosen, tuple(artifacts or ()))
         return
-    data = known_test_set(talk, chosen, data_dir)
+    data = steps.known_test_set(talk, chosen, data_dir)
     names = tuple(artifacts or ())
     if thorough and backend:
         raise UsageError("--thorough has ways of its own to run files", fix="leave --backend away")
@@ -89,7 +73,7 @@ def command(
     if thorough:
         _thorough(talk, chosen, data, names, device, out, as_json=as_json)
         return
-    report, path = verify_artifacts(
+    report, path = steps.verify_artifacts(
         talk,
         chosen,
         data,
@@ -104,7 +88,7 @@ def command(
     else:
         emit_table(text.verify_table(report))
     talk.say(f"wrote {path}")
-    talk.suggest(f"mnist-edge bench{given_bundle(bundle)}", to="measure their latency")
+    talk.suggest(f"mnist-edge bench{options.given_bundle(bundle)}", to="measure their latency")
     if not report.passed:
         raise typer.Exit(1)
 
@@ -130,7 +114,7 @@ def _thorough(
     from mnist_edge.bundle import codec
     from mnist_edge.render.verify import quantization_table, thorough_table
 
-    report, paths = verify_artifacts_thoroughly(
+    report, paths = steps.verify_artifacts_thoroughly(
         talk, bundle, data, artifacts=artifacts, device=device, out=out
     )
     if as_json:
