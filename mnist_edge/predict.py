@@ -27,6 +27,7 @@ from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.formats import (
     FORMATS,
     Backend,
+    Loading,
     companions_of,
     find_artifact,
     load_artifact,
@@ -195,8 +196,9 @@ class Predictor:
         """
         place = None if path is None else Path(path)
         asked = Trust(key=key, not_before=not_before, code=trust)
+        how = Loading(device=device, threads=threads, runtime=backend)
         if place is not None and place.is_file():
-            return _load_file(place, asked, device, threads, backend)
+            return _load_file(place, asked, how)
 
         def load() -> Predictor:
             bundle = open_trusted(place, asked)
@@ -206,9 +208,8 @@ class Predictor:
             bundle.check(but={chosen.file})  # that one is checked as it is read
             if not allow_mismatch:
                 _check_parity(chosen)
-            loaded = load_artifact(bundle, chosen, device=device, threads=threads, runtime=backend)
             return cls(
-                loaded,
+                load_artifact(bundle, chosen, how),
                 batch_invariant=chosen.batch_invariant,
                 reject_below=bundle.manifest.reject_below,
                 reject_temperature=bundle.manifest.reject_temperature,
@@ -427,9 +428,7 @@ def _as_input(image: NDArray[np.generic]) -> Images:
     return image.view(np.float32).reshape(_INPUT_SHAPES[1])
 
 
-def _load_file(
-    path: Path, trust: Trust, device: Device, threads: int, runtime: Runtime | Literal[""]
-) -> Predictor:
+def _load_file(path: Path, trust: Trust, how: Loading) -> Predictor:
     """A model file without its artifact's record: what it says of itself is all that is known."""
     from mnist_edge.foreign.kinds import refuse_stranger  # a bundle does not wait for it
 
@@ -454,9 +453,9 @@ def _load_file(
         format_.name,
         classes=len(header.classes),
         companions=companions,
-        device=device,
-        threads=threads,
-        runtime=runtime,
+        device=how.device,
+        threads=how.threads,
+        runtime=how.runtime,
     )
     if vouching is None:
         _check_golden(path, backend, format_, header)

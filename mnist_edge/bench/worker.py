@@ -32,6 +32,7 @@ from mnist_edge.formats import (
     FORMATS,
     Backend,
     DeviceResident,
+    Loading,
     missing_runtime,
     open_backend,
 )
@@ -135,14 +136,10 @@ def load_artifact(job: Job) -> Iterator[Loaded]:
     ready = clock()
     _import_runtime(artifact.format, runtime)
     imported = clock()
-    with open_backend(
-        bundle,
-        artifact,
-        device=subject.device,
-        threads=subject.threads,
-        mode=subject.mode,
-        runtime=runtime,
-    ) as backend:
+    how = Loading(
+        device=subject.device, threads=subject.threads, mode=subject.mode, runtime=runtime
+    )
+    with open_backend(bundle, artifact, how) as backend:
         opened = clock()
         backend.run(first)
         answered = clock()

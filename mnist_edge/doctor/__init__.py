@@ -23,7 +23,7 @@ from mnist_edge.errors import (
     Untrusted,
     install_advice,
 )
-from mnist_edge.formats import find_artifact, open_backend
+from mnist_edge.formats import Loading, find_artifact, open_backend
 from mnist_edge.formats.running import gate_of
 from mnist_edge.machine import Machine, describe_machine, library_versions, process_as_it_was
 from mnist_edge.progress import Progress, silent
@@ -172,7 +172,7 @@ def _check_bundle(
 
 def _check(bundle: Bundle, artifact: Artifact, reference: Reference, threads: int) -> Check:
     try:
-        with open_backend(bundle, artifact, threads=threads) as backend:
+        with open_backend(bundle, artifact, Loading(threads=threads)) as backend:
             return run_golden(
                 artifact.name,
                 backend,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -22,11 +23,11 @@ from mnist_edge.formats.c import C
 from mnist_edge.formats.checkpoint import Checkpoint
 from mnist_edge.formats.format import (
     NO_WISH,
+    USUAL,
     Backend,
     DeviceResident,
     FileFormat,
     Loading,
-    Optimization,
     Wish,
     Written,
 )
@@ -39,7 +40,7 @@ from mnist_edge.formats.pt2 import Program
 from mnist_edge.formats.torchscript import TorchScript
 from mnist_edge.formats.web import Web
 from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import Device, Format, Mode, Precision, Runtime
+from mnist_edge.recipes.terms import Device, Format, Precision, Runtime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +59,6 @@ __all__ = [
     "DeviceResident",
     "FileFormat",
     "Loading",
-    "Optimization",
     "Wish",
     "Written",
     "companions_of",
@@ -216,56 +216,19 @@ def write_artifact(
 
 
 @contextmanager
-def open_backend(
-    bundle: Bundle,
-    artifact: Artifact,
-    *,
-    device: Device = "cpu",
-    threads: int = 1,
-    optimization: Optimization = "all",
-    mode: Mode = "plain",
-    runtime: Runtime | Literal[""] = "",
-) -> Iterator[Backend]:
-    """Load an artifact after its digest has been checked, and close it at the end.
+def open_backend(bundle: Bundle, artifact: Artifact, how: Loading = USUAL) -> Iterator[Backend]:
+    """`load_artifact`, which see for what it takes and raises; the backend is closed at the end."""
+    with closing(load_artifact(bundle, artifact, how)) as backend:
+        yield backend
+
+
+def load_artifact(bundle: Bundle, artifact: Artifact, how: Loading = USUAL) -> Backend:
+    """Load an artifact after its digest has been checked, for who closes the backend himself.
 
     Args:
-        bundle: where the artifact lies.
+        bundle: where the artifact lies; it says which net it is, and which classes it knows.
         artifact: one of `bundle.manifest.artifacts`.
-        device: the device that must run it; a fall-back to another one is an error.
-        threads: compute threads of the runtime.
-        optimization: of the graph, for runtimes that have levels.
-        mode: how torch runs a checkpoint.
-        runtime: that runs it, where its format has several; empty for the usual one.
-
-    Raises:
-        Untrusted, DigestMismatch, DeviceUnavailable, MissingDependency: as for `load_artifact`.
-    """
-    backend = load_artifact(
-        bundle,
-        artifact,
-        device=device,
-        threads=threads,
-        optimization=optimization,
-        mode=mode,
-        runtime=runtime,
-    )
-    try:
-        yield backend
-    finally:
-        backend.close()
-
-
-def load_artifact(
-    bundle: Bundle,
-    artifact: Artifact,
-    *,
-    device: Device = "cpu",
-    threads: int = 1,
-    optimization: Optimization = "all",
-    mode: Mode = "plain",
-    runtime: Runtime | Literal[""] = "",
-) -> Backend:
-    """`open_backend`, for who closes the backend himself.
+        how: device, threads and the like.
 
     Raises:
         Untrusted: it is a program, and nothing vouches for who wrote it.
@@ -275,20 +238,11 @@ def load_artifact(
     """
     from mnist_edge.formats.consent import check_consent
 
-    data, companions = bundle.read(artifact), bundle.read_companions(artifact)
+    written = Written(bundle.read(artifact), bundle.read_companions(artifact))
     check_consent(bundle, artifact, FORMATS[artifact.format])
-    return load_backend(
-        data,
-        artifact.format,
-        bundle.manifest.recipe,
-        classes=len(bundle.manifest.data.classes),
-        companions=companions,
-        device=device,
-        threads=threads,
-        optimization=optimization,
-        mode=mode,
-        runtime=runtime,
-    )
+    manifest = bundle.manifest
+    how = replace(how, recipe=manifest.recipe, classes=len(manifest.data.classes))
+    return _load(written, artifact.format, how)
 
 
 def load_backend(
@@ -300,8 +254,6 @@ def load_backend(
     companions: Mapping[str, bytes] = {},
     device: Device = "cpu",
     threads: int = 1,
-    optimization: Optimization = "all",
-    mode: Mode = "plain",
     runtime: Runtime | Literal[""] = "",
 ) -> Backend:
     """Load an artifact from its bytes, which the caller has checked or has just made.
@@ -312,30 +264,24 @@ def load_backend(
         recipe: names the architecture, for a checkpoint.
         classes: that it must tell apart.
         companions: the files that belong to it, by suffix.
-        device: as for `open_backend`, which see for the errors.
+        device: that must run it; see `load_artifact` for the errors.
         threads: compute threads of the runtime.
-        optimization: of the graph, for runtimes that have levels.
-        mode: how torch runs a checkpoint.
         runtime: that runs it, where its format has several; empty for the usual one.
     """
-    if runtime and runtime not in FORMATS[format_].runtimes:
+    how = Loading(recipe=recipe, classes=classes, device=device, threads=threads, runtime=runtime)
+    return _load(Written(data, companions), format_, how)
+
+
+def _load(written: Written, format_: Format, how: Loading) -> Backend:
+    if how.runtime and how.runtime not in FORMATS[format_].runtimes:
         raise UsageError(
-            f"{runtime} does not run {format_} files",
-            fix=f"choose one of {', '.join(_run_by(runtime))}, or leave --backend away",
+            f"{how.runtime} does not run {format_} files",
+            fix=f"choose one of {', '.join(_run_by(how.runtime))}, or leave --backend away",
         )
-    how = Loading(
-        recipe=recipe,
-        classes=classes,
-        device=device,
-        threads=threads,
-        optimization=optimization,
-        mode=mode,
-        runtime=runtime,
-    )
     try:
-        return FORMATS[format_].load(Written(data, companions), how)
+        return FORMATS[format_].load(written, how)
     except ModuleNotFoundError as error:
-        raise missing_runtime(error, format_, runtime) from error
+        raise missing_runtime(error, format_, how.runtime) from error
 
 
 def missing_runtime(

@@ -147,6 +147,9 @@ class Loading:
     runtime: Runtime | Literal[""] = ""
 
 
+USUAL = Loading()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Header:
     """What a file says of itself beside its net; numbers are 0 where it is silent."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.contract import IMAGE_SHAPE, SIDE, Images, Labels, Logits
-from mnist_edge.formats import FORMATS, open_backend
+from mnist_edge.formats import FORMATS, Loading, open_backend
 from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import gate_of, run_in_batches
 from mnist_edge.formats.tolerances import Tolerance
@@ -156,9 +156,8 @@ def run_matrix(
     settings: list[Setting] = []
     deployed: list[Logits] = []  # of the digits
     for level, threads in sessions:
-        with open_backend(
-            bundle, artifact, device=device, threads=threads, optimization=level
-        ) as backend:
+        how = Loading(device=device, threads=threads, optimization=level)
+        with open_backend(bundle, artifact, how) as backend:
             for batch_size in BATCH_SIZES:
                 progress(len(settings), len(sessions) * len(BATCH_SIZES), artifact.name)
                 given = {kind: _enough(kind, inputs[kind], batch_size) for kind in inputs}
@@ -183,8 +182,8 @@ def run_matrix(
     return Matrix(
         settings=tuple(settings),
         spread=float(np.ptp(np.stack(deployed), axis=0).max()),
-        repeatable=_is_repeatable(bundle, artifact, device, images),
-        any_input=_takes_any_input(bundle, artifact, device, images),
+        repeatable=_is_repeatable(bundle, artifact, Loading(device=device), images),
+        any_input=_takes_any_input(bundle, artifact, Loading(device=device), images),
         images={kind: len(given.images) for kind, given in inputs.items()},
     )
 
@@ -220,16 +219,16 @@ def _faults(
     return tuple(faults)
 
 
-def _is_repeatable(bundle: Bundle, artifact: Artifact, device: Device, images: Images) -> bool:
+def _is_repeatable(bundle: Bundle, artifact: Artifact, how: Loading, images: Images) -> bool:
     runs = []
     for _ in range(2):
-        with open_backend(bundle, artifact, device=device) as backend:
+        with open_backend(bundle, artifact, how) as backend:
             runs += [backend.run(images), backend.run(images)]
     return all(np.array_equal(run, runs[0]) for run in runs)
 
 
-def _takes_any_input(bundle: Bundle, artifact: Artifact, device: Device, images: Images) -> bool:
-    with open_backend(bundle, artifact, device=device) as backend:
+def _takes_any_input(bundle: Bundle, artifact: Artifact, how: Loading, images: Images) -> bool:
+    with open_backend(bundle, artifact, how) as backend:
         gaps = backend.run(images[::-2])
         return len(backend.run(images[:0])) == 0 and np.array_equal(
             gaps, backend.run(images[::-2].copy())

@@ -21,7 +21,7 @@ from mnist_edge.errors import (
     MnistEdgeError,
     Untrusted,
 )
-from mnist_edge.formats import find_artifact, open_backend, reference_logits
+from mnist_edge.formats import Loading, find_artifact, open_backend, reference_logits
 from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import gate_of, is_batch_invariant, run_as_deployed, score_on
 from mnist_edge.machine import describe_machine, library_versions, process_as_it_was
@@ -85,28 +85,18 @@ def verify(
         UsageError: there is no artifact of that name.
         DeviceUnavailable, MissingDependency: not one of the artifacts can be run here.
     """
-    report, _ = run_samples(
-        bundle,
-        data=data,
-        artifacts=artifacts,
-        device=device,
-        threads=threads,
-        runtime=runtime,
-        progress=progress,
-    )
-    return report
+    how = Loading(device=device, threads=threads, runtime=runtime)
+    return run_samples(bundle, how, data=data, artifacts=artifacts, progress=progress)[0]
 
 
 @process_as_it_was()
 def run_samples(
     bundle: Bundle,
+    how: Loading,
     *,
     data: DataSet | None,
     artifacts: tuple[str, ...],
-    device: Device,
-    threads: int,
     progress: Progress,
-    runtime: Runtime | Literal[""] = "",
 ) -> tuple[VerifyReport, tuple[Answers, ...]]:
     """`verify`, with the logits that it judged; none of what could not be run."""
     names = artifacts or tuple(artifact.name for artifact in bundle.manifest.artifacts)
@@ -128,7 +118,7 @@ def run_samples(
     no_test_set: MnistEdgeError | None = None
     if data is not None:
         try:
-            samples.append(_test_set(bundle, data, threads, meter))
+            samples.append(_test_set(bundle, data, how.threads, meter))
         except (MissingDependency, LeftBehind) as error:
             no_test_set = error
 
@@ -138,7 +128,7 @@ def run_samples(
     for artifact in chosen:
         meter.note = artifact.name
         try:
-            checked = _check(bundle, artifact, samples, device, threads, meter, runtime)
+            checked = _check(bundle, artifact, samples, how, meter)
             rows += checked[0]
             answers += checked[1]
         except (DeviceUnavailable, MissingDependency, LeftBehind, Untrusted) as error:
@@ -147,7 +137,7 @@ def run_samples(
             refusals.append(error)
             rows += [_without_figures(artifact, s.source, "not checked", error) for s in samples]
         if no_test_set:
-            rows.append(_unjudged(bundle, artifact, named, device, threads, no_test_set, runtime))
+            rows.append(_unjudged(bundle, artifact, named, how, no_test_set))
     if len(refusals) == len(chosen):
         # What to mend first: a device that was asked for and is not there, then want of consent.
         for kind in (DeviceUnavailable, Untrusted, MnistEdgeError):
@@ -155,22 +145,18 @@ def run_samples(
                 if isinstance(refusal, kind):
                     raise refusal
     progress(meter.total, meter.total)
-    return _report(bundle, data, device, threads, tuple(rows)), tuple(answers)
+    return _report(bundle, data, how, tuple(rows)), tuple(answers)
 
 
 def _report(
-    bundle: Bundle,
-    data: DataSet | None,
-    device: Device,
-    threads: int,
-    rows: tuple[VerifyRow, ...],
+    bundle: Bundle, data: DataSet | None, how: Loading, rows: tuple[VerifyRow, ...]
 ) -> VerifyReport:
     return VerifyReport(
         schema=1,
         bundle=bundle.path.resolve().name,
         data=f"{data.name} sha256:{data.sha256}" if data else "",
-        device=device,
-        threads=threads,
+        device=how.device,
+        threads=how.threads,
         machine=describe_machine(),
         versions=library_versions(),
         float32_error=bundle.manifest.float32_error,
@@ -190,23 +176,19 @@ def _check(
     bundle: Bundle,
     artifact: Artifact,
     samples: list[Sample],
-    device: Device,
-    threads: int,
+    how: Loading,
     meter: Meter,
-    runtime: Runtime | Literal[""],
 ) -> tuple[list[VerifyRow], list[Answers]]:
     rows, answers = [], []
     try:
-        with open_backend(
-            bundle, artifact, device=device, threads=threads, runtime=runtime
-        ) as backend:
+        with open_backend(bundle, artifact, how) as backend:
             invariant = is_batch_invariant(backend, samples[0].images)
             for sample in samples:
                 logits = run_as_deployed(
                     backend, sample.images, batch_invariant=invariant, on_batch=meter
                 )
                 answers.append(Answers(artifact.name, sample, logits))
-                gate = gate_of(bundle.manifest, artifact, device)
+                gate = gate_of(bundle.manifest, artifact, how.device)
                 parity = compare(logits, sample.logits, sample.labels, gate)
                 reasons = [parity.reason, sample.fault]
                 if sample.named:
@@ -233,10 +215,8 @@ def _unjudged(
     bundle: Bundle,
     artifact: Artifact,
     data: DataSet | None,
-    device: Device,
-    threads: int,
+    how: Loading,
     error: MnistEdgeError,
-    runtime: Runtime | Literal[""],
 ) -> VerifyRow:
     """An artifact on a test set that the checkpoint cannot be run on, for want of a package.
 
@@ -247,9 +227,7 @@ def _unjudged(
     if data is not None:
         with (
             suppress(BadInput, DeviceUnavailable, MissingDependency, LeftBehind, Untrusted),
-            open_backend(
-                bundle, artifact, device=device, threads=threads, runtime=runtime
-            ) as backend,
+            open_backend(bundle, artifact, how) as backend,
         ):
             found = score_on(backend, data, batch_invariant=artifact.batch_invariant)
             if fault := score_fault(bundle.manifest, artifact, found):

@@ -10,7 +10,7 @@ from mnist_edge.bundle.quantization import Verdict, read_verdict
 from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BadInput, LeftBehind, MissingDependency
-from mnist_edge.formats import reference_logits
+from mnist_edge.formats import Loading, reference_logits
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import Device, Precision
 from mnist_edge.verify.decisions import Decisions, decide
@@ -97,10 +97,9 @@ def verify_thoroughly(
     """
     plain, answers = run_samples(
         bundle,
+        Loading(device=device),
         data=data,
         artifacts=artifacts,
-        device=device,
-        threads=1,
         progress=_part(progress, 0, _PLAIN_PERCENT),
     )
     inputs = _inputs(bundle)

@@ -12,7 +12,7 @@ from mnist_edge import cli
 from mnist_edge.bundle.folder import SHIPPED_BUNDLES, open_bundle
 from mnist_edge.contract import to_images
 from mnist_edge.errors import UsageError
-from mnist_edge.formats import FORMATS, load_backend, open_backend, run_by
+from mnist_edge.formats import FORMATS, Loading, load_backend, open_backend, run_by
 
 pytestmark = pytest.mark.edge
 
@@ -41,7 +41,7 @@ class TestInstalled:
         images = to_images(bundle.reference().images)
         with (
             open_backend(bundle, artifact) as usual,
-            open_backend(bundle, artifact, runtime="openvino") as other,
+            open_backend(bundle, artifact, Loading(runtime="openvino")) as other,
         ):
             assert (usual.name, other.name) == ("onnxruntime", "openvino")
             expected, given = usual.run(images), other.run(images)
