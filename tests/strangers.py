@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mnist_edge.bundle.imported import Contract
 from mnist_edge.contract import to_images
-from mnist_edge.data.mnist import DataSet, data_set
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.data.strokes import stroke_digits
 from mnist_edge.formats.original.feed import feed
 from mnist_edge.metrics import cross_entropy
@@ -31,8 +31,8 @@ _FEATURES = 200
 def drawn() -> DataSet:
     """1,200 drawn digits to train on, and 300 to test on."""
     images, labels = stroke_digits(1500, seed=3)
-    return data_set(
-        "drawn",
+    return DataSet(
+        name="drawn",
         train_images=images[:1200],
         train_labels=labels[:1200],
         test_images=images[1200:],

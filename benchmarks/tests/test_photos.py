@@ -18,7 +18,7 @@ import photos
 from photos import Pictures, blank_sheets, measure, page, read_pictures
 
 from mnist_edge.contract import Images, Logits
-from mnist_edge.data.mnist import data_set
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.picture import Picture
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.render.published import recipe_digest
@@ -120,8 +120,8 @@ def test_each_figure_is_of_what_it_says(tmp_path: Path, monkeypatch: pytest.Monk
     levels = [int(255 * (digit + 0.5) / 10) for digit in range(10)]
     digits = np.stack([np.full((28, 28), level, np.uint8) for level in levels])
     labels = np.arange(10)
-    data = data_set(
-        "rendered",
+    data = DataSet(
+        name="rendered",
         train_images=digits,
         train_labels=labels,
         test_images=digits,

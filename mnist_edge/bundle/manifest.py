@@ -137,7 +137,7 @@ class DataRecord:
     """The data set that a model was trained on, and what is in its pictures.
 
     Attributes:
-        sha256: of its arrays; see `data.mnist.data_set`.
+        sha256: of its arrays; see `data.mnist.DataSet`.
         train_size: pictures to train on, and
         test_size: to judge by.
         classes: their names, in the order of the net's outputs.
@@ -161,7 +161,7 @@ class Lesson:
 
     Attributes:
         source_sha256: of the weights that it went on from.
-        sha256: of the corrected pictures, as `data.mnist.data_set` defines it.
+        sha256: of the corrected pictures, as `data.mnist.DataSet` defines it.
         train_size: how many were trained on, and
         test_size: were held back.
         right_before: of those held back, read rightly before the lesson, and

@@ -26,7 +26,6 @@ from mnist_edge.data.mnist import (
     TRAIN_IMAGES,
     TRAIN_LABELS,
     DataSet,
-    data_set,
     locate,
 )
 from mnist_edge.errors import BadInput, MnistEdgeError
@@ -106,8 +105,8 @@ def read_folder(
     notice(f"{folder}: {len(names)} classes of {each} pictures, read as {chosen} (--preprocessing)")
     notice(how)
     train_part, test_part = parts
-    return data_set(
-        "folder",
+    return DataSet(
+        name="folder",
         train_images=train_part.images,
         train_labels=train_part.labels,
         test_images=test_part.images,
@@ -269,8 +268,8 @@ def _read_idx_folder(
         f"{folder}: IDX files of {len(names)} classes, taken as they are; other pictures are read "
         f"as {chosen} (--preprocessing)"
     )
-    return data_set(
-        "folder",
+    return DataSet(
+        name="folder",
         train_images=train_images,
         train_labels=train_labels,
         test_images=test_images,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mnist_edge.contract import SIDE, Labels, RawImages
-from mnist_edge.data.mnist import DataSet, data_set
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import MissingDependency, install_advice
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.classes import DIGITS
@@ -62,8 +62,8 @@ def rendered_data(
     test_images, test_labels = _render(
         test_size, test, lambda done: progress(train_size + done, total, note)
     )
-    return data_set(
-        "rendered",
+    return DataSet(
+        name="rendered",
         train_images=train_images,
         train_labels=train_labels,
         test_images=test_images,

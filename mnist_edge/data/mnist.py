@@ -15,7 +15,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,59 +76,41 @@ MNIST_FILES: dict[str, IdxFile] = {
 # Compared by identity: comparing the arrays would take long and give no single answer.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataSet:
-    """Digits to train on and digits to test on. Made by `data_set`.
+    """Digits to train on and digits to test on.
 
     Attributes:
         name: where the digits come from.
-        sha256: of the four arrays, as `data_set` defines it.
-        classes: the names of the labels, by number.
-        preprocessing: what brings any other picture into the form of these.
         train_images: (N, 28, 28) uint8, white digit on black.
         train_labels: (N,) int64.
         test_images: (M, 28, 28) uint8.
         test_labels: (M,) int64.
+        classes: the names of the labels, by number.
+        preprocessing: what brings any other picture into the form of these.
+        sha256: of the four SHA-256 digests (32 bytes each) of train images, train labels, test
+            images and test labels, each array taken as uint8 in C order, without header; of more
+            than 256 classes the labels are taken as big-endian uint16.
     """
 
     name: DataName
-    sha256: str
     train_images: RawImages
     train_labels: Labels
     test_images: RawImages
     test_labels: Labels
     classes: tuple[str, ...] = DIGITS
     preprocessing: Preprocessing = "digit"
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.sha256:
+            object.__setattr__(self, "sha256", _digest(self))
 
 
-def data_set(
-    name: DataName,
-    *,
-    train_images: RawImages,
-    train_labels: Labels,
-    test_images: RawImages,
-    test_labels: Labels,
-    classes: tuple[str, ...] = DIGITS,
-    preprocessing: Preprocessing = "digit",
-) -> DataSet:
-    """Put four arrays together under one digest.
-
-    The digest is the SHA-256 of the four SHA-256 digests (32 bytes each) of train images, train
-    labels, test images and test labels, each array taken as uint8 in C order, without header; of
-    more than 256 classes the labels are taken as big-endian uint16.
-    """
-    whole, numbers = hashlib.sha256(), "u1" if len(classes) <= 256 else ">u2"
-    for array in (train_images, train_labels, test_images, test_labels):
+def _digest(data: DataSet) -> str:
+    whole, numbers = hashlib.sha256(), "u1" if len(data.classes) <= 256 else ">u2"
+    for array in (data.train_images, data.train_labels, data.test_images, data.test_labels):
         taken = np.ascontiguousarray(array, numbers if array.ndim == 1 else np.uint8)
         whole.update(hashlib.sha256(taken.data).digest())
-    return DataSet(
-        name=name,
-        sha256=whole.hexdigest(),
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        classes=classes,
-        preprocessing=preprocessing,
-    )
+    return whole.hexdigest()
 
 
 def data_record(data: DataSet) -> DataRecord:
@@ -159,14 +141,13 @@ def development_twin(data: DataSet, *, every: int = 12) -> DataSet:
     """
     # Counted off, so the same on every machine and numpy version.
     held_out = np.arange(len(data.train_labels)) % every == every - 1
-    return data_set(
-        data.name,
+    return replace(
+        data,
         train_images=data.train_images[~held_out],
         train_labels=data.train_labels[~held_out],
         test_images=data.train_images[held_out],
         test_labels=data.train_labels[held_out],
-        classes=data.classes,
-        preprocessing=data.preprocessing,
+        sha256="",
     )
 
 
@@ -196,8 +177,8 @@ def read_mnist(folder: Path) -> DataSet:
         DataUnavailable: a file is missing or cannot be read.
         BadInput: a file is damaged, or is not MNIST.
     """
-    return data_set(
-        "mnist",
+    return DataSet(
+        name="mnist",
         train_images=_read(folder, TRAIN_IMAGES),
         train_labels=_read(folder, TRAIN_LABELS).astype(np.int64),
         test_images=_read(folder, TEST_IMAGES),

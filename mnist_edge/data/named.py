@@ -22,7 +22,7 @@ import numpy as np
 from mnist_edge.bundle.storage import cache_dir, open_file
 from mnist_edge.contract import Labels, RawImages
 from mnist_edge.data.idx import as_labels, as_pictures, parse_idx, unzip
-from mnist_edge.data.mnist import DATA_VARIABLE, DataSet, data_set
+from mnist_edge.data.mnist import DATA_VARIABLE, DataSet
 from mnist_edge.errors import BadInput, DataUnavailable
 from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import NamedData, Preprocessing
@@ -218,8 +218,8 @@ def read_named(name: NamedData, folder: Path) -> DataSet:
                 parts.append(stream.read())
     train_images, train_labels = _pair(known, *parts[:2])
     test_images, test_labels = _pair(known, *parts[2:])
-    return data_set(
-        name,
+    return DataSet(
+        name=name,
         train_images=train_images,
         train_labels=train_labels,
         test_images=test_images,

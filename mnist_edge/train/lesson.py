@@ -21,7 +21,7 @@ from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.bundle.manifest import Lesson
 from mnist_edge.data.folder import Pictures
-from mnist_edge.data.mnist import DataSet, balanced_sample, data_set, development_twin
+from mnist_edge.data.mnist import DataSet, balanced_sample, development_twin
 from mnist_edge.models import load_weights
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import Device
@@ -103,8 +103,8 @@ def teach(
         cost = 100 * (before - _right(model, judge, recipe))
         if cost <= most_cost:
             break
-    whole = data_set(
-        "folder",
+    whole = DataSet(
+        name="folder",
         train_images=corrected.images,
         train_labels=corrected.labels,
         test_images=held_back.images,
@@ -132,8 +132,8 @@ def _mixed(twin: DataSet, data: DataSet, corrected: Pictures, *, seed: int) -> D
     order = np.random.default_rng(seed).permutation(len(twin.train_labels))
     own = order[balanced_sample(twin.train_labels[order], count)]
     times = max(1, round(count * _LESSON_SHARE / (1 - _LESSON_SHARE) / len(corrected.labels)))
-    return data_set(
-        data.name,
+    return DataSet(
+        name=data.name,
         train_images=np.concatenate([twin.train_images[own], *[corrected.images] * times]),
         train_labels=np.concatenate([twin.train_labels[own], *[corrected.labels] * times]),
         test_images=data.test_images,

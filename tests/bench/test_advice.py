@@ -15,7 +15,7 @@ from mnist_edge.bench.quantization import advise, families, record_verdict, weig
 from mnist_edge.bundle.folder import Bundle, Reference, open_bundle
 from mnist_edge.bundle.quantization import FILE, Pace, Verdict, read_verdict
 from mnist_edge.contract import to_images
-from mnist_edge.data.mnist import data_set
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.render.text import terminal
@@ -130,8 +130,12 @@ def test_what_is_known_of_the_reference_alone_is_counted(bundle: Bundle) -> None
     assert "100.00%" not in table
     assert "accuracy +" not in table
     images, labels = reference().images, reference().labels
-    data = data_set(
-        "rendered", train_images=images, train_labels=labels, test_images=images, test_labels=labels
+    data = DataSet(
+        name="rendered",
+        train_images=images,
+        train_labels=labels,
+        test_images=images,
+        test_labels=labels,
     )
     tested = weigh(bundle, data=data, recipe=SHORT)
     assert tested is not None

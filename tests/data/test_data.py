@@ -241,8 +241,8 @@ def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> 
 
 def noise(train: int = 24, test: int = 6) -> data.DataSet:
     rng = np.random.default_rng(1)
-    return data.data_set(
-        "rendered",
+    return data.DataSet(
+        name="rendered",
         train_images=rng.integers(0, 256, (train, 28, 28), np.uint8),
         train_labels=rng.integers(0, 10, train),
         test_images=rng.integers(0, 256, (test, 28, 28), np.uint8),
@@ -265,8 +265,8 @@ def test_the_digest_is_the_one_that_is_documented() -> None:
 def test_the_digest_depends_on_each_array(which: str) -> None:
     digits = noise()
     getattr(digits, which).flat[0] ^= 1
-    changed = data.data_set(
-        "rendered",
+    changed = data.DataSet(
+        name="rendered",
         train_images=digits.train_images,
         train_labels=digits.train_labels,
         test_images=digits.test_images,

@@ -24,7 +24,7 @@ from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
 from mnist_edge.contract import Images, Logits
-from mnist_edge.data.mnist import DataSet, data_set
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BundleError
 from mnist_edge.plots import RecipePoint
 from mnist_edge.recipes.terms import Device
@@ -74,8 +74,8 @@ def signed(labels: list[int], *, named: list[int], surety: list[int]) -> DataSet
     images = np.zeros((len(labels), 28, 28), np.uint8)
     images[:, 0, 0], images[:, 0, 1] = named, surety
     truth = np.array(labels, np.int64)
-    return data_set(
-        "mnist", train_images=images, train_labels=truth, test_images=images, test_labels=truth
+    return DataSet(
+        name="mnist", train_images=images, train_labels=truth, test_images=images, test_labels=truth
     )
 
 

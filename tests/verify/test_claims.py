@@ -18,7 +18,7 @@ from mnist_edge.bundle.folder import Bundle, Reference, open_bundle, save_bundle
 from mnist_edge.bundle.manifest import DataRecord, Score, record
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.contract import Images, RawImages, to_images
-from mnist_edge.data.mnist import DataSet, data_set, read_mnist
+from mnist_edge.data.mnist import DataSet, read_mnist
 from mnist_edge.verify import verify, verify_thoroughly
 from mnist_edge.verify.claims import score_fault
 
@@ -41,8 +41,12 @@ def data() -> DataSet:
     images = np.random.default_rng(5).integers(0, 256, (COUNT, 28, 28), np.uint8)
     labels = answers(images, weight_matrix()).argmax(axis=1)
     labels[0] = (labels[0] + 1) % 10
-    return data_set(
-        "rendered", train_images=images, train_labels=labels, test_images=images, test_labels=labels
+    return DataSet(
+        name="rendered",
+        train_images=images,
+        train_labels=labels,
+        test_images=images,
+        test_labels=labels,
     )
 
 

@@ -16,7 +16,7 @@ from tiny_onnx import tiny_onnx, weight_matrix
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle, Reference
 from mnist_edge.contract import Images, Logits, to_images
-from mnist_edge.data.mnist import DataSet, data_set
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import (
     BadInput,
     BundleError,
@@ -439,8 +439,8 @@ def test_the_test_set_is_judged_by_the_checkpoint_in_double_precision(tmp_path: 
 def small_data() -> DataSet:
     rng = np.random.default_rng(1)
     images, labels = rng.integers(0, 256, (30, 28, 28), np.uint8), np.arange(30) % 10
-    return data_set(
-        "rendered",
+    return DataSet(
+        name="rendered",
         train_images=images,
         train_labels=labels,
         test_images=images,

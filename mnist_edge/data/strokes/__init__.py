@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mnist_edge.contract import SIDE, Labels, RawImages
-from mnist_edge.data.mnist import DataSet, data_set
+from mnist_edge.data.mnist import DataSet
 from mnist_edge.data.strokes.styles import SKELETONS, Skeleton
 from mnist_edge.data.strokes.symbols import symbol
 from mnist_edge.picture import to_picture
@@ -91,8 +91,8 @@ def stroke_digits(count: int, *, seed: int) -> tuple[RawImages, Labels]:
 def drawn_data(train_size: int = 4000, test_size: int = 1000) -> DataSet:
     """A data set where there is no other: nothing was trained on it, and no net knows it well."""
     images, labels = stroke_digits(train_size + test_size, seed=_DATA_SEED)
-    return data_set(
-        "drawn",
+    return DataSet(
+        name="drawn",
         train_images=images[:train_size],
         train_labels=labels[:train_size],
         test_images=images[train_size:],
