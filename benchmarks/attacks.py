@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mnist_edge.render.text import Table
+from mnist_edge.render.table import Table
 
 _COLUMNS = {
     "tried": "tried",

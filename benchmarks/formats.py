@@ -31,7 +31,8 @@ from mnist_edge.formats.devices import DEVICES
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.render.bench import context, listed
 from mnist_edge.render.bench.sentences import doubts
-from mnist_edge.render.text import NOTHING, Table, markdown, microseconds
+from mnist_edge.render.table import NOTHING, Table, markdown
+from mnist_edge.render.text import microseconds
 
 RECIPE = BenchRecipe(processes=5, duration_s=0.3, batch_sizes=(), rates=())
 

@@ -15,7 +15,7 @@ from tiers import TIERS
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.plots import Anchor, RecipePoint, accuracy_front
 from mnist_edge.recipes.catalogue import RECIPES
-from mnist_edge.render.report.comparison import measured_recipes
+from mnist_edge.render.report import measured_recipes
 
 FIGURE = RESULTS / "front.png"
 

@@ -43,7 +43,8 @@ from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench import context, listed
 from mnist_edge.render.bench.sentences import doubts
 from mnist_edge.render.bench.tables import span, two_digits
-from mnist_edge.render.text import NOTHING, Table, markdown, microseconds
+from mnist_edge.render.table import NOTHING, Table, markdown
+from mnist_edge.render.text import microseconds
 
 HERE = Path(__file__).resolve().parent
 BATCH = 64

@@ -36,7 +36,7 @@ from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.data.mnist import MNIST_FILES, TEST_LABELS
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.render.published import recipe_digest
-from mnist_edge.render.text import NOTHING, Table, markdown
+from mnist_edge.render.table import NOTHING, Table, markdown
 from mnist_edge.stats import CONFIDENCE, Interval, mcnemar
 
 REPORT = RESULTS / "paired.json"

@@ -47,7 +47,7 @@ from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.render.published import recipe_digest
-from mnist_edge.render.text import NOTHING, Table, markdown
+from mnist_edge.render.table import NOTHING, Table, markdown
 from mnist_edge.stats import Interval, paired_change
 
 REPORT = RESULTS / "photos.json"

@@ -35,8 +35,8 @@ from mnist_edge.picture import to_picture
 from mnist_edge.plots.style import BLUE, FAINT, GREEN, GREY, VERMILION, png, show_percent, styled
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
-from mnist_edge.render.text import Table
-from mnist_edge.render.text import markdown as render
+from mnist_edge.render.table import Table
+from mnist_edge.render.table import markdown as render
 
 Distort = Callable[[Image.Image, float, np.random.Generator], Image.Image]
 

@@ -19,7 +19,8 @@ from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench import ABOVE_THE_ROOF, context, listed
 from mnist_edge.render.bench.sentences import doubts
 from mnist_edge.render.bench.tables import megabytes, span, two_digits
-from mnist_edge.render.text import NOTHING, Table, markdown, microseconds
+from mnist_edge.render.table import NOTHING, Table, markdown
+from mnist_edge.render.text import microseconds
 from mnist_edge.stats import Interval, ratio_of_medians
 
 BATCH = BATCH_SIZES[-1]

@@ -51,7 +51,7 @@ from mnist_edge.machine import load_average
 from mnist_edge.recipes.bench import SELF_TEST_RECIPE
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench import listed
-from mnist_edge.render.text import NOTHING, Table, markdown
+from mnist_edge.render.table import NOTHING, Table, markdown
 from mnist_edge.stats import Interval
 
 HERE = Path(__file__).resolve().parent

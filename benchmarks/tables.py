@@ -26,7 +26,8 @@ from mnist_edge.bundle import codec
 from mnist_edge.recipes.catalogue import FURTHER_CLAIMS, RECIPES, TEACHER
 from mnist_edge.recipes.train import Claim
 from mnist_edge.render.published import FIGURES, Accuracy, Figures, Latency, recipe_digest
-from mnist_edge.render.text import NOTHING, Table, accuracy_text, markdown
+from mnist_edge.render.table import NOTHING, Table, markdown
+from mnist_edge.render.text import accuracy_text
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md")))

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runs import RESULTS
 
-from mnist_edge.render.text import Table
+from mnist_edge.render.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,8 @@ from mnist_edge.cli.reports import report_path
 from mnist_edge.contract import to_images
 from mnist_edge.formats.web.page import take_apart
 from mnist_edge.machine import describe_machine, load_average
-from mnist_edge.render.text import Table, markdown, microseconds
+from mnist_edge.render.table import Table, markdown
+from mnist_edge.render.text import microseconds
 
 ROUNDS, DIGITS = 200, 100
 SCRIPT = Path(__file__).with_suffix(".mjs")

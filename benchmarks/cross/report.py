@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mnist_edge.bundle import codec
 from mnist_edge.machine import Machine
-from mnist_edge.render.text import NOTHING, Table, kilobytes, markdown, microseconds
+from mnist_edge.render.table import NOTHING, Table, markdown
+from mnist_edge.render.text import kilobytes, microseconds
 from mnist_edge.stats import Interval
 
 MICROCONTROLLER = "Cortex-M4F"

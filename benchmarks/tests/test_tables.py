@@ -19,7 +19,7 @@ from mnist_edge.bundle import codec
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.render.published import Figures, Latency, Timed, recipe_digest
-from mnist_edge.render.text import markdown
+from mnist_edge.render.table import markdown
 from mnist_edge.stats import Interval
 
 pytestmark = pytest.mark.edge

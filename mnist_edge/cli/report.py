@@ -13,7 +13,7 @@ from mnist_edge.recipes.classes import noun
 
 if TYPE_CHECKING:
     from mnist_edge.bundle.folder import Bundle
-    from mnist_edge.render.report import Grid
+    from mnist_edge.render.table import Table
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge report                       # report.html, for a browser
@@ -86,12 +86,11 @@ def command(
     )
 
 
-def _benchmark(bundle: Bundle, path: Path | None, talk: Talk) -> tuple[Grid, ...]:
+def _benchmark(bundle: Bundle, path: Path | None, talk: Talk) -> tuple[tuple[str, Table], ...]:
     """The table of the benchmark that was named, or of the one that lies where `bench` puts it."""
     from mnist_edge.bench import read_report
     from mnist_edge.machine import describe_machine
     from mnist_edge.render.bench import bench_table
-    from mnist_edge.render.report import Grid
 
     if path is None:
         processor = describe_machine().processor
@@ -104,5 +103,4 @@ def _benchmark(bundle: Bundle, path: Path | None, talk: Talk) -> tuple[Grid, ...
     if any(row.sha256 not in digests for row in benchmark.rows):
         talk.warn(f"{path} measured other artifacts than those of {bundle.path}: left out")
         return ()
-    table = bench_table(benchmark)
-    return (Grid(title="Latency", headers=table.headers, rows=table.rows, notes=table.notes),)
+    return (("Latency", bench_table(benchmark)),)

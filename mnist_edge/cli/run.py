@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,22 +17,11 @@ from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.render.answers import Answer, answers, line
 
 if TYPE_CHECKING:
-    from mnist_edge.bench import BenchReport
     from mnist_edge.bundle.folder import Bundle
-    from mnist_edge.verify import VerifyReport
 
 EPILOG = """[bold]Examples[/bold]
 mnist-edge run                   # MNIST, or digits drawn from fonts
 mnist-edge run --data rendered   # needs no network"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Outcome:
-    bundle: str
-    verify: VerifyReport
-    bench: BenchReport
-    answers: list[Answer]
-    files: list[str]
 
 
 def command(
@@ -67,17 +55,9 @@ def command(
     answered = _predict(exported, samples)
     files = [*steps.bundle_files(exported), verify_path, *bench_paths, *samples]
     if as_json:
-        emit_json(
-            codec.dumps(
-                _Outcome(
-                    bundle=str(exported.path),
-                    verify=verified,
-                    bench=measured,
-                    answers=answered,
-                    files=[str(path) for path in files],
-                )
-            )
-        )
+        outcome = {"bundle": str(exported.path), "verify": verified, "bench": measured}
+        outcome |= {"answers": answered, "files": [str(path) for path in files]}
+        emit_json(codec.dumps(outcome))
     else:
         emit_table(text.verify_table(verified))
         emit("")

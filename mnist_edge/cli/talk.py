@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from mnist_edge.errors import MnistEdgeError
-    from mnist_edge.render.text import Table
+    from mnist_edge.render.table import Table
 
 # Seconds between two drawings of a bar.
 _REDRAW_S = 0.1
@@ -193,7 +193,7 @@ def emit(text: str) -> None:
 
 def emit_table(table: Table) -> None:
     """Print a table, folded and coloured for a terminal, as wide as it is for anything else."""
-    from mnist_edge.render.text import terminal
+    from mnist_edge.render.table import terminal
 
     if sys.stdout.isatty():
         colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

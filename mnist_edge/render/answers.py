@@ -11,6 +11,7 @@ from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.render.printable import printable
 
 if TYPE_CHECKING:
+    from mnist_edge.picture import Box
     from mnist_edge.predict import FileResult, Reading
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -25,16 +26,6 @@ class Candidate:
     digit: int | None
     probability: float
     label: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a digit stands in its picture, in pixels: `right` and `bottom` lie just outside."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +69,7 @@ class Answer:
     steps: tuple[str, ...] = ()
     error: Problem | None = None
     row: int = 0
-    box: Place | None = None
+    box: Box | None = None
     page: int = 0
     label: str | None = None
 
@@ -116,9 +107,7 @@ def _answer(picture: str, reading: Reading, position: int, top: int) -> Answer:
     )
     if shown.blank:
         return answer
-    box = shown.box
-    place = Place(left=box.left, top=box.top, right=box.right, bottom=box.bottom)
-    return replace(answer, position=position, row=shown.row, box=place, page=shown.page)
+    return replace(answer, position=position, row=shown.row, box=shown.box, page=shown.page)
 
 
 def _candidate(label: str, probability: float) -> Candidate:
@@ -135,7 +124,7 @@ def line(answer: Answer, *, placed: bool = False) -> str:
     if placed and answer.box is not None:
         box = answer.box
         page = f"page {answer.page} " if answer.page > 1 else ""
-        size = f"{box.right - box.left}x{box.bottom - box.top}"
+        size = f"{box.width}x{box.height}"
         parts.append(f"{page}row {answer.row}  {size} at {box.left},{box.top}")
     if answer.label is not None:
         parts.append(f"{answer.label}  {answer.probability:.2%}")

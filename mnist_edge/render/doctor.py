@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mnist_edge.formats.devices import DEVICES
-from mnist_edge.render.text import NOTHING, Table, kilobytes, reason_notes
+from mnist_edge.render.table import NOTHING, Table
+from mnist_edge.render.text import kilobytes, reason_notes
 
 if TYPE_CHECKING:
     from mnist_edge.doctor import DoctorReport

@@ -15,7 +15,7 @@ from mnist_edge.errors import NOT_HERE, NOT_INSTALLED
 from mnist_edge.recipes.catalogue import TEACHER
 from mnist_edge.recipes.classes import noun
 from mnist_edge.render.published import expected_training
-from mnist_edge.render.table import NOTHING, Table, markdown, terminal
+from mnist_edge.render.table import NOTHING, Table
 
 if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
@@ -27,28 +27,6 @@ if TYPE_CHECKING:
     from mnist_edge.recipes.train import TrainRecipe
     from mnist_edge.render.published import Accuracy, Figures
     from mnist_edge.verify import VerifyReport, VerifyRow
-
-__all__ = [
-    "NOTHING",
-    "Table",
-    "accuracy_text",
-    "artifact_table",
-    "bundle_json",
-    "epoch_line",
-    "files_table",
-    "json_text",
-    "kilobytes",
-    "lesson_lines",
-    "markdown",
-    "microseconds",
-    "plan_lines",
-    "reason_notes",
-    "recipes_json",
-    "recipes_table",
-    "terminal",
-    "training_line",
-    "verify_table",
-]
 
 
 def json_text(report: VerifyReport | BenchReport) -> str:
@@ -63,12 +41,12 @@ def bundle_json(bundle: Bundle) -> str:
 
 def plan_lines(recipe: TrainRecipe, data: DataChoice | Path) -> tuple[str, ...]:
     """What is about to be trained, and how long it may take."""
-    plan = f"train: recipe {recipe.name}, {_count(recipe.epochs, 'epoch')}, data {data}"
+    plan = f"train: recipe {recipe.name}, {counted(recipe.epochs, 'epoch')}, data {data}"
     expected = expected_training(recipe)
     if expected is None or data not in ("auto", "mnist"):
         return plan, "time: none was published for such a training"
     figures, seconds = expected
-    machine = f"{_count(figures.threads, 'thread')} of {figures.processor}"
+    machine = f"{counted(figures.threads, 'thread')} of {figures.processor}"
     return plan, f"time: about {duration(seconds)}, an estimate from {machine}"
 
 
@@ -257,7 +235,7 @@ def verify_table(report: VerifyReport) -> Table:
     notes += [_batch_note(artifact) for artifact in sorted(variant)]
     notes.append(
         f"the checkpoint's own float32 is {report.float32_error:.1e} from its float64; "
-        f"{_count(report.threads, 'thread')} on {report.device}"
+        f"{counted(report.threads, 'thread')} on {report.device}"
     )
     data = report.data.partition(" ")[0] or "the bundle's reference alone"
     return Table(
@@ -297,7 +275,7 @@ def reason_notes(reasons: Iterable[tuple[str, str]]) -> list[str]:
         notes.append(f"not checked: {', '.join(files)} {verb} not here; {them}")
     for package, fixes in lacking.items():
         names = [name for name in fixes if name != _TEST_SET]
-        who = [_count(len(names), "artifact")] if len(names) != 1 else names
+        who = [counted(len(names), "artifact")] if len(names) != 1 else names
         who = [*(who if names else ()), *({_TEST_SET} & set(fixes))]
         verb = "needs" if len(fixes) == 1 else "need"
         notes.append(
@@ -316,7 +294,7 @@ def _verified_cells(row: VerifyRow) -> tuple[str, str, str]:
 
 def _context(machine: Machine, data: str) -> str:
     return (
-        f"{machine.processor}, {_count(machine.usable_threads, 'usable thread')}, "
+        f"{machine.processor}, {counted(machine.usable_threads, 'usable thread')}, "
         f"{machine.system}, {machine.python}; data: {data}"
     )
 
@@ -333,6 +311,7 @@ def kilobytes(size_bytes: int) -> str:
     return f"{size_bytes / 1000:,.1f}"
 
 
-def _count(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """So many of something: `1 thread`, `2 threads`."""
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"1 {noun}" if count == 1 else f"{count} {plural}"

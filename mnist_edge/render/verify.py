@@ -8,7 +8,8 @@ from dataclasses import replace
 from mnist_edge.bundle.quantization import Verdict, Weighed
 from mnist_edge.contract import RawImages
 from mnist_edge.recipes.classes import noun
-from mnist_edge.render.text import NOTHING, Table, kilobytes, markdown, microseconds
+from mnist_edge.render.table import NOTHING, Table, markdown
+from mnist_edge.render.text import counted, kilobytes, microseconds
 from mnist_edge.stats import Interval
 from mnist_edge.verify import Decisions, Matrix, Scrutiny, ThoroughReport
 from mnist_edge.verify.matrix import Stratum
@@ -36,7 +37,7 @@ def thorough_table(report: ThoroughReport) -> Table:
 
 def quantization_table(verdict: Verdict, names: Sequence[str]) -> Table:
     """What each precision cost and gained, with a sentence for each; `names` are the classes."""
-    what = noun(names)
+    what, threads = noun(names), counted(verdict.threads, "thread")
     return Table(
         headers=(
             *("artifact", "kB", "size", "accuracy", "accuracy change"),
@@ -46,7 +47,7 @@ def quantization_table(verdict: Verdict, names: Sequence[str]) -> Table:
         notes=(
             f"accuracy over {verdict.digits:,} {what}s ({verdict.source}), its change in points",
             "against float32 of the same format; intervals of 99 %",
-            f"latency of one {what}, {_threads(verdict.threads)}, on {verdict.machine.processor}",
+            f"latency of one {what}, {threads}, on {verdict.machine.processor}",
             *verdict.doubts,
             *(row.advice for row in verdict.rows if row.advice),
         ),
@@ -119,23 +120,17 @@ def _row(report: ThoroughReport, artifact: Scrutiny) -> tuple[str, ...]:
         f"{decisions.calibration_change:+.1e}",
         f"{decisions.loss_change:+.1e}",
         "invariant" if row.batch_invariant else "variant",
-        _repeats(matrix),
-        _settings(matrix),
+        *_in_all_settings(matrix),
         artifact.status,
     )
 
 
-def _repeats(matrix: Matrix | None) -> str:
+def _in_all_settings(matrix: Matrix | None) -> tuple[str, str]:
+    """Whether it repeats its bits, and how many settings are good."""
     if matrix is None:
-        return NOTHING
-    return "same bits" if matrix.repeatable else "vary"
-
-
-def _settings(matrix: Matrix | None) -> str:
-    if matrix is None:
-        return NOTHING
+        return NOTHING, NOTHING
     good = sum(not setting.faults for setting in matrix.settings)
-    return f"{good} of {len(matrix.settings)}"
+    return "same bits" if matrix.repeatable else "vary", f"{good} of {len(matrix.settings)}"
 
 
 def _context(report: ThoroughReport) -> Iterator[str]:
@@ -242,7 +237,3 @@ def _weighed(row: Weighed, verdict: Verdict) -> tuple[str, ...]:
 
 def _points(change: Interval) -> str:
     return f"{100 * change.value:+.2f} ({100 * change.low:+.2f} to {100 * change.high:+.2f})"
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"

@@ -9,7 +9,7 @@ from typing import get_args
 from attacks import attack_table
 
 from attack.cases import MUTANTS, Kind, Result
-from mnist_edge.render.text import markdown as render
+from mnist_edge.render.table import markdown as render
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.render.text import terminal
+from mnist_edge.render.table import terminal
 from mnist_edge.render.verify import quantization_table
 from mnist_edge.stats import Interval
 

@@ -353,7 +353,7 @@ def test_a_terminal_of_20_columns_without_colour_gets_tables_and_bars() -> None:
     pty = pytest.importorskip("pty")
     script = (
         "from mnist_edge.cli.talk import Talk, emit_table\n"
-        "from mnist_edge.render.text import Table\n"
+        "from mnist_edge.render.table import Table\n"
         "with Talk(quiet=False).progress('train') as progress:\n"
         "    progress(1, 2, 'half')\n"
         "    progress(2, 2, 'done')\n"

@@ -12,7 +12,7 @@ from mnist_edge.bench.session import with_verdicts
 from mnist_edge.render.bench import bench_markdown, bench_table
 from mnist_edge.render.bench.figures import bench_figures
 from mnist_edge.render.bench.tables import comparison, relation, roofline
-from mnist_edge.render.text import terminal
+from mnist_edge.render.table import terminal
 from mnist_edge.stats import Interval
 
 pytestmark = pytest.mark.edge

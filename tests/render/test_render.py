@@ -19,28 +19,28 @@ from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.terms import DataChoice
 from mnist_edge.render import text
 from mnist_edge.render.published import figures_of
-from mnist_edge.render.text import Table
+from mnist_edge.render.table import NOTHING, Table, markdown, terminal
 from mnist_edge.verify import VerifyReport, VerifyRow
 
 pytestmark = pytest.mark.edge
 
 TABLE = Table(
     headers=("artifact", "kB"),
-    rows=(("onnx|float32", "1,234.5"), ("c", text.NOTHING)),
+    rows=(("onnx|float32", "1,234.5"), ("c", NOTHING)),
     notes=("a note",),
 )
 
 
 def test_a_column_of_numbers_stands_to_the_right() -> None:
-    lines = text.terminal(TABLE).splitlines()
+    lines = terminal(TABLE).splitlines()
     assert lines[0].endswith("     kB")
     assert lines[1] == "onnx|float32  1,234.5"
-    assert lines[2].endswith(f"  {text.NOTHING}")
+    assert lines[2].endswith(f"  {NOTHING}")
 
 
 def test_a_table_in_a_file_is_not_folded_and_has_no_colour() -> None:
     long = replace(TABLE, rows=(("x" * 300, "1"),))
-    shown = text.terminal(long)
+    shown = terminal(long)
     assert "x" * 300 in shown
     assert "\x1b" not in shown
 
@@ -49,7 +49,7 @@ WIDE = Table(
     headers=("artifact", "p50 µs", "99 % interval", "size", "what it means for you"),
     rows=(
         ("torchscript-float32", "98.4", "98.3 to 98.5", "0.84×", "long words " * 8 + "end"),
-        ("onnx-int8", "1,234.5", "1,234.0 to 1,234.9", text.NOTHING, "short"),
+        ("onnx-int8", "1,234.5", "1,234.0 to 1,234.9", NOTHING, "short"),
     ),
     notes=("a note that is long enough to be folded where the terminal is narrow",),
 )
@@ -58,7 +58,7 @@ WIDE = Table(
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
 @pytest.mark.parametrize("table", [TABLE, WIDE])
 def test_a_table_fits_any_terminal_and_loses_nothing(table: Table, width: int) -> None:
-    lines = text.terminal(table, width=width).splitlines()
+    lines = terminal(table, width=width).splitlines()
     assert max(map(len, lines)) <= width
     words = " ".join(lines).split()
     for cells in (table.headers[1:], *table.rows, table.notes):
@@ -67,13 +67,13 @@ def test_a_table_fits_any_terminal_and_loses_nothing(table: Table, width: int) -
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 120])
 def test_no_figure_is_folded(width: int) -> None:
-    shown = text.terminal(WIDE, width=width)
+    shown = terminal(WIDE, width=width)
     for figure in ("1,234.0 to 1,234.9", "98.3 to 98.5", "torchscript-float32"):
         assert figure in shown
 
 
 def test_a_table_that_is_a_little_too_wide_is_drawn_in_parts() -> None:
-    lines = text.terminal(WIDE, width=66).splitlines()
+    lines = terminal(WIDE, width=66).splitlines()
     assert [line.split()[0] for line in lines if line.startswith(("artifact", "onnx"))] == [
         *("artifact", "onnx-int8", "artifact", "onnx-int8")
     ]
@@ -85,7 +85,7 @@ def test_each_part_names_its_rows_by_as_many_columns_as_it_takes() -> None:
         headers=("artifact", "digits", "backend", "flips", "verdict"),
         rows=(("onnx", "reference", "onnxruntime", "0", "same"), ("onnx", "test", "r", "1", "no")),
     )
-    lines = text.terminal(twice, width=36).splitlines()
+    lines = terminal(twice, width=36).splitlines()
     assert lines == [
         *("artifact  digits     backend", "onnx      reference  onnxruntime"),
         *("onnx      test       r", ""),
@@ -95,7 +95,7 @@ def test_each_part_names_its_rows_by_as_many_columns_as_it_takes() -> None:
 
 
 def test_a_table_that_is_far_too_wide_becomes_a_list_of_its_rows() -> None:
-    lines = text.terminal(WIDE, width=40).splitlines()
+    lines = terminal(WIDE, width=40).splitlines()
     assert lines[0] == "torchscript-float32"
     assert lines[1] == "  p50 µs                 98.4"
     assert lines[3] == "  size                   0.84×"
@@ -105,11 +105,11 @@ def test_a_table_that_is_far_too_wide_becomes_a_list_of_its_rows() -> None:
 
 def test_a_verdict_is_coloured_on_a_terminal_alone() -> None:
     table = Table(headers=("verdict",), rows=(("differs",),))
-    assert "\x1b[1;31mdiffers" in text.terminal(table, width=80, colour=True)
+    assert "\x1b[1;31mdiffers" in terminal(table, width=80, colour=True)
 
 
 def test_markdown_has_the_rows_of_the_terminal_and_escapes_bars() -> None:
-    lines = text.markdown(TABLE).splitlines()
+    lines = markdown(TABLE).splitlines()
     assert lines[0] == "| artifact | kB |"
     assert lines[1] == "| --- | ---: |"
     assert lines[2] == "| onnx\\|float32 | 1,234.5 |"

@@ -29,7 +29,8 @@ from mnist_edge.errors import BundleError
 from mnist_edge.plots import RecipePoint
 from mnist_edge.recipes.terms import Device
 from mnist_edge.recipes.train import Claim
-from mnist_edge.render.report import Grid, findings, report
+from mnist_edge.render.report import findings, report
+from mnist_edge.render.table import Table
 
 HISTORY = (
     Epoch(
@@ -152,7 +153,7 @@ def test_no_text_becomes_markup(bundle: Bundle) -> None:
     trap = '<b onclick="x">&amp;'
     recipe = replace(bundle.manifest.own_recipe, name=trap, claim=Claim(project=trap))
     manifest = replace(bundle.manifest, recipe=recipe, versions={trap: trap})
-    grid = Grid(title=trap, headers=(trap, trap), rows=((trap, trap),), notes=(trap,))
+    grid = trap, Table(headers=(trap, trap), rows=((trap, trap),), notes=(trap,))
     page = Outline(report(replace(bundle, manifest=manifest), grids=[grid]).html)
     assert "b" not in page.tags
     assert "onclick" not in page.attributes

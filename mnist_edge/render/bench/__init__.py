@@ -8,7 +8,7 @@ from dataclasses import replace
 from mnist_edge.bench import BenchReport
 from mnist_edge.render.bench import tables
 from mnist_edge.render.bench.sentences import claim, doubts, method, sentences, weights
-from mnist_edge.render.text import Table, markdown
+from mnist_edge.render.table import Table, markdown
 
 __all__ = ["ABOVE_THE_ROOF", "bench_markdown", "bench_table", "context", "listed"]
 

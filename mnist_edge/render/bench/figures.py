@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mnist_edge.bench import BenchReport, Measurement
 from mnist_edge.render.bench.tables import relation
-from mnist_edge.render.text import NOTHING, microseconds
+from mnist_edge.render.table import NOTHING
+from mnist_edge.render.text import microseconds
 
 
 def bench_figures(report: BenchReport) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from mnist_edge.bench import BenchReport, Measurement, SelfTest, Verdict
 from mnist_edge.render.bench.tables import span, three_digits, two_digits
-from mnist_edge.render.text import kilobytes, microseconds
+from mnist_edge.render.text import counted, kilobytes, microseconds
 from mnist_edge.stats import ASSUMED_LAYOUT, ENOUGH_RESTARTS
 
 # The packages of runtimes that bear another name.
@@ -93,24 +93,21 @@ def method(report: BenchReport) -> str:
     recipe, threads = report.recipe, report.recipe.threads
     resolution = report.resolution
     limit = f"; a difference of {resolution:.1%} is seen in every second run" if resolution else ""
-    how = f"{recipe.processes} process{'es' * (recipe.processes > 1)} a row, interleaved"
+    how = f"{counted(recipe.processes, 'process')} a row, interleaved"
     if report.in_turns:
         restarts = report.restarts
         rounds = max(
             sum(len(run.single.turns.medians_s) for run in row.runs) for row in report.rows
         )
         how = (
-            f"{restarts} restart{'s' * (restarts > 1)} and {rounds:,} turns a row, "
+            f"{counted(restarts, 'restart')} and {rounds:,} turns a row, "
             "one row at a time in random order"
         )
         if restarts < ENOUGH_RESTARTS:
             how += f" (what restarts differ by is assumed: {ASSUMED_LAYOUT:.0%})"
         if report.at_a_time:
             how += f", no more than {report.at_a_time} of them beside each other for want of memory"
-    return (
-        f"{how}, {threads} thread{'s' * (threads > 1)}; intervals of 99 %, ≈ where one holds 1"
-        f"{limit}"
-    )
+    return f"{how}, {counted(threads, 'thread')}; intervals of 99 %, ≈ where one holds 1{limit}"
 
 
 def self_test_lines(tested: SelfTest) -> list[str]:

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from mnist_edge.bench import BenchReport, Comparison, Measurement
-from mnist_edge.render.text import NOTHING, Table, kilobytes, microseconds
+from mnist_edge.render.table import NOTHING, Table
+from mnist_edge.render.text import kilobytes, microseconds
 from mnist_edge.stats import Interval
 
 

@@ -1,7 +1,7 @@
 """One self-contained page on a bundle: how it was trained, what it gets wrong, what it exports.
 
-`findings` is what its model makes of a set of digits, `comparison` the recipes beside each other,
-`content` what stands on the page, and `pages` how one is put together.
+`findings` is what its model makes of a set of digits, `content` what stands on the page, and
+`pages` how one is put together.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BundleError
 from mnist_edge.plots import RecipePoint
 from mnist_edge.progress import Progress, silent
-from mnist_edge.render.report.comparison import measured_recipes
-from mnist_edge.render.report.content import Grid, write_page
+from mnist_edge.recipes.catalogue import RECIPES
+from mnist_edge.recipes.train import TrainRecipe
+from mnist_edge.render.published import Figures, figures_of
+from mnist_edge.render.report.content import write_page
 from mnist_edge.render.report.findings import Findings, examine
+from mnist_edge.render.table import Table
 
-__all__ = ["Findings", "Grid", "Report", "measured_recipes", "report"]
+__all__ = ["Findings", "Report", "measured_recipes", "report"]
 
 # More errors than this are a model's, not a digit's: the page would only grow.
 MOST_WRONG = 40
@@ -50,7 +53,7 @@ def report(
     *,
     data: DataSet | None = None,
     recipes: Sequence[RecipePoint] = (),
-    grids: Sequence[Grid] = (),
+    grids: Sequence[tuple[str, Table]] = (),
     progress: Progress = silent,
 ) -> Report:
     """Examine a bundle and write its page.
@@ -60,7 +63,7 @@ def report(
             equivalent, else through the checkpoint.
         data: its test set is examined; without it, the reference digits of the bundle are.
         recipes: to be compared in two more pictures, such as the `measured_recipes`.
-        grids: further tables, such as those of a benchmark.
+        grids: titles and further tables, such as those of a benchmark.
         progress: in digits.
 
     Raises:
@@ -72,6 +75,25 @@ def report(
     pictures = _draw(findings, images, history, recipes)
     html = write_page(bundle.manifest, findings, history, pictures, grids)
     return Report(findings=findings, pictures=pictures, html=html)
+
+
+def measured_recipes() -> tuple[RecipePoint, ...]:
+    """Every recipe of the catalogue that figures are shipped of."""
+    found = ((recipe, figures_of(recipe)) for recipe in RECIPES.values())
+    return tuple(_point(recipe, figures) for recipe, figures in found if figures)
+
+
+def _point(recipe: TrainRecipe, figures: Figures) -> RecipePoint:
+    claim = recipe.claim
+    return RecipePoint(
+        name=recipe.name,
+        parameters=figures.parameters,
+        accuracy_mean=figures.accuracy.mean,
+        accuracy_sd=figures.accuracy.sd,
+        n=figures.accuracy.n,
+        latency_s=figures.latency.p50_s if figures.latency else None,
+        claim_accuracy=claim.test_accuracy / 100 if claim and claim.test_accuracy else None,
+    )
 
 
 def _draw(

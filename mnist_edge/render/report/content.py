@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.bundle.manifest import DataRecord, Manifest, told_accuracy
@@ -21,17 +21,8 @@ from mnist_edge.render.report.pages import (
     section,
     table,
 )
+from mnist_edge.render.table import Table
 from mnist_edge.render.text import lesson_lines
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """A table that somebody else has filled. `notes` stand below it."""
-
-    title: str
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
 
 
 def write_page(
@@ -39,7 +30,7 @@ def write_page(
     findings: Findings,
     history: Sequence[Epoch],
     pictures: Mapping[str, bytes],
-    grids: Sequence[Grid],
+    grids: Sequence[tuple[str, Table]],
 ) -> str:
     """The page. What there is no history, error or picture for is left out or said so."""
     data, what = manifest.data, noun(findings.names)
@@ -71,8 +62,8 @@ def write_page(
         ),
         _artifacts(manifest),
         *(
-            section(grid.title, table(grid.headers, grid.rows), *map(note, grid.notes))
-            for grid in grids
+            section(title, table(grid.headers, grid.rows), *map(note, grid.notes))
+            for title, grid in grids
         ),
         *_comparison(pictures),
         _origin(manifest),

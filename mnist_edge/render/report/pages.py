@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
-import re
 import struct
 from collections.abc import Sequence
 from typing import NewType
 
-Html = NewType("Html", str)
+from mnist_edge.render.table import Table
 
-_NUMBER = re.compile(r"[\d.,]+(e[+-]\d+)?%?")
-_NOTHING = "\N{EN DASH}"  # where there is no figure
+Html = NewType("Html", str)
 
 # The pictures are drawn on white and stay so; all else follows the reader's choice of light or
 # dark. The policy forbids the page to ask anybody for anything.
@@ -105,8 +103,9 @@ def key_figures(pairs: Sequence[tuple[str, str]]) -> Html:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
     """A table whose first column names the rows; columns of numbers stand to the right."""
-    classes = ["", *(_class(column) for column in list(zip(*rows, strict=True))[1:])]
-    classes += [""] * (len(headers) - len(classes))
+    drawn = Table(headers=tuple(headers), rows=tuple(map(tuple, rows)))
+    places = range(len(headers))
+    classes = [' class="number"' if place and drawn.is_numeric(place) else "" for place in places]
     head = "".join(
         f'<th scope="col"{kind}>{text(header)}</th>'
         for header, kind in zip(headers, classes, strict=True)
@@ -139,8 +138,3 @@ def _row(cells: Sequence[str], classes: Sequence[str]) -> str:
     return f'<th scope="row">{text(first)}</th>' + "".join(
         f"<td{kind}>{text(cell)}</td>" for cell, kind in values
     )
-
-
-def _class(column: Sequence[str]) -> str:
-    numeric = all(cell == _NOTHING or _NUMBER.fullmatch(cell) for cell in column)
-    return ' class="number"' if numeric else ""
