@@ -21,18 +21,6 @@ _TEACHERS_WEIGHTS = "7293d992126700a27b888355957aa5928acbadc2a81fd80496f2877569d
 
 # Rates, epochs and distortion of these two were chosen on 55,000 training digits and judged on the
 # other 5,000 (data.development_twin), then frozen here.
-_SPRINT = TrainRecipe(
-    name="sprint",
-    architecture="compact",
-    widths=(16, 48),  # one vector of 16 floats, then three
-    epochs=2,  # no time for distortion to pay
-    batch_size=256,
-    learning_rate=0.02,
-    optimizer="adamw",
-    schedule="onecycle",
-    average=0.9,
-)
-
 _QUICK = TrainRecipe(
     name="quick",
     architecture="compact",
@@ -48,6 +36,16 @@ _QUICK = TrainRecipe(
     ),
 )
 
+_SPRINT = replace(
+    _QUICK,
+    name="sprint",
+    widths=(16, 48),  # one vector of 16 floats, then three
+    epochs=2,  # no time for distortion to pay
+    learning_rate=0.02,
+    average=0.9,
+    augmentation=Augmentation(),
+)
+
 # The others of ours were chosen on 30,000 training digits and judged on the other 30,000.
 _ELASTIC = Augmentation(
     shift_px=1.0,
@@ -60,17 +58,13 @@ _ELASTIC = Augmentation(
 )
 
 # At most 2,000 parameters. Nothing drawn and no teacher: it has no room for either.
-_NANO = TrainRecipe(
+_NANO = replace(
+    _QUICK,
     name="nano",
     architecture="tiny",
     widths=(5, 6, 7, 8),
     epochs=40,
-    batch_size=256,
-    learning_rate=0.01,
-    optimizer="adamw",
-    schedule="onecycle",
     weight_decay=0.05,
-    average=0.99,
     augmentation=replace(_ELASTIC, elastic_px=0.7),
     temperature=0.9,
 )
@@ -80,17 +74,13 @@ _NANO = TrainRecipe(
 _SOFTENED = 1.5
 
 # At most 8,000 parameters.
-_MICRO = TrainRecipe(
+_MICRO = replace(
+    _QUICK,
     name="micro",
     architecture="tiny",
     widths=(8, 12, 16, 22),
     epochs=40,
-    batch_size=256,
-    learning_rate=0.01,
-    optimizer="adamw",
-    schedule="onecycle",
     weight_decay=0.05,
-    average=0.99,
     augmentation=_ELASTIC,
     strokes=18_000,
     symbols=3_000,
@@ -101,17 +91,13 @@ _MICRO = TrainRecipe(
 )
 
 # What is shipped.
-_SMALL = TrainRecipe(
+_SMALL = replace(
+    _QUICK,
     name="small",
     architecture="deep",
     widths=(16, 16, 32, 32),  # one vector of 16 floats, then two
     epochs=40,
-    batch_size=256,
-    learning_rate=0.01,
-    optimizer="adamw",
-    schedule="onecycle",
     weight_decay=0.1,
-    average=0.99,
     augmentation=_ELASTIC,
     # For real pictures: 93 % of photographed digits are right without, and most symbols pass.
     strokes=9_000,
@@ -123,17 +109,13 @@ _SMALL = TrainRecipe(
 )
 
 # The most accurate, and a teacher of others; shipped for that.
-_LARGE = TrainRecipe(
+_LARGE = replace(
+    _QUICK,
     name="large",
     architecture="deep",
     widths=(32, 32, 32, 64, 64, 64),
     epochs=40,
-    batch_size=256,
-    learning_rate=0.01,
-    optimizer="adamw",
-    schedule="onecycle",
     weight_decay=0.1,
-    average=0.99,
     augmentation=_ELASTIC,
     strokes=9_000,
     symbols=3_000,
