@@ -129,7 +129,7 @@ def gpu_state() -> tuple[str, ...]:
     query = "--query-gpu=clocks.sm,clocks.mem,temperature.gpu"
     return tuple(
         f"SM {sm} MHz, memory {memory} MHz, {temperature} °C"
-        for line in _ask("nvidia-smi", query, "--format=csv,noheader,nounits").splitlines()
+        for line in ask("nvidia-smi", query, "--format=csv,noheader,nounits").splitlines()
         for sm, memory, temperature in [[part.strip() for part in line.split(",")]]
     )
 
@@ -219,7 +219,7 @@ def _cpu_facts(root: Path) -> dict[str, str]:
 
 def _processor(cpu: dict[str, str]) -> str:
     if sys.platform == "darwin":
-        return _ask("sysctl", "-n", "machdep.cpu.brand_string") or UNKNOWN
+        return ask("sysctl", "-n", "machdep.cpu.brand_string") or UNKNOWN
     # An ARM board names itself under "model" or in its device tree, not under "model name".
     board = read_text(_ROOT / "proc/device-tree/model").rstrip("\0")
     if "model name" in cpu:
@@ -240,13 +240,13 @@ def _memory_bytes(root: Path) -> int:
 
 
 def _gpus() -> tuple[str, ...]:
-    answer = _ask("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
+    answer = ask("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
     return tuple(
         ", driver ".join(part.strip() for part in line.split(",")) for line in answer.splitlines()
     )
 
 
-def _ask(*command: str) -> str:
+def ask(*command: str) -> str:
     """What a tool prints; empty where it is not there, fails or hangs."""
     try:
         done = subprocess.run(

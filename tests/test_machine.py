@@ -146,7 +146,7 @@ def test_an_arm_board_is_named_by_its_device_tree(
 
 
 def test_gpus_are_told_with_their_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_ask", lambda *command: "NVIDIA H200, 570.1\nNVIDIA L4, 570.1")
+    monkeypatch.setattr(machine, "ask", lambda *command: "NVIDIA H200, 570.1\nNVIDIA L4, 570.1")
     assert machine._gpus() == ("NVIDIA H200, driver 570.1", "NVIDIA L4, driver 570.1")
 
 
@@ -155,11 +155,11 @@ def test_a_tool_that_fails_or_hangs_tells_nothing(
     monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     monkeypatch.setattr(machine, "_TOOL_TIMEOUT_S", 0.5)
-    assert machine._ask(sys.executable, "-c", code) == ""
+    assert machine.ask(sys.executable, "-c", code) == ""
 
 
 def test_a_tool_that_is_not_there_tells_nothing() -> None:
-    assert machine._ask("no-such-tool-anywhere") == ""
+    assert machine.ask("no-such-tool-anywhere") == ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

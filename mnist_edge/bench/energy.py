@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import re
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from mnist_edge.machine import read_text
+from mnist_edge.machine import ask, read_text
 from mnist_edge.recipes.terms import Device
 
 T = TypeVar("T")
 
 _ROOT = Path("/")
 _POWER_EVERY_S = 0.05
-_TOOL_TIMEOUT_S = 5.0
 _UNREADABLE = "the processor's energy counters (RAPL) are there, but only root may read them"
 _NO_COUNTER = (
     "no energy counter can be read here (RAPL of a processor, the power chip of a Raspberry Pi 5)"
@@ -130,26 +127,16 @@ def _rapl(root: Path) -> Meter | str:
 
 def _pmic() -> Meter | None:
     """The power chip of a Raspberry Pi 5, which knows the current and the voltage of each rail."""
-    if shutil.which("vcgencmd") is None or not _pmic_watts():
+    if not _pmic_watts():
         return None
     return Power(name="the whole board without USB (power chip)", read_watts=_pmic_watts)
 
 
 def _pmic_watts() -> float:
-    try:
-        done = subprocess.run(
-            ["vcgencmd", "pmic_read_adc"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TOOL_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return 0.0
+    said = ask("vcgencmd", "pmic_read_adc")
     found = {
         (rail, unit): float(value)
-        for rail, value, unit in re.findall(r"(\w+)_[AV] \w+\(\d+\)=([\d.]+)([AV])", done.stdout)
+        for rail, value, unit in re.findall(r"(\w+)_[AV] \w+\(\d+\)=([\d.]+)([AV])", said)
     }
     return sum(
         amperes * found[rail, "V"]

@@ -12,7 +12,7 @@ from mnist_edge.bench.report import PERCENTILES, Measurement, Paced, Throughput
 from mnist_edge.bench.run import PacedSamples, Run
 from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.turn import Failure
-from mnist_edge.bundle.manifest import Artifact
+from mnist_edge.bundle.manifest import Artifact, Score
 from mnist_edge.formats import FORMATS
 from mnist_edge.stats import Interval, estimate_quantile, mean_of_restarts
 
@@ -22,21 +22,13 @@ _MOST_BACKLOG = 0.1
 
 def row_of(artifact: Artifact, subject: Subject, outcome: Failure | Sequence[Run]) -> Measurement:
     """The row of what its processes gave: their runs, at least one, or why there are none."""
-    if isinstance(outcome, Failure):
-        return failed_row(artifact, subject, outcome)
-    return measured_row(artifact, subject, outcome)
-
-
-def failed_row(artifact: Artifact, subject: Subject, failure: Failure) -> Measurement:
-    """The row of what could not be measured, with the reason."""
+    if not isinstance(outcome, Failure):
+        return measured_row(artifact, subject, outcome)
     return Measurement(
-        **asdict(subject),
-        sha256=artifact.sha256,
-        size_bytes=_size_bytes(artifact),
-        **_score(artifact),
-        status=failure.status,
-        reason=failure.reason,
-        doubts=(failure.reason,),
+        **_known(artifact, subject),
+        status=outcome.status,
+        reason=outcome.reason,
+        doubts=(outcome.reason,),
         percentiles_s={},
     )
 
@@ -46,10 +38,7 @@ def measured_row(artifact: Artifact, subject: Subject, runs: Sequence[Run]) -> M
     percentiles = percentiles_s([sample for run in runs for sample in run.single.samples_s])
     doubts = errors(artifact, runs, percentiles)
     return Measurement(
-        **asdict(subject),
-        sha256=artifact.sha256,
-        size_bytes=_size_bytes(artifact),
-        **_score(artifact),
+        **_known(artifact, subject),
         status="ok",
         backend=runs[0].backend,
         version=runs[0].version,
@@ -68,19 +57,21 @@ def measured_row(artifact: Artifact, subject: Subject, runs: Sequence[Run]) -> M
     )
 
 
-def _size_bytes(artifact: Artifact) -> int:
-    """Of the file, and of those without which it cannot run."""
-    needed = tuple(FORMATS[artifact.format].needs)
-    companions = (c.size_bytes for c in artifact.companions if c.file.endswith(needed))
-    return artifact.size_bytes + sum(companions)
+def _known(artifact: Artifact, subject: Subject) -> dict[str, Any]:
+    """What is known of a row before it has run.
 
-
-def _score(artifact: Artifact) -> dict[str, Any]:
-    """Over the test set; over the reference where that was not at hand."""
-    score, parity = artifact.test_score, artifact.parity
-    if score is None:
-        return {"accuracy": parity.accuracy, "digits": parity.images, "source": "reference"}
-    return {"accuracy": score.accuracy, "digits": score.images, "source": "test set"}
+    Its bytes are those of the file and of those without which it cannot run, its accuracy that on
+    the test set, or on the reference where that was not at hand.
+    """
+    companions = (c for c in artifact.companions if c.file.endswith(FORMATS[artifact.format].needs))
+    score = artifact.test_score or Score(artifact.parity.accuracy, artifact.parity.images)
+    return asdict(subject) | {
+        "sha256": artifact.sha256,
+        "size_bytes": artifact.size_bytes + sum(c.size_bytes for c in companions),
+        "accuracy": score.accuracy,
+        "digits": score.images,
+        "source": "test set" if artifact.test_score else "reference",
+    }
 
 
 def percentiles_s(samples_s: Sequence[float]) -> dict[str, Interval]:

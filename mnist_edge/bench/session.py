@@ -33,11 +33,6 @@ from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import Device, Runtime
 
-
-def discard(_: BenchReport) -> None:
-    """An `on_row` that keeps nothing."""
-
-
 _RUNTIMES = (
     *("onnxruntime", "onnxruntime-gpu", "torch", "ai-edge-litert", "ncnn", "openvino"),
     *("wasmtime", "numpy"),
@@ -55,7 +50,7 @@ def bench(
     runtimes: tuple[Runtime, ...] = (),
     ceiling: Ceiling = UNKNOWN_CEILING,
     progress: Progress = silent,
-    on_row: Callable[[BenchReport], None] = discard,
+    on_row: Callable[[BenchReport], None] = lambda _: None,
     start: Start = start_apart,
 ) -> BenchReport:
     """Measure artifacts on devices.
@@ -123,7 +118,7 @@ def measure_subjects(
     *,
     ceiling: Ceiling = UNKNOWN_CEILING,
     progress: Progress = silent,
-    on_row: Callable[[BenchReport], None] = discard,
+    on_row: Callable[[BenchReport], None] = lambda _: None,
     start: Start = start_apart,
 ) -> BenchReport:
     """`bench` of rows that the caller has chosen; their labels must differ.
@@ -135,7 +130,7 @@ def measure_subjects(
         subject.label: (bundle.scored(find_artifact(bundle, subject.artifact)), subject)
         for subject in subjects
     }
-    meters = find_meters(subjects)
+    meters = {device: find_meter(device) for device in dict.fromkeys(s.device for s in subjects)}
     report = replace(empty_report(bundle, recipe), ceiling=ceiling, energy=_told(meters))
     failures = _without_device(subjects, report)
     if rows.keys() <= failures.keys():  # nothing at all could be measured
@@ -196,11 +191,6 @@ def _without_consent(bundle: Bundle, artifacts: Sequence[Artifact]) -> dict[str,
         except Untrusted as error:
             refusals[artifact.name] = error
     return refusals
-
-
-def find_meters(subjects: Sequence[Subject]) -> dict[Device, Meter | str]:
-    """What counts the energy of each device, or why nothing does."""
-    return {device: find_meter(device) for device in dict.fromkeys(s.device for s in subjects)}
 
 
 def empty_report(bundle: Bundle, recipe: BenchRecipe) -> BenchReport:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.manifest import Artifact
-from mnist_edge.contract import IMAGE_SHAPE, SIDE, Images, Labels, Logits
-from mnist_edge.formats import FORMATS, Loading, open_backend
+from mnist_edge.contract import IMAGE_SHAPE, SIDE, Images, Labels, Logits, to_images
+from mnist_edge.errors import BadInput, LeftBehind, MissingDependency
+from mnist_edge.formats import FORMATS, Loading, open_backend, reference_logits
 from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import gate_of, run_in_batches
 from mnist_edge.formats.tolerances import Tolerance
@@ -104,7 +105,20 @@ class Matrix:
         return tuple(faults)
 
 
-def strange_images() -> dict[Stratum, Images]:
+def matrix_inputs(bundle: Bundle) -> dict[Stratum, Inputs]:
+    """The digits of a bundle, and other pictures where the checkpoint can be run on them."""
+    stored = bundle.reference()
+    images, labels = to_images(stored.images[:_DIGITS]), stored.labels[:_DIGITS]
+    inputs: dict[Stratum, Inputs] = {"digits": Inputs(images, labels, stored.logits[:_DIGITS])}
+    try:
+        for kind, images in _strange_images().items():
+            inputs[kind] = Inputs(images, _NO_LABELS, reference_logits(bundle, images))
+    except (BadInput, LeftBehind, MissingDependency):
+        pass  # no torch, or no checkpoint: its answers to the digits travel with the bundle
+    return inputs
+
+
+def _strange_images() -> dict[Stratum, Images]:
     """Pictures that are no digits: all 0, all 1, one pixel at various places, and noise."""
     shape = (_OTHERS, *IMAGE_SHAPE)
     pixels = np.zeros((_OTHERS, SIDE * SIDE), np.float32)
@@ -116,16 +130,6 @@ def strange_images() -> dict[Stratum, Images]:
         "one pixel": pixels.reshape(shape),
         "noise": np.random.default_rng(_SEED).random(shape, dtype=np.float32),
     }
-
-
-def digit_inputs(images: Images, labels: Labels, logits: NDArray[np.float64]) -> Inputs:
-    """As many digits as every setting runs."""
-    return Inputs(images[:_DIGITS], labels[:_DIGITS], logits[:_DIGITS])
-
-
-def strange_inputs(images: Images, logits: NDArray[np.float64]) -> Inputs:
-    """One kind of `strange_images`, with the checkpoint's logits of it."""
-    return Inputs(images, _NO_LABELS[: len(images)], logits)
 
 
 def run_matrix(

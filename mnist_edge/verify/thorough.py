@@ -7,22 +7,13 @@ from typing import Literal
 
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.quantization import Verdict, read_verdict
-from mnist_edge.contract import to_images
 from mnist_edge.data.mnist import DataSet
-from mnist_edge.errors import BadInput, LeftBehind, MissingDependency
-from mnist_edge.formats import Loading, reference_logits
+from mnist_edge.errors import BadInput
+from mnist_edge.formats import Loading
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.terms import Device, Precision
 from mnist_edge.verify.decisions import Decisions, decide
-from mnist_edge.verify.matrix import (
-    Inputs,
-    Matrix,
-    Stratum,
-    digit_inputs,
-    run_matrix,
-    strange_images,
-    strange_inputs,
-)
+from mnist_edge.verify.matrix import Inputs, Matrix, Stratum, matrix_inputs, run_matrix
 from mnist_edge.verify.report import Source, Status, VerifyReport
 from mnist_edge.verify.session import Answers, run_samples
 
@@ -102,7 +93,7 @@ def verify_thoroughly(
         artifacts=artifacts,
         progress=_part(progress, 0, _PLAIN_PERCENT),
     )
-    inputs = _inputs(bundle)
+    inputs = matrix_inputs(bundle)
     names = tuple(dict.fromkeys(row.artifact for row in plain.rows))
     found = []
     for number, name in enumerate(names):
@@ -131,19 +122,6 @@ def _part(progress: Progress, first: int, last: int) -> Progress:
             progress(percent, 100, note)
 
     return report
-
-
-def _inputs(bundle: Bundle) -> dict[Stratum, Inputs]:
-    stored = bundle.reference()
-    inputs: dict[Stratum, Inputs] = {
-        "digits": digit_inputs(to_images(stored.images), stored.labels, stored.logits)
-    }
-    try:
-        for kind, images in strange_images().items():
-            inputs[kind] = strange_inputs(images, reference_logits(bundle, images))
-    except (BadInput, LeftBehind, MissingDependency):
-        pass  # no torch, or no checkpoint: its answers to the digits travel with the bundle
-    return inputs
 
 
 def _scrutinise(
