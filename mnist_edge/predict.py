@@ -21,7 +21,7 @@ from mnist_edge.bundle.golden import KEY, unpack_golden
 from mnist_edge.bundle.imported import FOREIGN
 from mnist_edge.bundle.manifest import REJECT_BELOW, REJECT_TEMPERATURE, Artifact
 from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
-from mnist_edge.bundle.storage import read_file
+from mnist_edge.bundle.storage import read_file, readable
 from mnist_edge.contract import IMAGE_SHAPE, Images, to_images
 from mnist_edge.errors import BadInput, BundleError, MnistEdgeError, UsageError
 from mnist_edge.formats import (
@@ -434,12 +434,8 @@ def _load_file(path: Path, trust: Trust, how: Loading) -> Predictor:
 
     # Others need the digest of a manifest before they may be opened.
     loose = [known for known in FORMATS.values() if known.precisions and not known.runs_code]
-    try:
+    with readable(path, BundleError, "make the file readable"):
         data = read_file(path, most=_MAX_MODEL_BYTES)
-    except OSError as error:
-        raise BundleError(
-            f"cannot read {path}: {error.strerror}", fix="make the file readable"
-        ) from error
     vouching = vouching_bundle(path, data, trust)
     named = next((known for known in loose if known.suffix == path.suffix), None)
     format_ = next((known for known in loose if known.is_one(data)), named)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from mnist_edge.bench.judge import verdict_apart
 from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement, Verdict
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.storage import read_file
+from mnist_edge.bundle.storage import read_file, readable
 from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.machine import Machine
 
@@ -55,10 +55,10 @@ def read_report(path: Path) -> BenchReport:
         BadInput: there is none, it is none, or a newer version of this package wrote it.
     """
     fix = "name a report that mnist-edge bench has written"
+    with readable(path, BadInput, fix):
+        data = read_file(path, most=_MAX_REPORT_BYTES)
     try:
-        document = json.loads(read_file(path, most=_MAX_REPORT_BYTES).decode())
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}", fix=fix) from None
+        document = json.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not JSON: {error}", fix=fix) from None
     schema = document.get("schema") if isinstance(document, dict) else None

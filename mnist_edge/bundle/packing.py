@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mnist_edge.bundle.folder import Bundle, open_bundle
 from mnist_edge.bundle.manifest import MANIFEST, SIGNATURE
-from mnist_edge.bundle.storage import atomic_write_all, check_free, read_file
+from mnist_edge.bundle.storage import atomic_write_all, check_free, read_file, readable
 from mnist_edge.errors import BundleError
 
 _MOST_BYTES = 4 << 20  # of a manifest or a signature
@@ -39,11 +39,7 @@ def pack_bundle(
     records = (bundle.manifest.reference, *chosen, *companions)
     files = {record.file: bundle.read(record) for record in records}
     whole = [name for name in (SIGNATURE, MANIFEST) if (bundle.path / name).exists()]
-    try:
+    with readable(f"the manifest of {bundle.path}", BundleError, "try again"):
         files |= {name: read_file(bundle.path / name, most=_MOST_BYTES) for name in whole}
-    except OSError as error:
-        raise BundleError(
-            f"cannot read the manifest of {bundle.path}: {error.strerror}", fix="try again"
-        ) from error
     atomic_write_all([(folder / name, data) for name, data in files.items()])
     return open_bundle(folder), [folder / name for name in reversed(files)]

@@ -22,7 +22,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.errors import BadInput, BundleError, DataUnavailable, StorageError, UsageError
+from mnist_edge.errors import (
+    BadInput,
+    BundleError,
+    DataUnavailable,
+    MnistEdgeError,
+    StorageError,
+    UsageError,
+)
 
 LOCK = ".lock"
 
@@ -63,6 +70,15 @@ def read_file(path: Path | str, *, most: int) -> bytes:
     if len(data) != size:
         raise OSError(errno.EIO, "it changes while it is read", str(path))
     return data
+
+
+@contextlib.contextmanager
+def readable(name: Path | str, kind: type[MnistEdgeError], fix: str) -> Iterator[None]:
+    """Tell of a file of that name, if it cannot be read in here, as an error of that kind."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"cannot read {name}: {error.strerror or error}", fix=fix) from error
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.storage import open_file
+from mnist_edge.bundle.storage import open_file, readable
 from mnist_edge.contract import SIDE, Labels, RawImages
 from mnist_edge.errors import BadInput, DataUnavailable
 
@@ -61,13 +61,8 @@ def read_idx(path: Path) -> NDArray[np.generic]:
         BadInput: it is none, or is damaged.
         DataUnavailable: it cannot be read.
     """
-    try:
-        with open_file(path) as stream:
-            data = stream.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise DataUnavailable(
-            f"cannot read {path}: {error.strerror or error}", fix="make the file readable"
-        ) from None
+    with readable(path, DataUnavailable, "make the file readable"), open_file(path) as stream:
+        data = stream.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
         raise BadInput(f"{path} is longer than {_MOST_BYTES >> 30} GiB", fix=_FIX)
     return parse_idx(

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle.manifest import DataRecord
-from mnist_edge.bundle.storage import cache_dir, open_file
+from mnist_edge.bundle.storage import cache_dir, open_file, readable
 from mnist_edge.contract import SIDE, Labels, RawImages
 from mnist_edge.errors import BadInput, DataUnavailable
 from mnist_edge.recipes.classes import DIGITS
@@ -225,13 +225,8 @@ def _read(folder: Path, name: str) -> NDArray[np.uint8]:
         raise DataUnavailable(
             f"{folder} has no file {name} or {name}.gz", fix="give the folder of all four files"
         )
-    try:
-        with open_raw(path) as stream:
-            return unpack(stream, name, source=str(path))
-    except OSError as error:
-        raise DataUnavailable(
-            f"cannot read {path}: {error.strerror or error}", fix="make the file readable"
-        ) from error
+    with readable(path, DataUnavailable, "make the file readable"), open_raw(path) as stream:
+        return unpack(stream, name, source=str(path))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mnist_edge.bundle.storage import cache_dir, open_file
+from mnist_edge.bundle.storage import cache_dir, open_file, readable
 from mnist_edge.contract import Labels, RawImages
 from mnist_edge.data.idx import as_labels, as_pictures, parse_idx, unzip
 from mnist_edge.data.mnist import DATA_VARIABLE, DataSet
@@ -232,19 +232,14 @@ def read_named(name: NamedData, folder: Path) -> DataSet:
 @contextmanager
 def _checked(file: Published, path: Path, title: str) -> Iterator[BinaryIO]:
     """A file, once it is known to be the one that was published."""
-    try:
-        with open_file(path) as stream:
-            if not file.is_one(stream):
-                raise BadInput(
-                    f"{path} is damaged or is of another data set than {title}",
-                    fix=f"remove it, to fetch it again, or put {file.name} of {title} there",
-                )
-            stream.seek(0)
-            yield stream
-    except OSError as error:
-        raise DataUnavailable(
-            f"cannot read {path}: {error.strerror or error}", fix="make the file readable"
-        ) from None
+    with readable(path, DataUnavailable, "make the file readable"), open_file(path) as stream:
+        if not file.is_one(stream):
+            raise BadInput(
+                f"{path} is damaged or is of another data set than {title}",
+                fix=f"remove it, to fetch it again, or put {file.name} of {title} there",
+            )
+        stream.seek(0)
+        yield stream
 
 
 def _pair(known: NamedSet, images: bytes, labels: bytes) -> tuple[RawImages, Labels]:

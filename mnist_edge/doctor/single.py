@@ -16,7 +16,7 @@ from mnist_edge.bundle.golden import KEY, unpack_golden
 from mnist_edge.bundle.imported import FOREIGN
 from mnist_edge.bundle.manifest import Artifact
 from mnist_edge.bundle.signing import ANYONE, Trust, vouching_bundle
-from mnist_edge.bundle.storage import read_file
+from mnist_edge.bundle.storage import read_file, readable
 from mnist_edge.contract import IMAGE_SHAPE
 from mnist_edge.doctor.checks import Check, run_golden
 from mnist_edge.errors import BadInput, MissingDependency
@@ -91,7 +91,8 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
                 f"{path} is {known.name.upper()}, which is compiled, not loaded",
                 fix=f"run {known.by_hand.format(shlex.quote(str(path)))}",
             )
-    data = _read(path)
+    with readable(path, BadInput, _FIX):
+        data = read_file(path, most=_MAX_FILE_BYTES)
     vouching = vouching_bundle(path, data, trust)
     # Of ONNX, which has no mark, a file may be too damaged to be known.
     format_ = recognise(data) or FORMATS["onnx"]
@@ -174,10 +175,3 @@ def _check(name: str, backend: Backend, packed: str, gate: Tolerance) -> Check:
     images, logits = unpack_golden(packed)
     # One by one, whatever the file: only its manifest knows whether a batch changes answers.
     return run_golden(name, backend, images, logits, gate, batch_invariant=False)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_file(path, most=_MAX_FILE_BYTES)
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}", fix=_FIX) from None
