@@ -13,27 +13,32 @@ from runs import RESULTS
 from tiers import TIERS
 
 from mnist_edge.bundle.storage import atomic_write
-from mnist_edge.plots import Anchor, RecipePoint, accuracy_front
+from mnist_edge.plots import RecipePoint, accuracy_front
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.render.report import measured_recipes
 
 FIGURE = RESULTS / "front.png"
 
 ANCHORS = tuple(
-    Anchor(name=found.how, parameters=found.parameters, accuracy=found.accuracy)
+    RecipePoint(
+        name=found.how,
+        parameters=found.parameters,
+        accuracy_mean=found.accuracy,
+        kind="published",
+    )
     for found in (tier.published for tier in TIERS.values())
     if found
 )
 
 
 def main() -> None:
-    atomic_write(FIGURE, accuracy_front(points(), ANCHORS))
+    atomic_write(FIGURE, accuracy_front([*points(), *ANCHORS]))
 
 
 def points() -> list[RecipePoint]:
     """The measured recipes, told apart into ours and those of other projects."""
     return [
-        replace(point, reproduced=RECIPES[point.name].claim is not None)
+        replace(point, kind="reproduced" if RECIPES[point.name].claim else "ours")
         for point in measured_recipes()
     ]
 

@@ -144,9 +144,8 @@ def usable_threads() -> int:
 def peak_resident_bytes() -> int:
     """The most memory that this process has held so far; 0 where the system does not tell."""
     # Not getrusage: across an exec Linux carries over the peak of the parent process.
-    for line in read_text(_ROOT / "proc/self/status").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
+    if peak := read_facts(_ROOT / "proc/self/status").get("VmHWM:"):
+        return int(peak.split()[0]) * 1024
     if sys.platform == "win32":
         return 0
     import resource  # not on Windows
@@ -268,6 +267,12 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
+
+
+def read_facts(path: Path) -> dict[str, str]:
+    """What each line of a small file of the system says, by its first word."""
+    lines = (line.split(maxsplit=1) for line in read_text(path).splitlines())
+    return {name: "".join(rest) for name, *rest in filter(None, lines)}
 
 
 def keep_memory() -> None:

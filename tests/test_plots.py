@@ -57,7 +57,7 @@ POINTS = [
     make_point("lenet", 61_000, 0.9887, claim_accuracy=0.9876),
     make_point("large", 320_000, 0.9975),
 ]
-ANCHORS = [plots.Anchor(name="one run", parameters=15_000, accuracy=0.9904)]
+ANCHORS = [RecipePoint(name="one run", parameters=15_000, accuracy_mean=0.9904, kind="published")]
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
 LABELS = np.arange(100) % 10
 COUNTS = confusion(np.where(np.arange(100) < 95, LABELS, 0), LABELS)
@@ -69,7 +69,7 @@ PICTURES = {
     "digits": lambda: plots.digit_grid(make_digits(11), IMAGES),
     "size": lambda: plots.accuracy_against_size(POINTS),
     "latency": lambda: plots.accuracy_against_latency(POINTS),
-    "front": lambda: plots.accuracy_front(POINTS, ANCHORS),
+    "front": lambda: plots.accuracy_front([*POINTS, *ANCHORS]),
 }
 
 
@@ -167,7 +167,7 @@ def test_names_of_recipes_cover_neither_each_other_nor_a_dot(drawn: list[Figure]
 
 def test_in_the_front_a_name_covers_no_spread_and_stays_in_its_panel(drawn: list[Figure]) -> None:
     spread = make_point("spread", 61_500, 0.9920, accuracy_sd=0.004)
-    plots.accuracy_front([*POINTS, spread], ANCHORS)
+    plots.accuracy_front([*POINTS, spread, *ANCHORS])
     for axes, count in zip(drawn[0].axes, (5, 4), strict=True):
         names = [text for text in axes.texts if isinstance(text, Annotation)]
         boxes = [text.get_window_extent() for text in names]
@@ -179,8 +179,8 @@ def test_in_the_front_a_name_covers_no_spread_and_stays_in_its_panel(drawn: list
 
 
 def test_the_front_tells_ours_claims_and_published_figures_apart(drawn: list[Figure]) -> None:
-    theirs = RecipePoint(**{**vars(POINTS[1]), "reproduced": True})
-    plots.accuracy_front([POINTS[0], theirs], ANCHORS)
+    theirs = RecipePoint(**{**vars(POINTS[1]), "kind": "reproduced"})
+    plots.accuracy_front([POINTS[0], theirs, *ANCHORS])
     labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert len(labels) == 4
     assert any("published by others" in label for label in labels)

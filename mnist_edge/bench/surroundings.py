@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_edge.machine import control_groups, read_text
+from mnist_edge.machine import control_groups, read_facts, read_text
 
 _ROOT = Path("/")
 _EVERY_S = 0.5
@@ -70,11 +70,10 @@ class Watch:
 
     def _read(self) -> tuple[int, int, float, int]:
         """Ticks stolen and in all, seconds throttled, and programs that run or want to."""
-        lines = read_text(self._root / "proc/stat").splitlines()
-        facts = {name: rest.split() for name, _, rest in (line.partition(" ") for line in lines)}
-        ticks = [int(tick) for tick in facts.get("cpu", [])[:_TIMES]]
+        facts = read_facts(self._root / "proc/stat")
+        ticks = [int(tick) for tick in facts.get("cpu", "").split()[:_TIMES]]
         stolen = ticks[_STEAL] if len(ticks) > _STEAL else 0
-        return stolen, sum(ticks), self._throttled_s(), int(facts.get("procs_running", ["1"])[0])
+        return stolen, sum(ticks), self._throttled_s(), int(facts.get("procs_running", "1"))
 
     def _throttled_s(self) -> float:
         # A group waits, too, where one above it has used up its quota.
@@ -83,8 +82,7 @@ class Watch:
                 int(value) * _UNITS_S[name]
                 for controller in ("", "cpu")
                 for folder in control_groups(self._root, controller)
-                for line in read_text(folder / "cpu.stat").splitlines()
-                for name, _, value in [line.partition(" ")]
+                for name, value in read_facts(folder / "cpu.stat").items()
                 if name in _UNITS_S
             ),
             default=0.0,
@@ -122,11 +120,8 @@ def _speed(folder: Path) -> int:
 
 def available_bytes(*, root: Path = _ROOT) -> int:
     """Memory that more processes could take without any being swapped out; 0 where unknown."""
-    free = 0
-    for line in read_text(root / "proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    limits = [free] if free else []
+    free = read_facts(root / "proc/meminfo").get("MemAvailable:")
+    limits = [int(free.split()[0]) * 1024] if free else []
     for controller, limit, used in (
         ("", "memory.max", "memory.current"),
         ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
@@ -140,8 +135,5 @@ def available_bytes(*, root: Path = _ROOT) -> int:
 
 
 def _cached(folder: Path) -> int:
-    for line in read_text(folder / "memory.stat").splitlines():
-        name, _, value = line.partition(" ")
-        if name in ("inactive_file", "total_inactive_file"):
-            return int(value)
-    return 0
+    facts = read_facts(folder / "memory.stat")
+    return int(facts.get("inactive_file") or facts.get("total_inactive_file") or 0)

@@ -16,7 +16,7 @@ from mnist_edge.bundle.manifest import (
     Manifest,
     Score,
     TrainingRecord,
-    told_accuracy,
+    told_parity,
 )
 from mnist_edge.contract import IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
 from mnist_edge.recipes.classes import are_digits, joined, noun
@@ -212,14 +212,11 @@ The {manifest.origin.format}'s SHA-256 is `{manifest.origin.sha256}`."""
 
 
 def _row(artifact: Artifact, score: Score | None) -> str:
-    parity = artifact.parity
     cells = (
         artifact.name,
         f"`{artifact.file}`",
         f"{artifact.size_bytes / 1000:,.1f}",
-        f"{parity.max_abs_error:.1e}",
-        str(len(parity.flips)),
-        told_accuracy(parity, score),
-        "equivalent" if parity.passed else "differs",
+        *told_parity(artifact.parity, score),
+        "equivalent" if artifact.parity.passed else "differs",
     )
     return f"| {' | '.join(cells)} |"

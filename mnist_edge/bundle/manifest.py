@@ -316,6 +316,11 @@ class Manifest:
         return artifact.test_score
 
 
+def told_parity(parity: Parity, score: Score | None) -> tuple[str, str, str]:
+    """The largest error, how many answers flipped, and `told_accuracy`, as tables show them."""
+    return f"{parity.max_abs_error:.1e}", str(len(parity.flips)), told_accuracy(parity, score)
+
+
 def told_accuracy(parity: Parity, score: Score | None) -> str:
     """The accuracy on a test set; without one, how many of the reference digits were right.
 

@@ -9,7 +9,6 @@ from mnist_edge.plots.classes import class_scores, confusion_matrix
 from mnist_edge.plots.curves import training_curves
 from mnist_edge.plots.digits import ReadDigit, digit_grid
 from mnist_edge.plots.tradeoff import (
-    Anchor,
     RecipePoint,
     accuracy_against_latency,
     accuracy_against_size,
@@ -17,7 +16,6 @@ from mnist_edge.plots.tradeoff import (
 )
 
 __all__ = [
-    "Anchor",
     "ReadDigit",
     "RecipePoint",
     "accuracy_against_latency",

@@ -117,15 +117,7 @@ def _draw_turns(axes: Axes, row: Measurement) -> None:
     for run in row.runs:
         turns = run.single.turns
         for values, colour in ((turns.first_s, GREY), (turns.medians_s, BLUE)):
-            step = -(-len(values) // _MOST_DOTS) or 1
-            axes.plot(
-                turns.began_s[::step],
-                _microseconds(values[::step]),
-                ".",
-                color=colour,
-                markersize=1.5,
-                alpha=0.5,
-            )
+            _dot(axes, turns.began_s, values, colour)
 
 
 def _draw_processes(axes: Axes, row: Measurement) -> None:
@@ -136,17 +128,17 @@ def _draw_processes(axes: Axes, row: Measurement) -> None:
             (run.single.warmup_s, sum(run.single.warmup_s), GREY),
             (run.single.samples_s, float(np.mean(run.single.samples_s)) * run.single.runs, BLUE),
         ):
-            ends_s = begin_s + np.linspace(0, part_s, len(values))
-            step = -(-len(values) // _MOST_DOTS) or 1
-            axes.plot(
-                ends_s[::step],
-                _microseconds(values[::step]),
-                ".",
-                color=colour,
-                markersize=1.5,
-                alpha=0.5,
-            )
+            _dot(axes, begin_s + np.linspace(0, part_s, len(values)), values, colour)
             begin_s += part_s
+
+
+def _dot(
+    axes: Axes, at_s: ArrayLike, values_s: ArrayLike, colour: str, most: int = _MOST_DOTS
+) -> None:
+    """Durations over time, so many of them at most."""
+    step = -(-np.size(values_s) // most) or 1
+    shown = np.asarray(at_s)[::step], _microseconds(values_s)[::step]
+    axes.plot(*shown, ".", color=colour, markersize=1.5, alpha=0.5)
 
 
 def _whole_powers(axes: Axes) -> None:
@@ -173,11 +165,10 @@ def _disturbed(report: BenchReport) -> list[Callable[[Axes, BenchReport], None]]
 def _draw_speed(axes: Axes, report: BenchReport) -> None:
     turns = [run.single.turns for row in report.rows for run in row.runs]
     at_s = np.concatenate([turn.began_s for turn in turns])
-    loops = _microseconds(np.concatenate([turn.loop_s for turn in turns]))
-    step = -(-len(loops) // (4 * _MOST_DOTS))
-    axes.plot(at_s[::step], loops[::step], ".", color=VERMILION, markersize=1.5, alpha=0.5)
+    loops_s = np.concatenate([turn.loop_s for turn in turns])
+    _dot(axes, at_s, loops_s, VERMILION, most=4 * _MOST_DOTS)
     # One that was interrupted would leave no height for the rest.
-    axes.set_ylim(0, 1.3 * float(np.quantile(loops, 0.99)))
+    axes.set_ylim(0, 1.3 * float(np.quantile(_microseconds(loops_s), 0.99)))
     axes.set_title("the processor's speed: µs of a loop that is always the same", fontsize=9)
 
 

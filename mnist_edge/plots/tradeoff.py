@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -43,6 +43,16 @@ _PLACES = (
 )
 
 
+Kind: TypeAlias = Literal["ours", "reproduced", "published"]
+
+# What is said of each kind, and its mark, colour and fill.
+_KINDS: dict[Kind, tuple[str, str, str, str]] = {
+    "ours": ("measured: mean and standard deviation over seeds", "o", BLUE, BLUE),
+    "reproduced": ("recipes of other projects, run here", "o", BLUE, "none"),
+    "published": ("published by others, with how it was come by", "D", GREEN, GREEN),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecipePoint:
     """One recipe in a comparison.
@@ -53,74 +63,70 @@ class RecipePoint:
         accuracy_sd: standard deviation over the seeds; 0 where n is 1.
         latency_s: of one picture; None where it was not measured.
         claim_accuracy: what the project says that it reproduces, 0 to 1; None where it is silent.
-        reproduced: whether it is another project's.
+        kind: whether it is ours, another project's that was run here, or a figure that others
+            published, with how it was come by as its name.
     """
 
     name: str
     parameters: int
     accuracy_mean: float
-    accuracy_sd: float
-    n: int
-    latency_s: float | None
-    claim_accuracy: float | None
-    reproduced: bool = False
+    accuracy_sd: float = 0.0
+    n: int = 1
+    latency_s: float | None = None
+    claim_accuracy: float | None = None
+    kind: Kind = "ours"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Anchor:
-    """A figure that others published: accuracy on the test set, 0 to 1, and how it was come by."""
-
-    name: str
-    parameters: int
-    accuracy: float
+_Places: TypeAlias = Sequence[tuple[float, RecipePoint]]
 
 
 @styled()
-def accuracy_front(points: Sequence[RecipePoint], anchors: Sequence[Anchor]) -> bytes:
+def accuracy_front(points: Sequence[RecipePoint]) -> bytes:
     """Test accuracy over size and over latency, side by side; at least one point has a latency."""
     figure = Figure(figsize=(10, 5.4), layout="constrained")
     size, latency = figure.subplots(1, 2, sharey=True)
-    by_size = [(float(point.parameters), point) for point in points]
-    by_latency = [(p.latency_s * 1e6, p) for p in points if p.latency_s is not None]
-    _scatter(size, by_size, anchors)
-    _scatter(latency, by_latency, ())
-    # The panels share their height, which the left one, with the anchors, has set for both.
-    _stretch(size, by_size, anchors)
+    by_size, by_latency = _by_size(points), _by_latency(points)
+    _scatter(latency, by_latency)
+    # The panels share their height, which the left one, with the published figures, sets for both.
+    _scatter(size, by_size)
     _label_sizes(size)
     _label_latencies(latency)
     latency.set_ylabel("")
     size.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count / 1000:g} k"))
     handles, labels = size.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    _name(figure, size, by_size, anchors)
-    _name(figure, latency, by_latency, ())
+    _name(figure, size, by_size)
+    _name(figure, latency, by_latency)
     return png(figure)
 
 
-@styled()
 def accuracy_against_size(points: Sequence[RecipePoint]) -> bytes:
     """Test accuracy over the number of parameters, with the claims; at least one point."""
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.subplots()
-    places = [(float(point.parameters), point) for point in points]
-    _scatter(axes, places, ())
-    _label_sizes(axes)
-    legend_below(axes)
-    _name(figure, axes, places, ())
-    return png(figure)
+    return _alone(_by_size(points), _label_sizes)
+
+
+def accuracy_against_latency(points: Sequence[RecipePoint]) -> bytes:
+    """Test accuracy over the latency of one picture; at least one point must have one."""
+    return _alone(_by_latency(points), _label_latencies)
 
 
 @styled()
-def accuracy_against_latency(points: Sequence[RecipePoint]) -> bytes:
-    """Test accuracy over the latency of one picture; at least one point must have one."""
+def _alone(places: _Places, label: Callable[[Axes], None]) -> bytes:
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    places = [(p.latency_s * 1e6, p) for p in points if p.latency_s is not None]
-    _scatter(axes, places, ())
-    _label_latencies(axes)
+    _scatter(axes, places)
+    label(axes)
     legend_below(axes)
-    _name(figure, axes, places, ())
+    _name(figure, axes, places)
     return png(figure)
+
+
+def _by_size(points: Sequence[RecipePoint]) -> _Places:
+    return [(float(point.parameters), point) for point in points]
+
+
+def _by_latency(points: Sequence[RecipePoint]) -> _Places:
+    return [(point.latency_s * 1e6, point) for point in points if point.latency_s is not None]
 
 
 def _label_sizes(axes: Axes) -> None:
@@ -133,107 +139,69 @@ def _label_latencies(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda duration, _: f"{duration:,.6g}"))
 
 
-_Places: TypeAlias = Sequence[tuple[float, RecipePoint]]
-
-
-def _scatter(axes: Axes, places: _Places, anchors: Sequence[Anchor]) -> None:
-    xs = [x for x, _ in places] + [float(anchor.parameters) for anchor in anchors]
+def _scatter(axes: Axes, places: _Places) -> None:
+    xs = [x for x, _ in places]
     axes.set_xscale("log")
     axes.set_xlim(min(xs) / 1.6, max(xs) * 2)
     axes.xaxis.set_major_locator(FixedLocator(ticks(min(xs) / 1.6, max(xs) * 2)))
     axes.xaxis.set_minor_locator(NullLocator())
-    _stretch(axes, places, anchors)
-    for x, point in places:
-        if point.claim_accuracy:
-            heights = [point.accuracy_mean, point.claim_accuracy]
-            axes.plot([x, x], heights, color=VERMILION, linewidth=1, linestyle=":")
-    _measured(
-        axes,
-        [place for place in places if not place[1].reproduced],
-        "measured: mean and standard deviation over seeds",
-    )
-    others = [place for place in places if place[1].reproduced]
-    _measured(axes, others, "recipes of other projects, run here", fill="none")
-    claims = [(x, point.claim_accuracy) for x, point in places if point.claim_accuracy]
-    label = "claimed by the project that is reproduced"
-    _marks(axes, claims, label, marker="_", markersize=14, markeredgewidth=2.5, color=VERMILION)
-    published = [(float(anchor.parameters), anchor.accuracy) for anchor in anchors]
-    _marks(
-        axes,
-        published,
-        "published by others, with how it was come by",
-        marker="D",
-        markersize=6,
-        color=GREEN,
-    )
+    claims = [(x, point.accuracy_mean, point.claim_accuracy) for x, point in places]
+    claimed = [(x, reached, claim) for x, reached, claim in claims if claim]
+    heights = [point.accuracy_mean for _, point in places]
+    stretch_accuracy(axes, heights + [claim for *_, claim in claimed])
+    for x, reached, claim in claimed:
+        axes.plot([x, x], [reached, claim], color=VERMILION, linewidth=1, linestyle=":")
+    _marks(axes, places, "ours")
+    _marks(axes, places, "reproduced")
+    if claimed:
+        axes.plot(
+            [x for x, *_ in claimed],
+            [claim for *_, claim in claimed],
+            linestyle="none",
+            marker="_",
+            markersize=14,
+            markeredgewidth=2.5,
+            color=VERMILION,
+            label="claimed by the project that is reproduced",
+        )
+    _marks(axes, places, "published")
     axes.set_ylabel("test accuracy")
 
 
-def _stretch(axes: Axes, places: _Places, anchors: Sequence[Anchor]) -> None:
-    claims = [point.claim_accuracy for _, point in places if point.claim_accuracy]
-    published = [anchor.accuracy for anchor in anchors]
-    stretch_accuracy(axes, [point.accuracy_mean for _, point in places] + claims + published)
+def _marks(axes: Axes, places: _Places, kind: Kind) -> None:
+    """The points of one kind, with their spread where there are several seeds."""
+    label, mark, colour, fill = _KINDS[kind]
+    own = [(x, point) for x, point in places if point.kind == kind]
+    if own:
+        axes.errorbar(
+            [x for x, _ in own],
+            [point.accuracy_mean for _, point in own],
+            yerr=[point.accuracy_sd if point.n > 1 else math.nan for _, point in own],
+            fmt=mark,
+            markersize=7,
+            markerfacecolor=fill,
+            capsize=3,
+            color=colour,
+            ecolor=GREY,
+            elinewidth=1,
+            label=label,
+        )
 
 
-def _measured(axes: Axes, places: _Places, label: str, *, fill: str = BLUE) -> None:
-    if not places:
-        return
-    axes.errorbar(
-        [x for x, _ in places],
-        [point.accuracy_mean for _, point in places],
-        yerr=[point.accuracy_sd if point.n > 1 else math.nan for _, point in places],
-        fmt="o",
-        markersize=7,
-        markerfacecolor=fill,
-        capsize=3,
-        color=BLUE,
-        ecolor=GREY,
-        elinewidth=1,
-        label=label,
-    )
-
-
-def _marks(
-    axes: Axes,
-    dots: Sequence[tuple[float, float]],
-    label: str,
-    *,
-    marker: str,
-    markersize: float,
-    color: str,
-    markeredgewidth: float = 1.0,
-) -> None:
-    if not dots:
-        return
-    axes.plot(
-        [x for x, _ in dots],
-        [accuracy for _, accuracy in dots],
-        linestyle="none",
-        marker=marker,
-        markersize=markersize,
-        markeredgewidth=markeredgewidth,
-        color=color,
-        label=label,
-    )
-
-
-def _dots(places: _Places, anchors: Sequence[Anchor]) -> list[tuple[float, float, str]]:
-    """Where a name belongs: x, accuracy, name."""
-    return [
-        *((x, point.accuracy_mean, point.name) for x, point in places),
-        *((float(anchor.parameters), anchor.accuracy, anchor.name) for anchor in anchors),
-    ]
-
-
-def _name(figure: Figure, axes: Axes, places: _Places, anchors: Sequence[Anchor]) -> None:
+def _name(figure: Figure, axes: Axes, places: _Places) -> None:
     """Write each name beside its dot, where it covers nothing that is drawn, nor another name."""
     # The layout must be known before it can be said where a name would stand.
     figure.draw_without_rendering()
-    taken = list(_drawn(axes, places, anchors))
-    for x, y, name in _dots(places, anchors):
+    taken = list(_drawn(axes, places))
+    for x, point in places:
         for right, up, across, along in _PLACES:
             text = axes.annotate(
-                name, (x, y), (right, up), textcoords="offset points", ha=across, va=along
+                point.name,
+                (x, point.accuracy_mean),
+                (right, up),
+                textcoords="offset points",
+                ha=across,
+                va=along,
             )
             box = text.get_window_extent()
             inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
@@ -243,15 +211,14 @@ def _name(figure: Figure, axes: Axes, places: _Places, anchors: Sequence[Anchor]
         taken.append(box)
 
 
-def _drawn(axes: Axes, places: _Places, anchors: Sequence[Anchor]) -> Iterator[BboxBase]:
+def _drawn(axes: Axes, places: _Places) -> Iterator[BboxBase]:
     """Where the dots, their spread and their claims stand, in pixels."""
-    for x, y, _ in _dots(places, anchors):
-        yield _around(axes, x, y, y)
     for x, point in places:
-        yield _around(axes, x, point.accuracy_mean - point.accuracy_sd, point.accuracy_mean)
-        yield _around(axes, x, point.accuracy_mean, point.accuracy_mean + point.accuracy_sd)
+        mean, spread = point.accuracy_mean, point.accuracy_sd
+        yield _around(axes, x, mean - spread, mean)
+        yield _around(axes, x, mean, mean + spread)
         if point.claim_accuracy:
-            yield _around(axes, x, *sorted((point.claim_accuracy, point.accuracy_mean)))
+            yield _around(axes, x, *sorted((point.claim_accuracy, mean)))
 
 
 def _around(axes: Axes, x: float, low: float, high: float) -> Bbox:

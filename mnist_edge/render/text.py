@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_edge.bundle import codec
-from mnist_edge.bundle.manifest import Score, told_accuracy
+from mnist_edge.bundle.manifest import Score, told_parity
 from mnist_edge.errors import NOT_HERE, NOT_INSTALLED
 from mnist_edge.recipes.catalogue import TEACHER
 from mnist_edge.recipes.classes import noun
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mnist_edge.bench import BenchReport
     from mnist_edge.bundle.folder import Bundle
     from mnist_edge.bundle.history import Epoch
-    from mnist_edge.bundle.manifest import Artifact, Manifest, Parity
+    from mnist_edge.bundle.manifest import Artifact, Manifest
     from mnist_edge.machine import Machine
     from mnist_edge.recipes.terms import DataChoice
     from mnist_edge.recipes.train import TrainRecipe
@@ -189,7 +189,7 @@ def artifact_table(folder: Path, artifacts: Sequence[Artifact]) -> Table:
                 artifact.name,
                 str(folder / artifact.file),
                 kilobytes(artifact.size_bytes),
-                *_parity_cells(artifact.parity, artifact.test_score),
+                *told_parity(artifact.parity, artifact.test_score),
                 "equivalent" if artifact.parity.passed else "differs",
             )
             for artifact in artifacts
@@ -206,14 +206,6 @@ _PARITY_HEADERS = ("largest error", "flips", "accuracy", "verdict")
 
 def _batch_note(artifact: str) -> str:
     return f"{artifact}: a picture's answer depends on its batch mates, so it is run alone"
-
-
-def _parity_cells(parity: Parity, score: Score | None) -> tuple[str, str, str]:
-    return (
-        f"{parity.max_abs_error:.1e}",
-        str(len(parity.flips)),
-        told_accuracy(parity, score),
-    )
 
 
 def verify_table(report: VerifyReport) -> Table:
@@ -289,7 +281,7 @@ def _verified_cells(row: VerifyRow) -> tuple[str, str, str]:
     if parity is None:
         return (NOTHING,) * 3
     tested = row.source == "test set"
-    return _parity_cells(parity, Score(parity.accuracy, parity.images) if tested else None)
+    return told_parity(parity, Score(parity.accuracy, parity.images) if tested else None)
 
 
 def _context(machine: Machine, data: str) -> str:
