@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from mnist_edge.cli.reports import report_path, write_bench_page, write_report, write_verify_page
+from mnist_edge.cli.reports import report_path, write_bench_page, write_report
 from mnist_edge.cli.talk import Talk
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.bench import BenchRecipe
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mnist_edge.bundle.manifest import Artifact
     from mnist_edge.bundle.quantization import Verdict
     from mnist_edge.data.mnist import DataSet
-    from mnist_edge.verify import ThoroughReport, VerifyReport
+    from mnist_edge.verify import VerifyReport
 
 
 def get_data(
@@ -188,37 +188,6 @@ def verify_artifacts(
     path = report_path(out, bundle=report.bundle, verb="verify", processor=report.machine.processor)
     write_report(path, report)
     return report, path
-
-
-def verify_artifacts_thoroughly(
-    talk: Talk,
-    bundle: Bundle,
-    data: DataSet | None,
-    *,
-    artifacts: tuple[str, ...] = (),
-    device: Device = "cpu",
-    out: Path | None = None,
-) -> tuple[ThoroughReport, list[Path]]:
-    """Compare artifacts in every way they may be run.
-
-    Returns:
-        What was found, and the files: the report, a page, and the digits whose answer changed.
-    """
-    from mnist_edge.verify import verify_thoroughly
-
-    with talk.progress("verify") as progress:
-        report = verify_thoroughly(
-            bundle, data=data, artifacts=artifacts, device=device, progress=progress
-        )
-    path = report_path(
-        out,
-        bundle=report.plain.bundle,
-        verb="verify-thorough",
-        processor=report.plain.machine.processor,
-    )
-    tested = any(artifact.source == "test set" for artifact in report.artifacts)
-    images = data.test_images if data and tested else bundle.reference().images
-    return report, write_verify_page(path, report, images)
 
 
 def weigh_precisions(talk: Talk, bundle: Bundle, data: DataSet | None) -> Verdict | None:

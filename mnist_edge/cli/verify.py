@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnist_edge.cli import options, steps
+from mnist_edge.cli.reports import report_path, write_verify_page
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError
 from mnist_edge.formats import run_by
@@ -111,12 +112,20 @@ def _thorough(
     *,
     as_json: bool,
 ) -> None:
+    """Compare artifacts in every way they may be run; write the report, a page and the flips."""
     from mnist_edge.bundle import codec
     from mnist_edge.render.verify import quantization_table, thorough_table
+    from mnist_edge.verify import verify_thoroughly
 
-    report, paths = steps.verify_artifacts_thoroughly(
-        talk, bundle, data, artifacts=artifacts, device=device, out=out
-    )
+    with talk.progress("verify") as progress:
+        report = verify_thoroughly(
+            bundle, data=data, artifacts=artifacts, device=device, progress=progress
+        )
+    name, processor = report.plain.bundle, report.plain.machine.processor
+    path = report_path(out, bundle=name, verb="verify-thorough", processor=processor)
+    tested = any(artifact.source == "test set" for artifact in report.artifacts)
+    images = data.test_images if data and tested else bundle.reference().images
+    paths = write_verify_page(path, report, images)
     if as_json:
         emit_json(codec.dumps(report))
     else:
