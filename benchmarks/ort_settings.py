@@ -42,7 +42,7 @@ from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench import context, listed
 from mnist_edge.render.bench.sentences import doubts
-from mnist_edge.render.bench.tables import span, two_digits
+from mnist_edge.render.bench.tables import span
 from mnist_edge.render.table import NOTHING, Table, markdown
 from mnist_edge.render.text import microseconds
 
@@ -122,7 +122,7 @@ def page(report: BenchReport) -> str:
     best = max(rates, key=lambda name: rates[name])
     claim = (
         f"One picture through our own backend takes {ratio.value:.2f} times "
-        f"({span(ratio, two_digits)}) as long as the bare call; the fastest setting for one "
+        f"({span(ratio)}) as long as the bare call; the fastest setting for one "
         f"picture is `{report.ranked[0].variant}`, for batches of {BATCH} `{best}`"
     )
     table = Table(
@@ -146,7 +146,7 @@ def _cells(row: Measurement, bare: Measurement, report: BenchReport) -> tuple[st
         against = verdict(row, bare, report.recipe.seed)
         relation = (
             f"{against.ratio.value:.2f}",
-            span(against.ratio, two_digits),
+            span(against.ratio),
             against.word,
         )
     return (

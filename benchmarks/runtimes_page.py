@@ -18,7 +18,7 @@ from mnist_edge.bundle import codec
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench import ABOVE_THE_ROOF, context, listed
 from mnist_edge.render.bench.sentences import doubts
-from mnist_edge.render.bench.tables import megabytes, span, two_digits
+from mnist_edge.render.bench.tables import megabytes, span
 from mnist_edge.render.table import NOTHING, Table, markdown
 from mnist_edge.render.text import microseconds
 from mnist_edge.stats import Interval, ratio_of_medians
@@ -225,7 +225,7 @@ def _target_table(found: Sequence[Target]) -> Table:
                 *(target.net, target.row, target.against),
                 target.scenario if target.scenario == "one picture" else f"a batch of {BATCH}",
                 f"{target.ratio.value:.2f}×",
-                span(target.ratio, two_digits),
+                span(target.ratio),
                 f"≤ {target.most:.1f}×",
                 target.word,
             )
@@ -295,7 +295,7 @@ def _relation(
         return "1.00×", NOTHING
     found = ratio(row, plain, scenario, report.recipe.seed)
     same = "≈ " if found.low <= 1 <= found.high else ""
-    return f"{same}{found.value:.2f}×", span(found, two_digits)
+    return f"{same}{found.value:.2f}×", span(found)
 
 
 def _roofline(picture_s: float, report: BenchReport) -> tuple[str, str]:

@@ -52,10 +52,6 @@ class Interval:
     low: float
     high: float
 
-    def overlaps(self, other: Interval) -> bool:
-        """Whether some value lies in both intervals."""
-        return self.low <= other.high and other.low <= self.high
-
 
 @cache
 def samples_needed(quantile: float) -> int:
@@ -110,9 +106,9 @@ def share(successes: int, count: int) -> Interval:
     tail = (1 - CONFIDENCE) / 2
     low = high = successes / count
     if successes > 0:
-        low = _falling_root(lambda p: _at_most(successes - 1, count, p) - (1 - tail))
+        low = _falling_root(lambda p: _binomial_cdf(count, p)[successes - 1] - (1 - tail))
     if successes < count:
-        high = _falling_root(lambda p: _at_most(successes, count, p) - tail)
+        high = _falling_root(lambda p: _binomial_cdf(count, p)[successes] - tail)
     return Interval(value=successes / count, low=low, high=high)
 
 
@@ -161,7 +157,9 @@ def is_steady(samples: ArrayLike) -> bool:
     middle = len(samples) // 2
     first = estimate_quantile(samples[:middle], 0.5)
     second = estimate_quantile(samples[middle:], 0.5)
-    if first is None or second is None or first.overlaps(second):
+    if first is None or second is None:
+        return True
+    if first.low <= second.high and second.low <= first.high:
         return True
     return abs(second.value - first.value) <= STEADY_CHANGE * first.value
 
@@ -294,10 +292,6 @@ def _trimmed_error(values: NDArray[np.float64]) -> float:
         if len(each) > 1
     ]
     return max(errors, default=0.0) / (1 - 2 * _TRIMMED)
-
-
-def _at_most(successes: int, count: int, share: float) -> float:
-    return float(_binomial_cdf(count, share)[successes])
 
 
 def _falling_root(function: Callable[[float], float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mnist_edge.bench import BenchReport, Measurement, SelfTest, Verdict
-from mnist_edge.render.bench.tables import span, three_digits, two_digits
+from mnist_edge.render.bench.tables import span
 from mnist_edge.render.text import counted, kilobytes, microseconds
 from mnist_edge.stats import ASSUMED_LAYOUT, ENOUGH_RESTARTS
 
@@ -119,11 +119,11 @@ def self_test_lines(tested: SelfTest) -> list[str]:
         (
             f"{last.again.against} against itself: indistinguishable in {tested.quiet} of {count}; "
             f"largest difference {tested.noise_floor:.1%}; in the last one "
-            f"{last.again.ratio.value:.3f} times ({span(last.again.ratio, three_digits)})"
+            f"{last.again.ratio.value:.3f} times ({span(last.again.ratio, '{:.3f}'.format)})"
         ),
         *(
             f"slowed by {share:.0%}: found in {found} of {count}; in the last one "
-            f"{verdict.ratio.value:.3f} times ({span(verdict.ratio, three_digits)})"
+            f"{verdict.ratio.value:.3f} times ({span(verdict.ratio, '{:.3f}'.format)})"
             for share, found, verdict in (
                 (tested.slowdown, tested.found, last.planted),
                 (tested.slight_slowdown, tested.found_slight, last.slight),
@@ -142,7 +142,7 @@ def _ties(verdict: Verdict, report: BenchReport) -> bool:
 
 
 def _place(verdict: Verdict) -> str:
-    interval = span(verdict.ratio, two_digits)
+    interval = span(verdict.ratio)
     if verdict.word == "indistinguishable":
         return (
             f"is indistinguishable from it within ±{verdict.within:.1%} "

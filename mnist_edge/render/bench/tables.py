@@ -140,7 +140,7 @@ def comparison(compared: Comparison, old: BenchReport, new: BenchReport) -> Tabl
                 microseconds(before[verdict.row].p50_s),
                 microseconds(after[verdict.row].p50_s),
                 f"{verdict.ratio.value:.2f}",
-                span(verdict.ratio, two_digits),
+                span(verdict.ratio),
                 f"{verdict.word}: too slow"
                 if verdict.row in compared.regressions
                 else verdict.word,
@@ -161,24 +161,24 @@ def relation(row: Measurement, report: BenchReport) -> tuple[str, str]:
     for verdict in report.verdicts:
         if (verdict.row, verdict.against) == (row.label, report.fastest):
             same = "≈ " if verdict.word == "indistinguishable" else ""
-            return f"{same}{verdict.ratio.value:.2f}×", span(verdict.ratio, two_digits)
+            return f"{same}{verdict.ratio.value:.2f}×", span(verdict.ratio)
     return row.validity, NOTHING
 
 
 def energy(report: BenchReport) -> Table:
     """Joules of a picture, and all that the meter covers besides."""
+
+    def written(joules: float) -> str:
+        return f"{joules * 1e3:.3g}"
+
     return Table(
         headers=("artifact/device", "mJ a picture", "99 % interval"),
         rows=tuple(
-            (row.label, _millijoules(row.joules.value), span(row.joules, _millijoules))
+            (row.label, written(row.joules.value), span(row.joules, written))
             for row in report.ranked
             if row.joules
         ),
     )
-
-
-def _millijoules(joules: float) -> str:
-    return f"{joules * 1e3:.3g}"
 
 
 def _seen(row: Measurement) -> str:
@@ -188,19 +188,9 @@ def _seen(row: Measurement) -> str:
     return f"{microseconds(row.seen_s[0])}–{microseconds(row.seen_s[1])}"
 
 
-def span(interval: Interval | None, written: Callable[[float], str]) -> str:
-    """The limits of an interval."""
+def span(interval: Interval | None, written: Callable[[float], str] = "{:.2f}".format) -> str:
+    """The limits of an interval, as ratios where nothing else is said."""
     return f"{written(interval.low)}–{written(interval.high)}" if interval else NOTHING
-
-
-def two_digits(ratio: float) -> str:
-    """A ratio."""
-    return f"{ratio:.2f}"
-
-
-def three_digits(ratio: float) -> str:
-    """A ratio that is nearly 1."""
-    return f"{ratio:.3f}"
 
 
 def megabytes(size_bytes: int) -> str:
