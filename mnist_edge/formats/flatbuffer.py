@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+MOST_ENTRIES = 1 << 16
+"""In all lists of tables and texts of a file: each costs time before anything is known of it."""
 
 _OFFSET = 4  # bytes
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table within the bytes of a file. All that reads it raises ValueError outside of them."""
+    """A table within the bytes of a file. All that reads it raises ValueError outside of them.
+
+    Attributes:
+        room: one number: how many entries may still be read, in any table of the file.
+    """
 
     data: memoryview
     position: int
+    room: list[int]
+
+    def __contains__(self, field: int) -> bool:
+        return self._place(field) > 0
 
     def only(self, *fields: int) -> Table:
         """This table, which has no other fields. Raises ValueError for others."""
@@ -37,34 +49,60 @@ class Table:
     def table(self, field: int) -> Table | None:
         """The table that a field refers to, if it is there."""
         place = self._place(field)
-        return Table(self.data, place + self._at(place, "I")) if place else None
+        return self._child(place + self._at(place, "I")) if place else None
 
-    def tables(self, field: int, most: int) -> list[Table]:
+    def part(self, field: int) -> Table:
+        """The table that a field refers to. Raises ValueError where there is none."""
+        found = self.table(field)
+        if found is None:
+            raise ValueError("a part is missing")
+        return found
+
+    def tables(self, field: int, most: int = MOST_ENTRIES) -> list[Table]:
         """The tables of a list of at most so many."""
-        start, count = self._vector(field, _OFFSET, most)
-        places = range(start, start + _OFFSET * count, _OFFSET)
-        return [Table(self.data, place + self._at(place, "I")) for place in places]
+        return [self._child(place) for place in self._entries(field, most)]
 
-    def numbers(self, field: int, dtype: str, most: int) -> NDArray[np.generic]:
-        """A list of at most so many numbers, empty where it is not there."""
-        start, count = self._vector(field, np.dtype(dtype).itemsize, most)
+    def numbers(self, field: int, dtype: str, most: int = 0) -> NDArray[Any]:
+        """A list of numbers, at most so many where that is said; empty where it is not there."""
+        start, count = self._vector(field, np.dtype(dtype).itemsize, most or len(self.data))
         return np.frombuffer(self.data, dtype, count, start)
 
     def content(self, field: int) -> bytes:
         """The bytes of a list of bytes, or of a text."""
-        start, count = self._vector(field, 1, len(self.data))
-        return bytes(self.data[start : start + count])
+        return self._content(place + self._at(place, "I")) if (place := self._place(field)) else b""
 
     def text(self, field: int) -> str:
         """A text of UTF-8; UnicodeDecodeError is a ValueError."""
         return str(self.content(field), "utf-8")
 
+    def texts(self, field: int) -> tuple[str, ...]:
+        """The texts of a list."""
+        places = self._entries(field, MOST_ENTRIES)
+        return tuple(str(self._content(place), "utf-8") for place in places)
+
+    def _child(self, place: int) -> Table:
+        return Table(self.data, place, self.room)
+
+    def _content(self, place: int) -> bytes:
+        """The bytes of the list at a place."""
+        start, count = self._items(place, 1, len(self.data))
+        return bytes(self.data[start : start + count])
+
+    def _entries(self, field: int, most: int) -> list[int]:
+        """Where each table or text of a list of at most so many lies."""
+        start, count = self._vector(field, _OFFSET, most)
+        self.room[0] -= count
+        if self.room[0] < 0:
+            raise ValueError(f"more than {MOST_ENTRIES:,} entries")
+        places = range(start, start + _OFFSET * count, _OFFSET)
+        return [place + self._at(place, "I") for place in places]
+
     def _vector(self, field: int, size: int, most: int) -> tuple[int, int]:
         """Where the items of a list begin, and how many there are."""
         place = self._place(field)
-        if not place:
-            return 0, 0
-        place += self._at(place, "I")
+        return self._items(place + self._at(place, "I"), size, most) if place else (0, 0)
+
+    def _items(self, place: int, size: int, most: int) -> tuple[int, int]:
         count = self._at(place, "I")
         if count > most or place + _OFFSET + count * size > len(self.data):
             raise ValueError(f"a list of {count} items")
@@ -96,4 +134,4 @@ def root_table(data: bytes, identifier: bytes) -> Table:
     if data[4:8] != identifier:
         raise ValueError(f"its identifier is {data[4:8]!r}, not {identifier!r}")
     view = memoryview(data)
-    return Table(view, int.from_bytes(view[:4], "little"))
+    return Table(view, int.from_bytes(view[:4], "little"), [MOST_ENTRIES])

@@ -17,9 +17,13 @@ class Original(FileFormat):
     from_onnx = False
 
     def load(self, written: Written, how: Loading) -> Backend:
-        """See `FileFormat.load`."""
-        from mnist_edge.formats.original.run import OriginalBackend
+        """Without any optimisation: what its maker's framework computes in float32."""
+        from mnist_edge.formats.original.run import OrtBackend
 
-        return OriginalBackend(
-            written.data, device=how.device, threads=how.threads, classes=how.classes
+        return OrtBackend(
+            written.data,
+            device=how.device,
+            threads=how.threads,
+            optimization="none",
+            classes=how.classes,
         )
