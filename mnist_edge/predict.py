@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mnist_edge.bundle.folder import read_settled
 from mnist_edge.bundle.golden import KEY, unpack_golden
 from mnist_edge.bundle.imported import FOREIGN
-from mnist_edge.bundle.manifest import REJECT_BELOW, REJECT_TEMPERATURE, Artifact
+from mnist_edge.bundle.manifest import REJECT_BELOW, REJECT_TEMPERATURE
 from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
 from mnist_edge.bundle.storage import read_file, readable
 from mnist_edge.contract import IMAGE_SHAPE, Images, to_images
@@ -206,8 +206,11 @@ class Predictor:
                 bundle, bundle.default_artifact if artifact is None else artifact
             )
             bundle.check(but={chosen.file})  # that one is checked as it is read
-            if not allow_mismatch:
-                _check_parity(chosen)
+            if not (allow_mismatch or chosen.parity.passed):
+                raise UsageError(
+                    f"{chosen.name} gave other answers than its checkpoint: {chosen.parity.reason}",
+                    fix="choose another --artifact, or take it all the same with --allow-mismatch",
+                )
             return cls(
                 load_artifact(bundle, chosen, how),
                 batch_invariant=chosen.batch_invariant,
@@ -495,12 +498,4 @@ def _check_golden(path: Path, backend: Backend, format_: FileFormat, header: Hea
         raise BadInput(
             f"{path} gives other answers than it says it should: {parity.reason}",
             fix="copy it again from where it was made, or export it again",
-        )
-
-
-def _check_parity(artifact: Artifact) -> None:
-    if not artifact.parity.passed:
-        raise UsageError(
-            f"{artifact.name} gave other answers than its checkpoint: {artifact.parity.reason}",
-            fix="choose another --artifact, or take it all the same with --allow-mismatch",
         )

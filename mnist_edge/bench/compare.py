@@ -6,7 +6,6 @@ import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from mnist_edge.bench.judge import verdict_apart
 from mnist_edge.bench.report import SCHEMA, BenchReport, Measurement, Verdict
@@ -16,8 +15,6 @@ from mnist_edge.errors import BadInput, UsageError
 from mnist_edge.machine import Machine
 
 _MAX_REPORT_BYTES = 32 << 20
-
-_Facts: TypeAlias = dict[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +84,8 @@ def compare_reports(
     Raises:
         UsageError: they do, and may not; or they have no usable row in common.
     """
-    machines = _differences(old.machine, new.machine)
+    facts = zip(_facts(old.machine).items(), _facts(new.machine).values(), strict=True)
+    machines = {fact: (str(was), str(now)) for (fact, was), now in facts if was != now}
     if machines and not across_machines:
         named = ", ".join(
             f"{fact} {before} and {after}" for fact, (before, after) in machines.items()
@@ -130,15 +128,7 @@ def _usable(report: BenchReport) -> dict[str, Measurement]:
     return {row.label: row for row in report.rows if row.usable}
 
 
-def _differences(old: Machine, new: Machine) -> dict[str, tuple[str, ...]]:
-    return {
-        fact: (str(before), str(after))
-        for (fact, before), after in zip(_facts(old).items(), _facts(new).values(), strict=True)
-        if before != after
-    }
-
-
-def _facts(machine: Machine) -> _Facts:
+def _facts(machine: Machine) -> dict[str, object]:
     """What makes a machine another one to a benchmark; a new kernel or Python does not."""
     return {
         "processor": machine.processor,

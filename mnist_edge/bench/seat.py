@@ -68,7 +68,9 @@ class Seat:
                 turns=Turns(
                     began_s=tuple(seconds(block.began_ns - began_ns) for block in singles),
                     medians_s=single.medians_s,
-                    first_s=tuple(seconds(_first_ns(block)) for block in singles),
+                    first_s=tuple(
+                        seconds((*block.settling_ns, *block.samples_ns)[0]) for block in singles
+                    ),
                     loop_s=tuple(seconds(block.loop_ns) for block in singles),
                     interruptions=sum(block.interruptions for block in singles),
                 ),
@@ -101,7 +103,3 @@ def _batch(size: int, blocks: list[Block], keep: int) -> BatchSamples:
         samples_s=thinned([ns for block in blocks for ns in block.samples_ns], keep),
         medians_s=tuple(seconds(statistics.median(block.samples_ns)) for block in blocks),
     )
-
-
-def _first_ns(block: Block) -> int:
-    return (*block.settling_ns, *block.samples_ns)[0]

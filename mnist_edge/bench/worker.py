@@ -84,7 +84,8 @@ def serve(load: Callable[[Job], AbstractContextManager[Loaded]]) -> int:
         if first is None:
             return 0
         job = codec.loads(Job, first)
-        _stay_on(job.core)
+        if job.core is not None:
+            os.sched_setaffinity(0, {job.core})
         _bound_memory(job.memory_bytes)
         try:
             with load(job) as loaded:
@@ -224,11 +225,6 @@ def _lines() -> SimpleQueue[str | None]:
 
     threading.Thread(target=read, daemon=True).start()
     return lines
-
-
-def _stay_on(core: int | None) -> None:
-    if core is not None:
-        os.sched_setaffinity(0, {core})
 
 
 def _bound_memory(limit: int) -> None:

@@ -64,7 +64,8 @@ def _front_matter(manifest: Manifest) -> Iterator[str]:
         yield "library_name: onnx"
     yield "pipeline_tag: image-classification"
     yield "tags:"
-    for tag in (*_about(manifest.data), *(name for name in formats if name != "checkpoint")):
+    about = ("mnist",) if are_digits(manifest.data.classes) else ()
+    for tag in (*about, *(name for name in formats if name != "checkpoint")):
         yield f"  - {tag}"
     if manifest.data.name == "mnist" and not manifest.training.imported:
         yield f"datasets:\n  - {_HUB_MNIST}"
@@ -89,10 +90,6 @@ def _front_matter(manifest: Manifest) -> Iterator[str]:
         metrics:
           - type: accuracy
             value: {manifest.training.test_accuracy:.4f}"""
-
-
-def _about(data: DataRecord) -> tuple[str, ...]:
-    return ("mnist",) if are_digits(data.classes) else ()
 
 
 def _hub_type(data: DataRecord) -> str:

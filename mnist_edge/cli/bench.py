@@ -135,7 +135,8 @@ def command(
     asked = Trust(key=key, not_before=not_before, code=trust)
     # Read before minutes of measuring, so that a wrong name is told at once.
     old = read_report(compare) if compare else None
-    named = SELF_TEST_RECIPE if self_test else BENCH_RECIPES[_preset(quick, thorough)]
+    preset = "quick" if quick else "thorough" if thorough else "default"
+    named = SELF_TEST_RECIPE if self_test else BENCH_RECIPES[preset]
     given = options.given_fields(named, fields)
     if not _TIMES.isdisjoint(given):  # whoever says how long is not held to our own time
         given |= {"budget_s": 0.0, "may_leave_out": False}
@@ -223,10 +224,6 @@ def _runtimes(asked: Sequence[str]) -> tuple[Runtime, ...]:
         if name not in get_args(Runtime):
             raise unknown_name("backend", name, get_args(Runtime))
     return tuple(name for name in get_args(Runtime) if name in asked)
-
-
-def _preset(quick: bool, thorough: bool) -> str:
-    return "quick" if quick else "thorough" if thorough else "default"
 
 
 def _share(percent: str | None) -> float:

@@ -11,7 +11,7 @@ from mnist_edge.data.mnist import DataSet, find_mnist, read_mnist
 from mnist_edge.data.named import NAMED, find_named, folder_of, read_named
 from mnist_edge.errors import MnistEdgeError, UsageError, needed_to
 from mnist_edge.progress import Progress, silent
-from mnist_edge.recipes.terms import DataChoice, NamedData, Preprocessing
+from mnist_edge.recipes.terms import DataChoice, Preprocessing
 
 _FETCH_TIMEOUT_S = 20.0
 
@@ -48,11 +48,20 @@ def obtain_data(
             f"--preprocessing is for a folder: {choice} has its own", fix="leave it out"
         )
     if choice in NAMED:
-        place = find_named(choice, data_dir) or _fetch_named(choice, progress)
+        place = find_named(choice, data_dir)
+        if place is None:
+            from mnist_edge.data.fetch import fetch_named
+
+            place = cache_dir() / folder_of(choice)
+            fetch_named(choice, place, timeout_s=_FETCH_TIMEOUT_S, progress=progress)
         return read_named(choice, place)
     if choice != "rendered":
         try:
-            folder = find_mnist(data_dir) or _fetch(progress)
+            folder = find_mnist(data_dir)
+            if folder is None:
+                from mnist_edge.data.fetch import fetch_mnist
+
+                folder = fetch_mnist(cache_dir(), timeout_s=_FETCH_TIMEOUT_S, progress=progress)
             return read_mnist(folder)
         except MnistEdgeError as error:
             if choice == "mnist" or data_dir is not None:
@@ -84,16 +93,3 @@ def known_data(record: DataRecord, data_dir: Path | None) -> DataSet | None:
         return None
     found = find_mnist(data_dir)
     return read_mnist(found) if found else None
-
-
-def _fetch(progress: Progress) -> Path:
-    from mnist_edge.data.fetch import fetch_mnist
-
-    return fetch_mnist(cache_dir(), timeout_s=_FETCH_TIMEOUT_S, progress=progress)
-
-
-def _fetch_named(name: NamedData, progress: Progress) -> Path:
-    from mnist_edge.data.fetch import fetch_named
-
-    folder = cache_dir() / folder_of(name)
-    return fetch_named(name, folder, timeout_s=_FETCH_TIMEOUT_S, progress=progress)
