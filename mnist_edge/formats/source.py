@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -53,27 +54,23 @@ _CONTRACT = {
 }
 
 
+@dataclass(kw_only=True, eq=False)
 class Source(ABC):
     """A net to be exported.
 
-    Args:
+    Attributes:
         opset: of the ONNX graph.
         origin: what artifacts say of where they come from, beside their contract.
         calibration: gives (N, 1, 28, 28) training digits, N at least 4, that set the ranges of
             static int8.
-
-    Attributes:
         sealed: whether files that can carry a digest of themselves do.
     """
 
-    def __init__(
-        self, *, opset: int, origin: Mapping[str, str], calibration: Callable[[], Images]
-    ) -> None:
-        self.opset = opset
-        self.sealed = True
-        self._origin = dict(origin)
-        self._calibration = calibration
-        self._files: dict[Precision, bytes] = {}
+    opset: int = DEFAULT_OPSET
+    origin: Mapping[str, str]
+    calibration: Callable[[], Images]
+    sealed: bool = True
+    _files: dict[Precision, bytes] = field(default_factory=dict, init=False)
 
     def make_do(self, quantized: bytes) -> None:
         """Do without training digits for the ranges of static int8.
@@ -84,32 +81,32 @@ class Source(ABC):
         """
         if quantized:
             self._files["int8"] = quantized
-        self._calibration = drawn_calibration
+        self.calibration = drawn_calibration
 
     @property
     def name(self) -> str:
         """The recipe's."""
-        return self._origin["recipe"]
+        return self.origin["recipe"]
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of what the net tells apart."""
-        return parted(self._origin["classes"]) if "classes" in self._origin else DIGITS
+        return parted(self.origin["classes"]) if "classes" in self.origin else DIGITS
 
     @property
     def reject_below(self) -> float:
         """What gets a smaller probability is no digit; 0 where nothing is said of it."""
-        return float(self._origin.get(REJECT_BELOW, "0"))
+        return float(self.origin.get(REJECT_BELOW, "0"))
 
     @property
     def reject_temperature(self) -> float:
         """What divides the logits before that probability is taken; 1 where nothing is said."""
-        return float(self._origin.get(REJECT_TEMPERATURE, "1"))
+        return float(self.origin.get(REJECT_TEMPERATURE, "1"))
 
     @cached_property
     def golden(self) -> tuple[RawImages, NDArray[np.float64]] | None:
         """Pictures (N, 28, 28) with the checkpoint's logits (N, classes), where there are any."""
-        packed = self._origin.get(golden.KEY)
+        packed = self.origin.get(golden.KEY)
         return golden.unpack_golden(packed) if packed else None
 
     def metadata(self, format_: Format, precision: Precision) -> dict[str, str]:
@@ -119,7 +116,7 @@ class Source(ABC):
         stated: dict[str, str] = {"format": format_, "precision": precision}
         if self.sealed and FORMATS[format_].has_seal:
             stated[seal.KEY] = seal.OPEN
-        return _CONTRACT | stated | self._origin
+        return _CONTRACT | stated | dict(self.origin)
 
     @abstractmethod
     def torch(self, precision: Precision) -> nn.Module:
@@ -162,42 +159,34 @@ class Source(ABC):
             case _:
                 from mnist_edge.formats.onnx.static import quantize_statically
 
-                drawn = self._calibration is drawn_calibration
+                drawn = self.calibration is drawn_calibration
                 if drawn and not are_digits(self.classes):
                     raise UsageError(
                         "static int8 takes training pictures, which this bundle has let go",
                         fix="export from the bundle as it was trained",
                     )
-                quantized, how = quantize_statically(graph, self._calibration())
+                quantized, how = quantize_statically(graph, self.calibration())
                 if drawn:
                     how["calibration_digits"] = "drawn: the training digits were not at hand"
                 return serialize_onnx(quantized, metadata | how)
 
 
+@dataclass(eq=False)
 class TorchSource(Source):
     """A net that torch holds.
 
-    Args:
+    Attributes:
         model: as trained; what is exported is `models.deployable(model)`. It is not changed.
     """
 
-    def __init__(
-        self,
-        model: nn.Sequential,
-        *,
-        opset: int = DEFAULT_OPSET,
-        origin: Mapping[str, str],
-        calibration: Callable[[], Images],
-    ) -> None:
-        super().__init__(opset=opset, origin=origin, calibration=calibration)
-        self._model = model
+    model: nn.Sequential
 
     def torch(self, precision: Precision) -> nn.Module:
         """See `Source.torch`."""
         from mnist_edge.formats.checkpoint.cast import cast
         from mnist_edge.models import deployable
 
-        return cast(deployable(self._model).cpu(), precision)
+        return cast(deployable(self.model).cpu(), precision)
 
     def _float32(self) -> bytes:
         from mnist_edge.formats.onnx.trace import trace_onnx
@@ -207,61 +196,48 @@ class TorchSource(Source):
         return serialize_onnx(graph, self.metadata("onnx", "float32"))
 
 
+@dataclass(eq=False)
 class OnnxSource(Source):
     """A net of which there is an ONNX file, where torch is not installed.
 
-    Args:
+    Attributes:
         graph: the float32 file.
         quantized: the file of static int8, or nothing where it is to be made.
     """
 
-    def __init__(
-        self,
-        graph: bytes,
-        quantized: bytes = b"",
-        *,
-        opset: int,
-        origin: Mapping[str, str],
-        calibration: Callable[[], Images],
-    ) -> None:
-        super().__init__(opset=opset, origin=origin, calibration=calibration)
-        self._files["float32"] = graph
-        if quantized:
-            self._files["int8"] = quantized
+    graph: bytes
+    quantized: bytes = b""
+
+    def __post_init__(self) -> None:
+        self._files["float32"] = self.graph
+        if self.quantized:
+            self._files["int8"] = self.quantized
 
     def torch(self, precision: Precision) -> nn.Module:
         """There is none."""
         del precision
-        raise _no_torch()
+        raise _missing("torch")
 
     def _float32(self) -> bytes:
-        return self._files["float32"]
+        return self.graph
 
 
+@dataclass(eq=False)
 class ForeignSource(Source):
     """A net that others made.
 
-    Args:
+    Attributes:
         graph: the file of it that `import` wrote.
     """
 
-    def __init__(
-        self,
-        graph: bytes,
-        *,
-        opset: int,
-        origin: Mapping[str, str],
-        calibration: Callable[[], Images],
-    ) -> None:
-        super().__init__(opset=opset, origin=origin, calibration=calibration)
-        self._graph = graph
+    graph: bytes
 
     @cached_property
     def _net(self) -> Net:
         from mnist_edge.formats.graph.fold import fold
         from mnist_edge.formats.graph.read import read_graph
 
-        return fold(read_graph(self._graph))
+        return fold(read_graph(self.graph))
 
     def torch(self, precision: Precision) -> nn.Module:
         """A module of its steps. Raises BadInput for an operator of which no step can be made."""
@@ -280,7 +256,7 @@ class ForeignSource(Source):
         try:
             graph = write_graph(self._net, self.opset)
         except BadInput:  # an operator of which no step can be made
-            graph = onnx.load_model_from_string(self._graph)
+            graph = onnx.load_model_from_string(self.graph)
             if self.opset != DEFAULT_OPSET:
                 graph = convert_version(graph, self.opset)
         return serialize_onnx(graph, self.metadata("onnx", "float32"))
@@ -325,7 +301,7 @@ def onnx_source(bundle: Bundle, opset: int) -> Source:
         return ForeignSource(data, opset=opset, origin=origin, calibration=calibration)
     graph = _own(bundle, "float32")
     if graph is None:
-        raise _no_torch() if imported is None else _missing("onnx")
+        raise _missing("torch") if imported is None else _missing("onnx")
     if graph.opset != opset:
         raise UsageError(
             f"without torch there is no opset {opset}: {graph.file} has {graph.opset}",
@@ -388,10 +364,6 @@ def drawn_calibration() -> Images:
 
     images, _ = stroke_digits(_DRAWN, seed=_DRAWN_SEED)
     return to_images(images)
-
-
-def _no_torch() -> MissingDependency:
-    return _missing("torch")
 
 
 def _missing(package: str) -> MissingDependency:
