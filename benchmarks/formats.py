@@ -19,7 +19,8 @@ from runs import RESULTS
 from runtimes import Row, by_recipe
 from runtimes_page import Comparison, compared, median_s
 
-from mnist_edge.bench import BenchReport, measure_ceiling
+from mnist_edge.bench.report import BenchReport
+from mnist_edge.bench.roofline import measure_ceiling
 from mnist_edge.bench.rounds import measure_in_turns
 from mnist_edge.bench.session import empty_report, job_of, subjects_of
 from mnist_edge.bench.surroundings import Watch

@@ -13,7 +13,7 @@ from runs import RESULTS
 from tiers import TIERS
 
 from mnist_edge.bundle.storage import atomic_write
-from mnist_edge.plots import RecipePoint, accuracy_front
+from mnist_edge.plots.tradeoff import RecipePoint, accuracy_front
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.render.report import measured_recipes
 

@@ -21,12 +21,13 @@ from counter import count_restarts
 from kept import PRECISIONS, kept_bundles
 from runs import RESULTS
 
-from mnist_edge.bench import Measurement, Subject
 from mnist_edge.bench.apart import start_apart
 from mnist_edge.bench.judge import machine_doubts
+from mnist_edge.bench.report import Measurement
 from mnist_edge.bench.rounds import Start, measure_in_turns
 from mnist_edge.bench.rows import row_of
 from mnist_edge.bench.session import job_of
+from mnist_edge.bench.subject import Subject
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.bundle.storage import atomic_write

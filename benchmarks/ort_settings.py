@@ -26,9 +26,11 @@ from peers.worker import loaded
 from runs import RESULTS
 from thinned import NOTE, thinned
 
-from mnist_edge.bench import BenchReport, Measurement, Subject, measure_subjects
 from mnist_edge.bench.apart import Process, Program
 from mnist_edge.bench.judge import verdict
+from mnist_edge.bench.report import BenchReport, Measurement
+from mnist_edge.bench.session import measure_subjects
+from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.turn import Job, Worker
 from mnist_edge.bench.worker import serve
 from mnist_edge.bundle import codec

@@ -27,12 +27,14 @@ from prepared import prepare
 from runs import RESULTS
 from runtimes_page import BATCH, compared, page
 
-from mnist_edge.bench import BenchReport, Ceiling, Measurement, Subject, measure_ceiling
 from mnist_edge.bench.apart import Process, Program, start_apart
+from mnist_edge.bench.report import BenchReport, Measurement
+from mnist_edge.bench.roofline import Ceiling, measure_ceiling
 from mnist_edge.bench.rounds import Outcomes, measure_in_turns
 from mnist_edge.bench.rows import row_of
 from mnist_edge.bench.run import Run
 from mnist_edge.bench.session import complete_report, empty_report, job_of
+from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.surroundings import Watch
 from mnist_edge.bench.turn import Failure, Job, Worker
 from mnist_edge.bundle import codec

@@ -12,8 +12,8 @@ from typing import Literal
 from peers import BATCH_SIZES
 from thinned import NOTE, SCENARIOS, Scenario, thinned, turn_medians
 
-from mnist_edge.bench import BenchReport, Measurement
 from mnist_edge.bench.judge import ratio_in_turns
+from mnist_edge.bench.report import BenchReport, Measurement
 from mnist_edge.bundle import codec
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 from mnist_edge.render.bench import ABOVE_THE_ROOF, context, listed

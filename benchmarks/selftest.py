@@ -35,10 +35,10 @@ from pathlib import Path
 from counter import count_restarts
 from runs import RESULTS
 
-from mnist_edge.bench import BenchReport, SelfTest, self_test
 from mnist_edge.bench.apart import Process, Program, start_apart
-from mnist_edge.bench.report import Verdict, Word
+from mnist_edge.bench.report import BenchReport, Verdict, Word
 from mnist_edge.bench.rounds import Start
+from mnist_edge.bench.selftest import SelfTest, self_test
 from mnist_edge.bench.turn import Job, Worker
 from mnist_edge.bench.worker import Loaded, load_artifact, serve
 from mnist_edge.bundle import codec

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from mnist_edge.bench import BenchReport
+from mnist_edge.bench.report import BenchReport
 from mnist_edge.bench.run import BatchSamples, Run, Turns
 
 Scenario: TypeAlias = Literal["one picture", "batch"]

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mnist_edge.bench import BenchReport as BenchReport
-    from mnist_edge.bench import bench as bench_bundle
+    from mnist_edge.bench.report import BenchReport as BenchReport
+    from mnist_edge.bench.session import bench as bench_bundle
     from mnist_edge.bundle.folder import Bundle as Bundle
     from mnist_edge.bundle.folder import open_bundle as open_bundle
     from mnist_edge.bundle.manifest import Artifact as Artifact
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from mnist_edge.recipes.train import TrainRecipe as TrainRecipe
     from mnist_edge.train.session import import_bundle as import_bundle
     from mnist_edge.train.session import train_bundle as train_bundle
-    from mnist_edge.verify import VerifyReport as VerifyReport
-    from mnist_edge.verify import verify as verify_bundle
+    from mnist_edge.verify.report import VerifyReport as VerifyReport
+    from mnist_edge.verify.session import verify as verify_bundle
 
 __version__ = "0.1.0"
 
@@ -65,7 +65,7 @@ _HOMES = {
     "RECIPES": "recipes.catalogue:RECIPES",
     "Artifact": "bundle.manifest:Artifact",
     "BenchRecipe": "recipes.bench:BenchRecipe",
-    "BenchReport": "bench:BenchReport",
+    "BenchReport": "bench.report:BenchReport",
     "Bundle": "bundle.folder:Bundle",
     "DataSet": "data.mnist:DataSet",
     "DoctorReport": "doctor:DoctorReport",
@@ -74,15 +74,15 @@ _HOMES = {
     "Prediction": "predict:Prediction",
     "Predictor": "predict:Predictor",
     "TrainRecipe": "recipes.train:TrainRecipe",
-    "VerifyReport": "verify:VerifyReport",
-    "bench_bundle": "bench:bench",
+    "VerifyReport": "verify.report:VerifyReport",
+    "bench_bundle": "bench.session:bench",
     "check_machine": "doctor:examine",
     "export_artifacts": "formats.export:export_verified",
     "import_bundle": "train.session:import_bundle",
     "obtain_data": "data.obtain:obtain_data",
     "open_bundle": "bundle.folder:open_bundle",
     "train_bundle": "train.session:train_bundle",
-    "verify_bundle": "verify:verify",
+    "verify_bundle": "verify.session:verify",
 }
 
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 from factory import make_artifact
 
-from mnist_edge.bench import BenchReport, Subject
 from mnist_edge.bench.disturbance import with_disturbances
+from mnist_edge.bench.report import BenchReport
 from mnist_edge.bench.roofline import Ceiling
 from mnist_edge.bench.rows import measured_row
 from mnist_edge.bench.run import (
@@ -27,6 +27,7 @@ from mnist_edge.bench.run import (
     Turns,
 )
 from mnist_edge.bench.session import with_verdicts
+from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.surroundings import Moment
 from mnist_edge.bench.turn import Block, Failure, Job, Opened, Turn
 from mnist_edge.bundle.manifest import Score

@@ -12,12 +12,18 @@ matplotlib = pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from mnist_edge import plots
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.metrics import confusion, per_class
-from mnist_edge.plots import ReadDigit, RecipePoint
-from mnist_edge.plots.digits import percent
+from mnist_edge.plots.classes import class_scores, confusion_matrix
+from mnist_edge.plots.curves import training_curves
+from mnist_edge.plots.digits import ReadDigit, digit_grid, percent
 from mnist_edge.plots.style import shortened, ticks
+from mnist_edge.plots.tradeoff import (
+    RecipePoint,
+    accuracy_against_latency,
+    accuracy_against_size,
+    accuracy_front,
+)
 
 
 def make_history(epochs: int, *, last_accuracy: float = 0.99) -> list[Epoch]:
@@ -62,14 +68,14 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
 LABELS = np.arange(100) % 10
 COUNTS = confusion(np.where(np.arange(100) < 95, LABELS, 0), LABELS)
 PICTURES = {
-    "one epoch": lambda: plots.training_curves(make_history(1)),
-    "45 epochs": lambda: plots.training_curves(make_history(45)),
-    "confusion": lambda: plots.confusion_matrix(COUNTS),
-    "scores": lambda: plots.class_scores(per_class(COUNTS)),
-    "digits": lambda: plots.digit_grid(make_digits(11), IMAGES),
-    "size": lambda: plots.accuracy_against_size(POINTS),
-    "latency": lambda: plots.accuracy_against_latency(POINTS),
-    "front": lambda: plots.accuracy_front([*POINTS, *ANCHORS]),
+    "one epoch": lambda: training_curves(make_history(1)),
+    "45 epochs": lambda: training_curves(make_history(45)),
+    "confusion": lambda: confusion_matrix(COUNTS),
+    "scores": lambda: class_scores(per_class(COUNTS)),
+    "digits": lambda: digit_grid(make_digits(11), IMAGES),
+    "size": lambda: accuracy_against_size(POINTS),
+    "latency": lambda: accuracy_against_latency(POINTS),
+    "front": lambda: accuracy_front([*POINTS, *ANCHORS]),
 }
 
 
@@ -109,7 +115,7 @@ def test_drawing_leaves_the_users_settings_alone() -> None:
 
 def test_only_errors_are_coloured() -> None:
     def coloured(counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> int:
-        picture = pixels(plots.confusion_matrix(counts))
+        picture = pixels(confusion_matrix(counts))
         return int((picture.max(axis=2) - picture.min(axis=2) > 60).sum())
 
     right = np.diag(np.full(10, 1000))
@@ -122,7 +128,7 @@ def test_only_errors_are_coloured() -> None:
 def test_an_accuracy_of_one_and_a_loss_of_zero_can_be_drawn(drawn: list[Figure]) -> None:
     history = make_history(8, last_accuracy=1.0)
     perfect = Epoch(**{**vars(history[-1]), "train_loss": 0.0})
-    plots.training_curves([*history[:-1], perfect])
+    training_curves([*history[:-1], perfect])
     losses, accuracies = drawn[0].axes
     assert losses.get_ylim()[0] <= 0
     assert accuracies.get_ylim()[1] > 0.99
@@ -130,14 +136,14 @@ def test_an_accuracy_of_one_and_a_loss_of_zero_can_be_drawn(drawn: list[Figure])
 
 def test_accuracies_stand_in_percent_whatever_the_scale(drawn: list[Figure]) -> None:
     for history in (make_history(1), make_history(45, last_accuracy=0.9951)):
-        plots.training_curves(history)
+        training_curves(history)
         labels = [label.get_text() for label in drawn[-1].axes[1].get_yticklabels()]
         assert len(labels) >= 4
         assert all(label.endswith("%") for label in labels)
 
 
 def test_high_accuracies_are_drawn_apart(drawn: list[Figure]) -> None:
-    plots.training_curves(make_history(45, last_accuracy=0.9951))
+    training_curves(make_history(45, last_accuracy=0.9951))
     axes = drawn[0].axes[1]
     heights = axes.transAxes.inverted().transform(
         axes.transData.transform([(1, 0.90), (1, 0.95), (1, 0.99), (1, 0.995)])
@@ -155,7 +161,7 @@ def test_a_logarithmic_axis_has_enough_round_ticks(low: float, high: float) -> N
 
 def test_names_of_recipes_cover_neither_each_other_nor_a_dot(drawn: list[Figure]) -> None:
     near = [make_point(f"recipe-{i}", 50_000 + 800 * i, 0.99 + 0.0004 * i) for i in range(5)]
-    plots.accuracy_against_size([*POINTS, *near])
+    accuracy_against_size([*POINTS, *near])
     axes = drawn[0].axes[0]
     names = [text for text in axes.texts if isinstance(text, Annotation)]
     boxes = [text.get_window_extent() for text in names]
@@ -167,7 +173,7 @@ def test_names_of_recipes_cover_neither_each_other_nor_a_dot(drawn: list[Figure]
 
 def test_in_the_front_a_name_covers_no_spread_and_stays_in_its_panel(drawn: list[Figure]) -> None:
     spread = make_point("spread", 61_500, 0.9920, accuracy_sd=0.004)
-    plots.accuracy_front([*POINTS, spread, *ANCHORS])
+    accuracy_front([*POINTS, spread, *ANCHORS])
     for axes, count in zip(drawn[0].axes, (5, 4), strict=True):
         names = [text for text in axes.texts if isinstance(text, Annotation)]
         boxes = [text.get_window_extent() for text in names]
@@ -180,7 +186,7 @@ def test_in_the_front_a_name_covers_no_spread_and_stays_in_its_panel(drawn: list
 
 def test_the_front_tells_ours_claims_and_published_figures_apart(drawn: list[Figure]) -> None:
     theirs = RecipePoint(**{**vars(POINTS[1]), "kind": "reproduced"})
-    plots.accuracy_front([POINTS[0], theirs, *ANCHORS])
+    accuracy_front([POINTS[0], theirs, *ANCHORS])
     labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert len(labels) == 4
     assert any("published by others" in label for label in labels)
@@ -188,30 +194,30 @@ def test_the_front_tells_ours_claims_and_published_figures_apart(drawn: list[Fig
 
 def test_a_recipe_without_a_latency_is_left_out_of_that_picture_alone(drawn: list[Figure]) -> None:
     points = [*POINTS, RecipePoint(**{**vars(POINTS[0]), "name": "new", "latency_s": None})]
-    plots.accuracy_against_size(points)
-    plots.accuracy_against_latency(points)
+    accuracy_against_size(points)
+    accuracy_against_latency(points)
     by_size, by_latency = ([text.get_text() for text in f.axes[0].texts] for f in drawn)
     assert "new" in by_size
     assert "new" not in by_latency
 
 
 def test_a_claim_is_drawn_where_there_is_one(drawn: list[Figure]) -> None:
-    plots.accuracy_against_size(POINTS)
-    plots.accuracy_against_size(POINTS[:1])
+    accuracy_against_size(POINTS)
+    accuracy_against_size(POINTS[:1])
     with_claim, without = (f.axes[0].get_legend_handles_labels()[1] for f in drawn)
     assert len(with_claim) == 2
     assert len(without) == 1
 
 
 def test_a_wrong_digit_shows_both_classes_and_probabilities(drawn: list[Figure]) -> None:
-    plots.digit_grid(make_digits(1), IMAGES)
+    digit_grid(make_digits(1), IMAGES)
     axes = drawn[0].axes[0]
     assert axes.get_title() == "4 read as 9"
     assert axes.texts[0].get_text() == "as 9: 90.0%\nas 4: 10.0%\nno. 0"
 
 
 def test_every_digit_has_its_own_place(drawn: list[Figure]) -> None:
-    plots.digit_grid(make_digits(11), IMAGES, columns=4)
+    digit_grid(make_digits(11), IMAGES, columns=4)
     boxes = [axes.get_tightbbox() for axes in drawn[0].axes]
     whole = drawn[0].bbox
     assert len(boxes) == 11
@@ -241,7 +247,7 @@ def test_a_class_that_is_never_named_scores_zero(drawn: list[Figure]) -> None:
     assert scores[8].precision == 0.5
     assert scores[8].recall == 1
     assert scores[8].f1 == pytest.approx(2 / 3)
-    plots.class_scores(scores)
+    class_scores(scores)
     assert math.isfinite(sum(drawn[0].axes[0].get_ylim()))
 
 
@@ -255,6 +261,6 @@ def test_any_number_of_classes_is_drawn(count: int) -> None:
     labels = np.arange(3 * count) % count
     counts = confusion(np.where(labels % 7, labels, 0), labels, count)
     scores = per_class(counts)
-    for drawn in (plots.confusion_matrix(counts, names), plots.class_scores(scores, names)):
+    for drawn in (confusion_matrix(counts, names), class_scores(scores, names)):
         width, height = Image.open(io.BytesIO(drawn)).size
         assert max(width, height) < 5000

@@ -17,8 +17,8 @@ from factory import make_bundle, read_all
 from prepared import prepare
 from runtimes import Row
 
-from mnist_edge.bench import Subject
 from mnist_edge.bench.rounds import Outcomes
+from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.surroundings import Watch
 from mnist_edge.bench.turn import Failure
 from mnist_edge.bundle.folder import Bundle

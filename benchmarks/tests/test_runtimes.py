@@ -15,8 +15,9 @@ pytest.importorskip("runtimes_page", reason="needs the benchmarks of a checkout"
 import runtimes_page as pages
 from peers.install import run_python
 
-from mnist_edge.bench import BenchReport, Subject
+from mnist_edge.bench.report import BenchReport
 from mnist_edge.bench.rows import failed_row
+from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.turn import Failure
 from mnist_edge.bundle import codec
 from mnist_edge.stats import Interval

@@ -11,29 +11,3 @@ elsewhere.
 machine could do at most, `compare` two reports side by side, `quantization` what smaller
 precisions cost and gain, and `selftest` the benchmark of the benchmark.
 """
-
-from mnist_edge.bench.compare import Comparison, compare_reports, read_report
-from mnist_edge.bench.report import BenchReport, Measurement, Paced, Throughput, Verdict
-from mnist_edge.bench.roofline import Ceiling, measure_ceiling
-from mnist_edge.bench.selftest import SelfTest, self_test
-from mnist_edge.bench.session import bench, measure_subjects, subjects_of
-from mnist_edge.bench.subject import Subject
-
-__all__ = [
-    "BenchReport",
-    "Ceiling",
-    "Comparison",
-    "Measurement",
-    "Paced",
-    "SelfTest",
-    "Subject",
-    "Throughput",
-    "Verdict",
-    "bench",
-    "compare_reports",
-    "measure_ceiling",
-    "measure_subjects",
-    "read_report",
-    "self_test",
-    "subjects_of",
-]

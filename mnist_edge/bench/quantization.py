@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bench import BenchReport, Measurement, bench
+from mnist_edge.bench.report import BenchReport, Measurement
+from mnist_edge.bench.session import bench
 from mnist_edge.bundle.card import with_model_card
 from mnist_edge.bundle.folder import Bundle, open_bundle, save_bundle
 from mnist_edge.bundle.manifest import Artifact

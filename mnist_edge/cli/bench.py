@@ -19,7 +19,7 @@ from mnist_edge.recipes.fields import Setting
 from mnist_edge.recipes.terms import Runtime, unknown_name
 
 if TYPE_CHECKING:
-    from mnist_edge.bench import BenchReport
+    from mnist_edge.bench.report import BenchReport
     from mnist_edge.bundle.folder import Bundle
 
 EPILOG = """[bold]Examples[/bold]
@@ -118,7 +118,7 @@ def command(
     **fields: Any,
 ) -> None:
     """Measure latency, throughput and size of each artifact, in turns with all others."""
-    from mnist_edge.bench import read_report
+    from mnist_edge.bench.compare import read_report
     from mnist_edge.bundle.signing import Trust
     from mnist_edge.machine import usable_threads
     from mnist_edge.render import text
@@ -182,7 +182,7 @@ def _compare(
     across_machines: bool,
     as_json: bool,
 ) -> None:
-    from mnist_edge.bench import compare_reports
+    from mnist_edge.bench.compare import compare_reports
     from mnist_edge.bundle import codec
     from mnist_edge.render.bench.tables import comparison
 
@@ -203,7 +203,7 @@ def _test_itself(
     *,
     as_json: bool,
 ) -> None:
-    from mnist_edge.bench import self_test
+    from mnist_edge.bench.selftest import self_test
     from mnist_edge.bundle import codec
     from mnist_edge.render.bench.sentences import self_test_lines
 

@@ -88,7 +88,7 @@ def command(
 
 def _benchmark(bundle: Bundle, path: Path | None, talk: Talk) -> tuple[tuple[str, Table], ...]:
     """The table of the benchmark that was named, or of the one that lies where `bench` puts it."""
-    from mnist_edge.bench import read_report
+    from mnist_edge.bench.compare import read_report
     from mnist_edge.machine import describe_machine
     from mnist_edge.render.bench import bench_table
 

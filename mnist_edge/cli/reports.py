@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 _LONGEST_NAME = 60
 
 if TYPE_CHECKING:
-    from mnist_edge.bench import BenchReport
+    from mnist_edge.bench.report import BenchReport
     from mnist_edge.contract import RawImages
-    from mnist_edge.verify import ThoroughReport, VerifyReport
+    from mnist_edge.verify.report import VerifyReport
+    from mnist_edge.verify.thorough import ThoroughReport
 
 
 def report_path(out: Path | None, *, bundle: str, verb: str, processor: str) -> Path:

@@ -15,12 +15,12 @@ from mnist_edge.recipes.terms import DataChoice, Device, DeviceChoice, Preproces
 from mnist_edge.recipes.train import TrainRecipe
 
 if TYPE_CHECKING:
-    from mnist_edge.bench import BenchReport
+    from mnist_edge.bench.report import BenchReport
     from mnist_edge.bundle.folder import Bundle
     from mnist_edge.bundle.manifest import Artifact
     from mnist_edge.bundle.quantization import Verdict
     from mnist_edge.data.mnist import DataSet
-    from mnist_edge.verify import VerifyReport
+    from mnist_edge.verify.report import VerifyReport
 
 
 def get_data(
@@ -173,7 +173,7 @@ def verify_artifacts(
     out: Path | None = None,
 ) -> tuple[VerifyReport, Path]:
     """Compare artifacts with the checkpoint, and write the report."""
-    from mnist_edge.verify import verify
+    from mnist_edge.verify.session import verify
 
     with talk.progress("verify") as progress:
         report = verify(
@@ -220,8 +220,9 @@ def measure_artifacts(
     Returns:
         What was measured, and the files, the report first.
     """
-    from mnist_edge.bench import measure_ceiling, measure_subjects, subjects_of
     from mnist_edge.bench.budget import expected_s
+    from mnist_edge.bench.roofline import measure_ceiling
+    from mnist_edge.bench.session import measure_subjects, subjects_of
     from mnist_edge.machine import describe_machine
     from mnist_edge.render.text import duration
 

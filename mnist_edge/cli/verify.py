@@ -115,7 +115,7 @@ def _thorough(
     """Compare artifacts in every way they may be run; write the report, a page and the flips."""
     from mnist_edge.bundle import codec
     from mnist_edge.render.verify import quantization_table, thorough_table
-    from mnist_edge.verify import verify_thoroughly
+    from mnist_edge.verify.thorough import verify_thoroughly
 
     with talk.progress("verify") as progress:
         report = verify_thoroughly(

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from mnist_edge.bench import BenchReport, Measurement
+from mnist_edge.bench.report import BenchReport, Measurement
 from mnist_edge.plots.style import (
     BLUE,
     GREY,

@@ -11,7 +11,7 @@ from mnist_edge.contract import RawImages
 from mnist_edge.plots.digits import WIDTH, Sheet
 from mnist_edge.plots.style import GREEN, INK, VERMILION, png, shortened, styled
 from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.verify import Flip
+from mnist_edge.verify.decisions import Flip
 
 _SHEET = Sheet(columns=8, gap=0.3, below=0.42)
 _HEADING = 0.36  # inches

@@ -18,7 +18,7 @@ from mnist_edge.render.published import expected_training
 from mnist_edge.render.table import NOTHING, Table
 
 if TYPE_CHECKING:
-    from mnist_edge.bench import BenchReport
+    from mnist_edge.bench.report import BenchReport
     from mnist_edge.bundle.folder import Bundle
     from mnist_edge.bundle.history import Epoch
     from mnist_edge.bundle.manifest import Artifact, Manifest
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mnist_edge.recipes.terms import DataChoice
     from mnist_edge.recipes.train import TrainRecipe
     from mnist_edge.render.published import Accuracy, Figures
-    from mnist_edge.verify import VerifyReport, VerifyRow
+    from mnist_edge.verify.report import VerifyReport, VerifyRow
 
 
 def json_text(report: VerifyReport | BenchReport) -> str:

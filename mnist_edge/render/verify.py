@@ -11,8 +11,9 @@ from mnist_edge.recipes.classes import noun
 from mnist_edge.render.table import NOTHING, Table, markdown
 from mnist_edge.render.text import counted, kilobytes, microseconds
 from mnist_edge.stats import Interval
-from mnist_edge.verify import Decisions, Matrix, Scrutiny, ThoroughReport
-from mnist_edge.verify.matrix import Stratum
+from mnist_edge.verify.decisions import Decisions
+from mnist_edge.verify.matrix import Matrix, Stratum
+from mnist_edge.verify.thorough import Scrutiny, ThoroughReport
 
 # Of one artifact; those that led by most come first, which are those to look at.
 _SHEET_DIGITS = 32

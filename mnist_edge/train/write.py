@@ -24,7 +24,7 @@ from mnist_edge.formats.running import judged_artifact
 from mnist_edge.machine import library_versions
 from mnist_edge.metrics import accuracy, confidence, cross_entropy
 from mnist_edge.models import count_parameters
-from mnist_edge.plots import training_curves
+from mnist_edge.plots.curves import training_curves
 from mnist_edge.recipes.terms import Device
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train.fit import evaluate

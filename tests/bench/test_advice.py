@@ -10,8 +10,8 @@ import pytest
 from factory import make_artifact, make_bundle, read_all
 from tiny_onnx import tiny_onnx, weight_matrix
 
-from mnist_edge.bench import bench
 from mnist_edge.bench.quantization import advise, families, record_verdict, weigh
+from mnist_edge.bench.session import bench
 from mnist_edge.bundle.folder import Bundle, Reference, open_bundle
 from mnist_edge.bundle.quantization import FILE, Pace, Verdict, read_verdict
 from mnist_edge.contract import to_images

@@ -8,9 +8,10 @@ import pytest
 from benches import PLAIN_MACHINE, SHORT, FakeWorker, make_opened, make_run, steady
 from factory import make_artifact, make_bundle
 
-from mnist_edge.bench import BenchReport, bench
+from mnist_edge.bench.report import BenchReport
 from mnist_edge.bench.rows import measured_row
 from mnist_edge.bench.run import PacedSamples, Run
+from mnist_edge.bench.session import bench
 from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.turn import Failure, Job, Opened
 from mnist_edge.bundle import codec

@@ -13,8 +13,9 @@ import pytest
 from factory import make_bundle, make_reference
 from tiny_onnx import tiny_onnx, weight_matrix
 
-from mnist_edge.bench import apart, bench
+from mnist_edge.bench import apart
 from mnist_edge.bench.apart import Process, Program, start_apart
+from mnist_edge.bench.session import bench
 from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.turn import Block, Failure, Job, Opened, Turn, Worker
 from mnist_edge.bundle import codec

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from benches import PLAIN_MACHINE, make_report
 
-from mnist_edge.bench import compare_reports, read_report
+from mnist_edge.bench.compare import compare_reports, read_report
 from mnist_edge.bundle import codec
 from mnist_edge.errors import BadInput, UsageError
 

@@ -9,7 +9,7 @@ import pytest
 from benches import SHORT, FakeWorker, steady
 from factory import make_bundle
 
-from mnist_edge.bench import self_test
+from mnist_edge.bench.selftest import self_test
 from mnist_edge.bench.turn import Failure, Job
 from mnist_edge.bundle.folder import Bundle
 from mnist_edge.errors import BadInput

@@ -11,10 +11,11 @@ import pytest
 from benches import make_report, make_run
 from factory import make_artifact
 
-from mnist_edge.bench import Measurement, Subject
 from mnist_edge.bench.disturbance import with_disturbances
 from mnist_edge.bench.energy import Counters, Power, find_meter
+from mnist_edge.bench.report import Measurement
 from mnist_edge.bench.rows import measured_row
+from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.surroundings import Moment, Watch, available_bytes, cores_alike
 
 pytestmark = pytest.mark.edge

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from benches import make_report
 
-from mnist_edge.bench import BenchReport, compare_reports
+from mnist_edge.bench.compare import compare_reports
+from mnist_edge.bench.report import BenchReport
 from mnist_edge.bench.session import with_verdicts
 from mnist_edge.render.bench import bench_markdown, bench_table
 from mnist_edge.render.bench.figures import bench_figures

@@ -20,7 +20,7 @@ from mnist_edge.recipes.terms import DataChoice
 from mnist_edge.render import text
 from mnist_edge.render.published import figures_of
 from mnist_edge.render.table import NOTHING, Table, markdown, terminal
-from mnist_edge.verify import VerifyReport, VerifyRow
+from mnist_edge.verify.report import VerifyReport, VerifyRow
 
 pytestmark = pytest.mark.edge
 

@@ -17,7 +17,7 @@ from factory import make_bundle, make_reference
 from PIL import Image
 
 from mnist_edge import cli
-from mnist_edge.bench import bench
+from mnist_edge.bench.session import bench
 from mnist_edge.bench.turn import Failure
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle
@@ -26,7 +26,7 @@ from mnist_edge.bundle.manifest import CHECKPOINT, Artifact
 from mnist_edge.contract import Images, Logits
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BundleError
-from mnist_edge.plots import RecipePoint
+from mnist_edge.plots.tradeoff import RecipePoint
 from mnist_edge.recipes.terms import Device
 from mnist_edge.recipes.train import Claim
 from mnist_edge.render.report import findings, report

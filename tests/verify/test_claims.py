@@ -19,8 +19,9 @@ from mnist_edge.bundle.manifest import DataRecord, Score, record
 from mnist_edge.bundle.storage import pack_arrays
 from mnist_edge.contract import Images, RawImages, to_images
 from mnist_edge.data.mnist import DataSet, read_mnist
-from mnist_edge.verify import verify, verify_thoroughly
 from mnist_edge.verify.claims import score_fault
+from mnist_edge.verify.session import verify
+from mnist_edge.verify.thorough import verify_thoroughly
 
 edge = pytest.mark.edge
 COUNT, REFERENCE = 400, 60

@@ -32,7 +32,8 @@ from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import is_batch_invariant, run_in_batches
 from mnist_edge.formats.tolerances import INT8_TOLERANCE, Tolerance
 from mnist_edge.recipes.terms import Device
-from mnist_edge.verify import VerifyReport, verify
+from mnist_edge.verify.report import VerifyReport
+from mnist_edge.verify.session import verify
 
 pytestmark = pytest.mark.edge
 

@@ -16,7 +16,8 @@ from mnist_edge.contract import Images, Logits, to_images
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.render import verify as verify_page
 from mnist_edge.render.table import terminal
-from mnist_edge.verify import ThoroughReport, decide, verify_thoroughly
+from mnist_edge.verify.decisions import decide
+from mnist_edge.verify.thorough import ThoroughReport, verify_thoroughly
 
 pytestmark = pytest.mark.edge
 

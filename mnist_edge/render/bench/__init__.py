@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mnist_edge.bench import BenchReport
+from mnist_edge.bench.report import BenchReport
 from mnist_edge.render.bench import tables
 from mnist_edge.render.bench.sentences import claim, doubts, method, sentences, weights
 from mnist_edge.render.table import Table, markdown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnist_edge.bench import BenchReport, Measurement
+from mnist_edge.bench.report import BenchReport, Measurement
 from mnist_edge.render.bench.tables import relation
 from mnist_edge.render.table import NOTHING
 from mnist_edge.render.text import microseconds

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mnist_edge.bench import BenchReport, Measurement, SelfTest, Verdict
+from mnist_edge.bench.report import BenchReport, Measurement, Verdict
+from mnist_edge.bench.selftest import SelfTest
 from mnist_edge.render.bench.tables import span
 from mnist_edge.render.text import counted, kilobytes, microseconds
 from mnist_edge.stats import ASSUMED_LAYOUT, ENOUGH_RESTARTS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from mnist_edge.bench import BenchReport, Comparison, Measurement
+from mnist_edge.bench.compare import Comparison
+from mnist_edge.bench.report import BenchReport, Measurement
 from mnist_edge.render.table import NOTHING, Table
 from mnist_edge.render.text import kilobytes, microseconds
 from mnist_edge.stats import Interval

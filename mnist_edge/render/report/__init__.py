@@ -11,14 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_edge import plots
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import Bundle, remedy
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.contract import RawImages
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.errors import BundleError
-from mnist_edge.plots import RecipePoint
+from mnist_edge.plots.classes import class_scores, confusion_matrix
+from mnist_edge.plots.curves import training_curves
+from mnist_edge.plots.digits import digit_grid
+from mnist_edge.plots.tradeoff import RecipePoint, accuracy_against_latency, accuracy_against_size
 from mnist_edge.progress import Progress, silent
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.train import TrainRecipe
@@ -102,16 +104,16 @@ def _draw(
     history: Sequence[Epoch],
     recipes: Sequence[RecipePoint],
 ) -> dict[str, bytes]:
-    pictures = {"training": plots.training_curves(history)} if history else {}
-    pictures["confusion"] = plots.confusion_matrix(np.array(findings.confusion), findings.names)
-    pictures["classes"] = plots.class_scores(findings.classes, findings.names)
+    pictures = {"training": training_curves(history)} if history else {}
+    pictures["confusion"] = confusion_matrix(np.array(findings.confusion), findings.names)
+    pictures["classes"] = class_scores(findings.classes, findings.names)
     if findings.wrong:
-        pictures["wrong"] = plots.digit_grid(findings.wrong[:MOST_WRONG], images, findings.names)
-    pictures["samples"] = plots.digit_grid(findings.samples, images, findings.names, columns=10)
+        pictures["wrong"] = digit_grid(findings.wrong[:MOST_WRONG], images, findings.names)
+    pictures["samples"] = digit_grid(findings.samples, images, findings.names, columns=10)
     if recipes:
-        pictures["accuracy-size"] = plots.accuracy_against_size(recipes)
+        pictures["accuracy-size"] = accuracy_against_size(recipes)
     if any(point.latency_s is not None for point in recipes):
-        pictures["accuracy-latency"] = plots.accuracy_against_latency(recipes)
+        pictures["accuracy-latency"] = accuracy_against_latency(recipes)
     return pictures
 
 

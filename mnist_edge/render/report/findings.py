@@ -22,7 +22,7 @@ from mnist_edge.metrics import (
     per_class,
     softmax,
 )
-from mnist_edge.plots import ReadDigit
+from mnist_edge.plots.digits import ReadDigit
 from mnist_edge.progress import Meter, Progress, silent
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
