@@ -19,7 +19,7 @@ from PIL import Image
 from mnist_edge.contract import SIDE, Images, to_images
 from mnist_edge.picture import paper
 from mnist_edge.picture.components import Box
-from mnist_edge.picture.decode import FORMATS, MAX_BYTES, MAX_PIXELS, read_pages, read_picture
+from mnist_edge.picture.decode import read_pages
 from mnist_edge.picture.digit import (
     BOX_SIDE,
     LETTER_SIDE,
@@ -31,20 +31,6 @@ from mnist_edge.picture.page import Found, read_page, read_sign
 from mnist_edge.picture.plain import shrink
 from mnist_edge.picture.touching import halves
 from mnist_edge.recipes.terms import Preprocessing
-
-__all__ = [
-    "FORMATS",
-    "MAX_BYTES",
-    "MAX_PIXELS",
-    "Box",
-    "Picture",
-    "Source",
-    "load_picture",
-    "other_readings",
-    "read_picture",
-    "split_digits",
-    "to_picture",
-]
 
 Source: TypeAlias = Path | str | bytes | BinaryIO | Image.Image | NDArray[np.generic]
 """A path, the bytes of a file, a binary stream, or a picture in memory."""

@@ -11,7 +11,7 @@ from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.render.printable import printable
 
 if TYPE_CHECKING:
-    from mnist_edge.picture import Box
+    from mnist_edge.picture.components import Box
     from mnist_edge.predict import FileResult, Reading
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -16,7 +16,8 @@ from drawn import draw, encode
 from PIL import Image
 
 from mnist_edge.errors import BadInput
-from mnist_edge.picture import MAX_BYTES, load_picture, read_picture
+from mnist_edge.picture import load_picture
+from mnist_edge.picture.decode import MAX_BYTES, read_picture
 from mnist_edge.picture.files import find_pictures
 
 pytestmark = pytest.mark.edge

@@ -15,7 +15,8 @@ from PIL import Image, ImageFilter, ImageOps
 
 from mnist_edge.data.mnist import read_mnist
 from mnist_edge.errors import BadInput
-from mnist_edge.picture import Picture, load_picture, read_picture, split_digits
+from mnist_edge.picture import Picture, load_picture, split_digits
+from mnist_edge.picture.decode import read_picture
 from mnist_edge.picture.digit import BOX_SIDE, STROKE, is_mnist_digit, normalise, stroke_width
 
 pytestmark = pytest.mark.edge

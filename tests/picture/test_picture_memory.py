@@ -14,7 +14,8 @@ from drawn import draw, encode
 from PIL import Image
 
 from mnist_edge.errors import BadInput
-from mnist_edge.picture import decode, load_picture, read_picture
+from mnist_edge.picture import decode, load_picture
+from mnist_edge.picture.decode import read_picture
 from mnist_edge.picture.memory import memory_of
 from mnist_edge.picture.paper import grey_of
 

@@ -10,8 +10,6 @@ from mnist_edge.render.bench import tables
 from mnist_edge.render.bench.sentences import claim, doubts, method, sentences, weights
 from mnist_edge.render.table import Table, markdown
 
-__all__ = ["ABOVE_THE_ROOF", "bench_markdown", "bench_table", "context", "listed"]
-
 ABOVE_THE_ROOF = (
     "The multiply-adds are those of the network's definition. Winograd's convolutions do with "
     "fewer, and the peak is that of float32: more than 100% is no error."

@@ -29,8 +29,6 @@ from mnist_edge.render.report.content import write_page
 from mnist_edge.render.report.findings import Findings, examine
 from mnist_edge.render.table import Table
 
-__all__ = ["Findings", "Report", "measured_recipes", "report"]
-
 # More errors than this are a model's, not a digit's: the page would only grow.
 MOST_WRONG = 40
 
