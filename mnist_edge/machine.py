@@ -144,8 +144,8 @@ def usable_threads() -> int:
 def peak_resident_bytes() -> int:
     """The most memory that this process has held so far; 0 where the system does not tell."""
     # Not getrusage: across an exec Linux carries over the peak of the parent process.
-    if peak := read_facts(_ROOT / "proc/self/status").get("VmHWM:"):
-        return int(peak.split()[0]) * 1024
+    if told := read_facts(_ROOT / "proc/self/status").get("VmHWM:"):
+        return int(told.split()[0]) * 1024
     if sys.platform == "win32":
         return 0
     import resource  # not on Windows

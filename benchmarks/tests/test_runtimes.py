@@ -16,7 +16,7 @@ import runtimes_page as pages
 from peers.install import run_python
 
 from mnist_edge.bench.report import BenchReport
-from mnist_edge.bench.rows import failed_row
+from mnist_edge.bench.rows import row_of
 from mnist_edge.bench.subject import Subject
 from mnist_edge.bench.turn import Failure
 from mnist_edge.bundle import codec
@@ -69,7 +69,7 @@ def test_a_file_that_is_not_there_has_a_row_and_no_target(
 ) -> None:
     artifact = make_artifact("onnx-int8", b"1", "0" * 64)
     failure = Failure(status="absent", reason="no compiler is here")
-    row = failed_row(artifact, Subject(artifact="c-int8", device="cpu"), failure)
+    row = row_of(artifact, Subject(artifact="c-int8", device="cpu"), failure)
     wide = replace(reports["wide"], rows=(*reports["wide"].rows, row))
     assert "c-int8/cpu: absent, no compiler is here" in pages.page({"wide": wide})
     assert {target.row for target in pages.targets({"wide": wide})} == {"c-float32"}

@@ -85,7 +85,9 @@ def compare_reports(
         UsageError: they do, and may not; or they have no usable row in common.
     """
     facts = zip(_facts(old.machine).items(), _facts(new.machine).values(), strict=True)
-    machines = {fact: (str(was), str(now)) for (fact, was), now in facts if was != now}
+    machines: dict[str, tuple[str, ...]] = {
+        fact: (str(was), str(now)) for (fact, was), now in facts if was != now
+    }
     if machines and not across_machines:
         named = ", ".join(
             f"{fact} {before} and {after}" for fact, (before, after) in machines.items()

@@ -144,7 +144,7 @@ def test_the_gate_is_that_of_the_artifact(
             return super().run(images) * np.float32(0.99)
 
     backend = Coarse(FakeClock(), reference, cycle([US]))
-    judged_so = partial(judged(reference), precision=precision)
+    judged_so = partial(judged(reference), gate=FORMATS["onnx"].gate(precision))
     block = Stopwatch(backend, reference, judged_so, clock=backend.clock).take(Turn(runs=DIGITS))
     assert block.max_abs_error > 1e-4
     assert block.fault.startswith(fault)

@@ -40,7 +40,7 @@ def bundle(tmp_path: Path) -> Bundle:
 def checkpoint_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoint is the weight matrix."""
     monkeypatch.setattr(
-        "mnist_edge.verify.thorough.reference_logits",
+        "mnist_edge.verify.matrix.reference_logits",
         lambda bundle, images: images.reshape(len(images), -1).astype(np.float64) @ weight_matrix(),
     )
 
