@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -109,3 +111,21 @@ def test_without_torch_the_artifacts_of_a_bundle_are_the_source(
         open_source(bundle, 20)
     with pytest.raises(MissingDependency, match="torch"):
         open_source(make_bundle(tmp_path / "none", {}))
+
+
+def test_a_trace_warns_of_no_package_that_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    absent = "torchvision"
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: find(name, *rest) if name != absent else None,
+    )
+    said: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", said.append)
+    logger = logging.getLogger("torch.onnx")  # which hands nothing on
+    logger.addHandler(handler)
+    trace_onnx(deployable(exported.model()), 18)
+    logger.removeHandler(handler)
+    assert [record for record in said if absent in record.getMessage()] == []

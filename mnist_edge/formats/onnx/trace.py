@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import onnx
 import torch
 from torch import nn
@@ -25,16 +29,17 @@ def trace_onnx(model: nn.Module, opset: int) -> onnx.ModelProto:
         raise _unwritable(opset)
     # With a batch of 1 the exporter would take the batch for a constant.
     example = torch.zeros(2, *IMAGE_SHAPE)
-    program = torch.onnx.export(
-        model,
-        (example,),
-        dynamo=True,
-        opset_version=opset,
-        input_names=[INPUT_NAME],
-        output_names=[OUTPUT_NAME],
-        dynamic_shapes=({0: BATCH_NAME},),
-        verbose=False,
-    )
+    with _errors_alone():
+        program = torch.onnx.export(
+            model,
+            (example,),
+            dynamo=True,
+            opset_version=opset,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes=({0: BATCH_NAME},),
+            verbose=False,
+        )
     assert program is not None
     # Taken from memory: to a path, torch writes the weights into a second file by default.
     graph = program.model_proto
@@ -43,6 +48,18 @@ def trace_onnx(model: nn.Module, opset: int) -> onnx.ModelProto:
     if written != opset:
         raise _unwritable(opset)
     return graph
+
+
+@contextmanager
+def _errors_alone() -> Iterator[None]:
+    """Have torch's exporter log errors alone: it warns that torchvision is absent, unasked."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _unwritable(opset: int) -> UsageError:
