@@ -10,9 +10,11 @@ pytest.importorskip("onnx")
 pytest.importorskip("ai_edge_litert", reason="pip install 'mnist-edge[litert]'")
 
 from numpy.typing import NDArray
+from people import PEOPLE
 from recipe_graphs import NAMES, digits, recipe_graph
 from test_exporters_c import OPERATORS, POOL, graph, node, weights
 from test_exporters_c_quantized import GRAPHS, SMALL, quantized
+from test_people import IN_C, plain
 
 from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput, NotEquivalent
@@ -21,6 +23,7 @@ from mnist_edge.formats.litert.read import read_litert
 from mnist_edge.formats.litert.run import LiteRtBackend
 from mnist_edge.formats.litert.write import write_litert
 from mnist_edge.formats.onnx.run import OrtBackend
+from mnist_edge.formats.onnx.static import quantize_statically
 from mnist_edge.recipes.terms import Precision
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8", "int8-io")
@@ -75,6 +78,20 @@ def test_every_step_of_bytes_is_within_one_step_of_onnx_runtime(
     expected = OrtBackend(source).run(digits())
     given = run(data, digits(), 19)
     np.testing.assert_allclose(given, expected, rtol=0, atol=step_of(data) * 1.001)
+
+
+@pytest.mark.parametrize("name", sorted({*IN_C} - {"batch normalisation that turns signs"}))
+def test_nets_of_others_give_what_onnx_runtime_gives(name: str) -> None:
+    source = plain(PEOPLE[name]()).SerializeToString()
+    expected = OrtBackend(source).run(digits())
+    given = run(write_litert(source, "float32", {}), digits(), 19)
+    np.testing.assert_allclose(given, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+
+
+def test_what_litert_has_no_bytes_for_is_refused_in_int8() -> None:
+    source = quantize_statically(plain(PEOPLE["Tanh"]()), digits())[0].SerializeToString()
+    with pytest.raises(BadInput, match="int8 is not written of Activate steps"):
+        write_litert(source, "int8", {})
 
 
 def test_a_step_that_litert_does_not_have_is_refused() -> None:

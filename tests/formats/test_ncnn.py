@@ -9,8 +9,10 @@ pytest.importorskip("torch", reason="the graphs are made with it")
 pytest.importorskip("onnx")
 pytest.importorskip("ncnn", reason="pip install 'mnist-edge[ncnn]'")
 
+from people import PEOPLE
 from recipe_graphs import NAMES, digits, recipe_graph
 from test_exporters_c import OPERATORS, POOL, graph
+from test_people import plain
 
 from mnist_edge.formats.ncnn.run import NcnnBackend
 from mnist_edge.formats.ncnn.write import write_ncnn
@@ -34,6 +36,14 @@ def test_every_recipe_gives_the_answers_of_onnx_runtime(name: str, precision: Pr
 def test_every_step_gives_what_onnx_runtime_gives(name: str) -> None:
     nodes, constants, features = OPERATORS[name]
     source = graph([POOL, *nodes], constants, features=features)
+    expected = OrtBackend(source).run(digits())
+    given = NcnnBackend(*write_ncnn(source, "float32", {})).run(digits())
+    np.testing.assert_allclose(given, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "its own sigmoid"])
+def test_functions_of_others_give_what_onnx_runtime_gives(name: str) -> None:
+    source = plain(PEOPLE[name]()).SerializeToString()
     expected = OrtBackend(source).run(digits())
     given = NcnnBackend(*write_ncnn(source, "float32", {})).run(digits())
     np.testing.assert_allclose(given, expected, rtol=0, atol=1e-4)

@@ -106,7 +106,7 @@ def _check_types(operator: Operator, inputs: Sequence[Tensor], output: Tensor) -
             sums = Type.INT32 if given is Type.INT8 else Type.FLOAT32
             kinds = [tensor.type for tensor in (*inputs, output)]
             fits = kinds == [given, given, sums, given]
-        case Operator.RESHAPE | Operator.PAD:
+        case Operator.RESHAPE | Operator.PAD | Operator.GATHER | Operator.RESIZE_BILINEAR:
             fits = inputs[1].type is Type.INT32 and given is gives
         case Operator.PADV2:
             fits = inputs[1].type is Type.INT32 and given is gives is inputs[2].type
@@ -133,9 +133,31 @@ def _add(options: Options, inputs: Sequence[Tensor]) -> Shape:
 def _reshape(options: Options, inputs: Sequence[Tensor]) -> Shape:
     del options
     size = math.prod(_result(inputs[0])[1:])
-    if not inputs[1].data or constant(inputs[1]).tolist() != [DYNAMIC, size]:
-        raise ValueError("RESHAPE to anything but a row for each picture")
-    return DYNAMIC, size
+    pictures, *sizes = constant(inputs[1]).ravel().tolist() if inputs[1].data else (0,)
+    if (
+        pictures != DYNAMIC
+        or len(sizes) not in (1, 3)
+        or min(sizes) < 1
+        or math.prod(sizes) != size
+    ):
+        raise ValueError("RESHAPE to anything but a row or a plane for each picture")
+    return DYNAMIC, *sizes
+
+
+def _gather(options: Options, inputs: Sequence[Tensor]) -> Shape:
+    size, places = _result(inputs[0], 2)[1], constant(inputs[1]) if inputs[1].data else np.zeros(0)
+    if options != {"axis": 1, "batch": 0} or places.ndim != 1 or not places.size:
+        raise ValueError("GATHER of anything but the numbers of a row")
+    if places.min() < 0 or places.max() >= size:
+        raise ValueError("GATHER from outside of a row")
+    return DYNAMIC, places.size
+
+
+def _resize(options: Options, inputs: Sequence[Tensor]) -> Shape:
+    sizes = constant(inputs[1]).ravel().tolist() if inputs[1].data else []
+    if options != {"height": 0, "width": 0, "corners": 0, "half": 1} or len(sizes) != 2:
+        raise ValueError("RESIZE_BILINEAR that is not centred on half pixels")
+    return DYNAMIC, *sizes, _result(inputs[0], 4)[3]
 
 
 def _pad(options: Options, inputs: Sequence[Tensor]) -> Shape:
@@ -240,13 +262,21 @@ _RULES: dict[Operator, tuple[Sequence[int], Callable[[Options, Sequence[Tensor]]
     Operator.CONV_2D: ((3,), _convolve),
     Operator.DEPTHWISE_CONV_2D: ((3,), _convolve_apart),
     Operator.DEQUANTIZE: ((1,), _same),
+    Operator.ELU: ((1,), _same),
     Operator.FULLY_CONNECTED: ((3,), _multiply),
+    Operator.GATHER: ((2,), _gather),
+    Operator.LOGISTIC: ((1,), _same),
+    Operator.MAXIMUM: ((2,), _add),
     Operator.MAX_POOL_2D: ((1,), _pool),
+    Operator.MINIMUM: ((2,), _add),
     Operator.MUL: ((2,), _add),
     Operator.PAD: ((2,), _pad),
     Operator.PADV2: ((3,), _pad),
     Operator.QUANTIZE: ((1,), _same),
     Operator.RELU: ((1,), _same),
     Operator.RESHAPE: ((2,), _reshape),
+    Operator.RESIZE_BILINEAR: ((2,), _resize),
+    Operator.ROUND: ((1,), _same),
     Operator.SPACE_TO_DEPTH: ((1,), _rearrange),
+    Operator.TANH: ((1,), _same),
 }

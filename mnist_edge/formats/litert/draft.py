@@ -82,6 +82,9 @@ class Draft:
         del source
         return self.constant(name, np.full(1, np.finfo(np.float32).min, np.float32))
 
+    def check_whole(self, step: str) -> None:
+        """Raise BadInput where a step is written for whole numbers, and cannot be."""
+
     def graph(self, first: int, last: int) -> Graph:
         """All of it, from one tensor to another, which becomes the logits."""
         tensors = self._tensors.copy()
@@ -136,6 +139,13 @@ class ByteDraft(Draft):
         """See `Draft.bias`: in the unit of the products."""
         unit = self._scales[step] * self._grids[source].scale
         return self.constant(name, array.astype(np.int32), unit)
+
+    def check_whole(self, step: str) -> None:
+        """See `Draft.check_whole`: LiteRT has grids of its own for them."""
+        raise BadInput(
+            f"LiteRT in int8 is not written of {step} steps of nets of others",
+            fix="choose float32, or another format",
+        )
 
     def lowest(self, name: str, source: int) -> int:
         """See `Draft.lowest`."""

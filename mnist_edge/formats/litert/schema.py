@@ -49,14 +49,22 @@ class Operator(IntEnum):
     DEPTHWISE_CONV_2D = 4
     DEQUANTIZE = 6
     FULLY_CONNECTED = 9
+    LOGISTIC = 14
     MAX_POOL_2D = 17
     MUL = 18
     RELU = 19
     RESHAPE = 22
+    RESIZE_BILINEAR = 23
     SPACE_TO_DEPTH = 26
+    TANH = 28
     PAD = 34
+    GATHER = 36
+    MAXIMUM = 55
+    MINIMUM = 57
     PADV2 = 60
+    ELU = 111
     QUANTIZE = 114
+    ROUND = 116
 
 
 class Slot(NamedTuple):
@@ -112,7 +120,12 @@ OPTIONS: dict[Operator, tuple[int, dict[str, Slot]]] = {
         },
     ),
     Operator.FULLY_CONNECTED: (8, {"relu": _BYTE}),
+    Operator.GATHER: (23, {"axis": _INT, "batch": _INT}),
     Operator.MUL: (21, {"relu": _BYTE}),
+    Operator.RESIZE_BILINEAR: (
+        15,
+        {"height": _INT, "width": _INT, "corners": _BYTE, "half": _BYTE},
+    ),
     Operator.SPACE_TO_DEPTH: (19, {"block": _INT}),
 }
 OPTIONS[Operator.MAX_POOL_2D] = OPTIONS[Operator.AVERAGE_POOL_2D]
@@ -174,5 +187,7 @@ def version_of(graph: Graph, operation: Operation) -> int:
     """The version of an operator that a runtime must know."""
     kind = graph.tensors[operation.inputs[0]].type
     if operation.operator is Operator.DEQUANTIZE and kind is Type.FLOAT16:
+        return 3
+    if operation.operator is Operator.RESIZE_BILINEAR:
         return 3
     return _INT8_VERSIONS.get(operation.operator, 2) if kind is Type.INT8 else 1

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.graph.layers import (
     PICTURE,
+    Activate,
     Add,
+    Border,
     Concat,
     Convolution,
     Linear,
+    Move,
     Net,
     Pool,
+    Resize,
     Scale,
     Shape,
     SpaceToDepth,
@@ -27,6 +32,8 @@ from mnist_edge.formats.litert.schema import Operator, Tensor
 
 _FIX = "choose another format"
 _HALVING = Window(2, 2, 2, 2)
+_LARGEST = float(np.finfo(np.float32).max)
+_FUNCTIONS = {"sigmoid": Operator.LOGISTIC, "tanh": Operator.TANH, "round": Operator.ROUND}
 _CHANNELS = 3  # the axis
 
 
@@ -95,11 +102,88 @@ class Steps:
                     self._result(f"space{index}", index),
                     block=step.block,
                 )
-            case _:
-                raise BadInput(
-                    f"LiteRT is not written of {type(step).__name__} steps of nets of others",
-                    fix=_FIX,
+        self._draft.check_whole(type(step).__name__)
+        match step:
+            case Activate():
+                return self._activate(index, step)
+            case Border():
+                return self._surround(index, step)
+            case Resize():
+                size = np.array([step.shape.height, step.shape.width], np.int32)
+                inputs = (self._at[step.source], self._draft.constant(f"size{index}", size))
+                result = self._result(f"resized{index}", index)
+                return self._draft.apply(Operator.RESIZE_BILINEAR, inputs, result, half=1)
+            case Move():
+                return self._move(index, step)
+
+    def _activate(self, index: int, step: Activate) -> int:
+        def apply(operator: Operator, *inputs: float) -> int:
+            """The result for tensors by their number; a float is the same for each channel."""
+            numbers = [
+                self._draft.constant(
+                    f"{operator.name.lower()}{index}.constant",
+                    np.full(step.shape.channels, number, np.float32),
                 )
+                if isinstance(number, float)
+                else number
+                for number in inputs
+            ]
+            result = self._result(f"{step.function}{index}", index)
+            return self._draft.apply(operator, tuple(numbers), result)
+
+        def clip(number: int, low: float, high: float) -> int:
+            above = apply(Operator.MAXIMUM, number, max(low, -_LARGEST))
+            return apply(Operator.MINIMUM, above, min(high, _LARGEST))
+
+        def hard(factor: float, offset: float) -> int:
+            product = apply(Operator.MUL, given, factor)
+            return clip(apply(Operator.ADD, product, offset), 0.0, 1.0)
+
+        given, first, second = self._as(index, step.source), float(step.first), float(step.second)
+        match step.function:
+            case "sigmoid" | "tanh" | "round" as function:
+                return apply(_FUNCTIONS[function], given)
+            case "elu":
+                below = apply(Operator.MINIMUM, apply(Operator.ELU, given), 0.0)
+                above = apply(Operator.MAXIMUM, given, 0.0)
+                return apply(Operator.ADD, above, apply(Operator.MUL, below, first))
+            case "leaky" if 0 <= first <= 1:
+                return apply(Operator.MAXIMUM, given, apply(Operator.MUL, given, first))
+            case "clip":
+                return clip(given, first, second)
+            case "hard-sigmoid":
+                return hard(first, second)
+            case "hard-swish":
+                return apply(Operator.MUL, given, hard(1 / 6, 0.5))
+            case "silu":
+                return apply(Operator.MUL, given, apply(Operator.LOGISTIC, given))
+            case function:
+                raise BadInput(f"LiteRT has no {function} of {first:g}", fix=_FIX)
+
+    def _surround(self, index: int, step: Border) -> int:
+        before, after = self._shape(step.source), step.shape
+        window = Window(
+            *(1, 1, 1, 1, step.top, step.left),
+            bottom=after.height - before.height - step.top,
+            right=after.width - before.width - step.left,
+        )
+        fill = self._draft.constant(f"fill{index}", np.full(1, step.fill, np.float32))
+        return self._pad(index, step.source, window, fill)
+
+    def _move(self, index: int, step: Move) -> int:
+        """Of a row of all numbers, one after the other, those that are wanted."""
+        row, before = self._row(step.source), self._shape(step.source)
+        place = np.argsort(_channels_last(before))
+        order = place[step.order[_channels_last(step.shape)]].astype(np.int32)
+        moved = self._draft.apply(
+            Operator.GATHER,
+            (row, self._draft.constant(f"order{index}", order)),
+            self._draft.result(f"moved{index}", (step.shape.size,), index),
+            axis=1,
+        )
+        shape = np.array([-1, *self.layout(index)], np.int32)
+        inputs = (moved, self._draft.constant(f"moved{index}.shape", shape))
+        return self._draft.apply(Operator.RESHAPE, inputs, self._result(f"laid{index}", index))
 
     def _convolve(self, index: int, step: Convolution) -> int:
         out, depth, *_ = step.weight.shape
@@ -202,22 +286,30 @@ class Steps:
             return number, {"valid": 1}
         if not whole and _is_same(window, shape):
             return number, {"valid": 0}
+        fill = (self._draft.lowest(f"lowest{index}", source),) if lowest else ()
+        return self._pad(index, source, window, *fill), {"valid": 1}
+
+    def _pad(self, index: int, source: int, window: Window, *fill: int) -> int:
+        """With the border of a window, which holds zero or the number of a tensor."""
+        shape = self._shape(source)
         border = [[0, 0], [window.top, window.bottom], [window.left, window.right], [0, 0]]
-        inputs = [number, self._draft.constant(f"border{index}", np.array(border, np.int32))]
-        operator = Operator.PAD
-        if lowest:
-            operator = Operator.PADV2
-            inputs.append(self._draft.lowest(f"lowest{index}", source))
+        sides = self._draft.constant(f"border{index}", np.array(border, np.int32))
         height = window.top + shape.height + window.bottom
         width = window.left + shape.width + window.right
         result = self._draft.result(f"padded{index}", (height, width, shape.channels), source)
-        return self._draft.apply(operator, tuple(inputs), result), {"valid": 1}
+        operator = Operator.PADV2 if fill else Operator.PAD
+        return self._draft.apply(operator, (self._at[source], sides, *fill), result)
 
     def _result(self, name: str, index: int) -> Tensor:
         return self._draft.result(name, self.layout(index), index)
 
     def _shape(self, index: int) -> Shape:
         return self._net.picture if index == PICTURE else self._net.steps[index].shape
+
+
+def _channels_last(shape: Shape) -> NDArray[np.int64]:
+    """Which number, in the order channel, row, column, lies where when channels come last."""
+    return np.arange(shape.size).reshape(shape).transpose(1, 2, 0).ravel()
 
 
 def _pooling(window: Window) -> dict[str, int]:

@@ -67,25 +67,6 @@ alignas(16) const unsigned char {name}[{bytes}] = {{
 }};
 """
 
-# As the resolver of TFLM calls them: tensorflow/lite/micro/micro_mutable_op_resolver.h
-_METHODS = {
-    Operator.ADD: "AddAdd",
-    Operator.AVERAGE_POOL_2D: "AddAveragePool2D",
-    Operator.CONCATENATION: "AddConcatenation",
-    Operator.CONV_2D: "AddConv2D",
-    Operator.DEPTHWISE_CONV_2D: "AddDepthwiseConv2D",
-    Operator.DEQUANTIZE: "AddDequantize",
-    Operator.FULLY_CONNECTED: "AddFullyConnected",
-    Operator.MAX_POOL_2D: "AddMaxPool2D",
-    Operator.MUL: "AddMul",
-    Operator.RELU: "AddRelu",
-    Operator.RESHAPE: "AddReshape",
-    Operator.SPACE_TO_DEPTH: "AddSpaceToDepth",
-    Operator.PAD: "AddPad",
-    Operator.PADV2: "AddPadV2",
-    Operator.QUANTIZE: "AddQuantize",
-}
-
 
 def write_tflm(data: bytes, *, prefix: str) -> dict[str, bytes]:
     """The C++ source and the header of a `.tflite` file, by suffix.
@@ -113,7 +94,7 @@ def write_tflm(data: bytes, *, prefix: str) -> dict[str, bytes]:
         )
     measured = measure_arena(data)
     takes = file.graph.tensors[file.graph.input].type
-    methods = [_METHODS[o] for o in dict.fromkeys(o.operator for o in file.graph.operations)]
+    methods = [_method(o) for o in dict.fromkeys(o.operator for o in file.graph.operations)]
     marks = {
         "title": f"The net {prefix} in {precision}",
         "file": f"litert-{precision}",
@@ -135,6 +116,11 @@ def write_tflm(data: bytes, *, prefix: str) -> dict[str, bytes]:
         ".h": _HEADER.format(**marks).encode("ascii"),
         ".cc": _SOURCE.format(**marks).encode("ascii"),
     }
+
+
+def _method(operator: Operator) -> str:
+    """As the resolver calls it: tensorflow/lite/micro/micro_mutable_op_resolver.h."""
+    return f"Add{operator.name.title().replace('_', '')}".replace("Padv2", "PadV2")
 
 
 def prefix_of(source: bytes) -> str:

@@ -226,7 +226,7 @@ _RULES: dict[str, tuple[set[int], Callable[[Options, Sequence[Shape]], _Result]]
     "Pooling": ({0, 1, 11, 2, 12, 3, 13, 14, 15, 5, 6}, _pool),
     "InnerProduct": ({0, 1, 2, 9}, _multiply),
     "Scale": ({0, 1}, _scale),
-    "ReLU": (set(), _keep),
+    **dict.fromkeys(("ReLU", "Sigmoid", "TanH", "Swish"), (set(), _keep)),
     "Split": (set(), _keep),
     "BinaryOp": ({0}, _add),
     "Concat": ({0}, _concatenate),

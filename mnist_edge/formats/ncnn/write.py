@@ -12,6 +12,7 @@ from mnist_edge.contract import INPUT_NAME, OUTPUT_NAME
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.graph.layers import (
     PICTURE,
+    Activate,
     Add,
     Concat,
     Convolution,
@@ -104,6 +105,9 @@ class _Writer:
             case SpaceToDepth():
                 options = {0: step.block, 1: 1}
                 return self._add("Reorg", name, (self._take(step.source),), options)
+            case Activate() if step.function in _FUNCTIONS:
+                given = self._as(index, step.source)
+                return self._add(_FUNCTIONS[step.function], name, (given,), {})
             case _:
                 raise BadInput(
                     f"ncnn is not written of {type(step).__name__} steps of nets of others",
@@ -186,6 +190,7 @@ class _Writer:
 
 
 _HALVING = Window(2, 2, 2, 2)
+_FUNCTIONS = {"sigmoid": "Sigmoid", "tanh": "TanH", "silu": "Swish"}
 
 
 def _pooling(window: Window) -> dict[int, int]:
