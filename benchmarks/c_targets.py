@@ -10,8 +10,10 @@ C artifacts that they lack are exported into them first.
   in a random order that every second round repeats backwards. A ratio is the median over the rounds
   of a build's time over the first build's in the same round, with its 99 % interval over the
   rounds; what another process would give is not in it.
-* Targets: each artifact is built for other processors and answers the reference digits in an
-  emulator. Emulators tell answers, not times.
+* Targets: each artifact is built for other processors, any warning being an error, and answers the
+  reference digits in an emulator where there is one. Emulators tell answers, not times. The shipped
+  net, alone and with what reads pictures, is built for those whose compiler is `ziglang`, too.
+* Cuts: what reading pictures takes of a Cortex-M4F, by what is left out of it.
 
 Answers are compared with those of the first build here. What cannot be built or run is a row with
 the reason. Takes about three minutes.
@@ -30,20 +32,37 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from cross import TARGETS, Model, Size, Target, Unavailable, build, call, run, write_model
-from cross.report import Absence, FlagRow, TargetRow, TargetsReport, page
+from cross import (
+    BY_ZIG,
+    DISTRIBUTED,
+    TARGETS,
+    Model,
+    Size,
+    Target,
+    Unavailable,
+    build,
+    call,
+    run,
+    write_model,
+)
+from cross.cuts import measure_cuts
+from cross.report import Absence, CutRow, FlagRow, TargetRow, TargetsReport, page
 from cross.timing import TIMED, Library, time_builds
 from kept import kept_bundles
 from latency import one_a_recipe
 from runs import RESULTS
 
 from mnist_edge.bundle import codec
+from mnist_edge.bundle.folder import SHIPPED_BUNDLES, open_bundle
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.cli.reports import report_path
 from mnist_edge.contract import Images, Logits, to_images
+from mnist_edge.formats import Wish, write_artifact
+from mnist_edge.formats.source import onnx_source
 from mnist_edge.machine import describe_machine, load_average, usable_threads
 from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.classes import DIGITS
+from mnist_edge.recipes.terms import Precision
 from mnist_edge.stats import Interval, estimate_quantile, samples_needed
 
 _FLAGS = (
@@ -60,12 +79,14 @@ COMMANDS = (*(f"gcc {flags}" for flags in _FLAGS), *(f"clang {flags}" for flags 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A C artifact, and the digits that it is to answer."""
+    """A C artifact, the digits that it is to answer, and where; whether it is timed here."""
 
     recipe: str
     artifact: str
     model: Model
     images: Images
+    targets: tuple[Target, ...] = DISTRIBUTED
+    is_timed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +112,12 @@ def main() -> None:
     if options.rounds < samples_needed(0.5):
         sys.exit(f"a median needs {samples_needed(0.5)} rounds; raise --rounds")
     with tempfile.TemporaryDirectory() as scratch:
-        subjects = list(find_subjects(options.folder, Path(scratch)))
+        folder = Path(scratch)
+        shipped = shipped_nets(folder)
+        subjects = [*find_subjects(options.folder, folder), *shipped]
         report = measure(subjects, rounds=options.rounds, seed=options.seed)
+        _, plain, reading = shipped
+        report = replace(report, cuts=cuts_of(reading, plain, folder))
     name = report_path(None, bundle="c", verb="targets", processor=report.machine.processor)
     path = options.out or RESULTS / name.name
     atomic_write(path, codec.join_numbers(codec.dumps(report)).encode())
@@ -119,6 +144,39 @@ def find_subjects(folder: Path, scratch: Path) -> Iterator[Subject]:
                 yield Subject(recipe=recipe, artifact=artifact.name, model=model, images=images)
 
 
+def shipped_nets(scratch: Path) -> tuple[Subject, Subject, Subject]:
+    """In float32, in int8, and in int8 with what reads pictures."""
+    bundle = open_bundle(SHIPPED_BUNDLES[-1])
+    source, images = onnx_source(bundle, 18), to_images(bundle.reference().images)
+
+    def subject(name: str, precision: Precision, targets: tuple[Target, ...]) -> Subject:
+        wish = Wish(picture="pictures" in name)
+        written = write_artifact(source, "c", precision, wish)
+        return Subject(
+            recipe=bundle.manifest.own_recipe.name,
+            artifact=name,
+            model=write_model(written.data, written.companions[".h"], scratch / name),
+            images=images,
+            targets=targets,
+            is_timed=False,
+        )
+
+    return (
+        subject("c-float32", "float32", BY_ZIG),
+        subject("c-int8", "int8", BY_ZIG),
+        subject("c-int8 that reads pictures", "int8", TARGETS),
+    )
+
+
+def cuts_of(reading: Subject, plain: Subject, folder: Path) -> tuple[CutRow, ...]:
+    """None where they cannot be built here."""
+    try:
+        return tuple(measure_cuts(reading.model, plain.model, folder / "cuts"))
+    except Unavailable as error:
+        _tell(f"no cuts: {error}")
+        return ()
+
+
 def measure(subjects: Sequence[Subject], *, rounds: int, seed: int) -> TargetsReport:
     """Of each artifact: build all, run what is for other targets, time what is for this machine."""
     load = load_average() or ()
@@ -128,14 +186,15 @@ def measure(subjects: Sequence[Subject], *, rounds: int, seed: int) -> TargetsRe
     with ThreadPoolExecutor(usable_threads()) as pool:
         for subject in subjects:
             _tell(f"{subject.recipe}: building and timing {subject.artifact}")
-            tried = list(pool.map(partial(build_here, subject), COMMANDS))
-            there = list(pool.map(partial(build_there, subject), TARGETS))
+            commands = COMMANDS if subject.is_timed else COMMANDS[:1]
+            tried = list(pool.map(partial(build_here, subject), commands))
+            there = list(pool.map(partial(build_there, subject), subject.targets))
             absent += [found for found in (*tried, *there) if isinstance(found, Absence)]
             here = [found for found in tried if isinstance(found, Here)]
             if not here:
                 sys.exit(f"no compiler builds {subject.recipe} here: {absent[0].reason}")
             rows, expected = time_here(subject, here, rounds=rounds, seed=seed)
-            flags += rows
+            flags += rows if subject.is_timed else []
             for found in there:
                 if isinstance(found, There):
                     targets.append(_compared(found, expected))
@@ -150,6 +209,7 @@ def measure(subjects: Sequence[Subject], *, rounds: int, seed: int) -> TargetsRe
         seed=seed,
         flags=tuple(flags),
         targets=tuple(targets),
+        cuts=(),
         absent=tuple(dict.fromkeys(absent)),
     )
 
@@ -185,7 +245,8 @@ def build_there(subject: Subject, target: Target) -> There | Absence:
     except Unavailable as error:
         return Absence(build=target.name, reason=str(error))
     try:
-        logits = run(target, folder, subject.images)
+        if target.runner:
+            logits = run(target, folder, subject.images)
     except Unavailable as error:
         reason = str(error)
     row = TargetRow(
@@ -256,11 +317,12 @@ def _tools() -> dict[str, str]:
     """What each compiler and emulator says of itself first."""
     commands = [command.split()[0] for command in COMMANDS]
     for target in TARGETS:
-        commands += [target.compiler[0], target.runner[0]]
+        commands += [target.compiler[0], *target.runner[:1]]
     found = {}
     for command in dict.fromkeys(commands):
         with contextlib.suppress(Unavailable):
-            found[command] = call([command, "--version"], Path.cwd()).splitlines()[0]
+            asked = "version" if command.endswith("zig") else "--version"
+            found[command] = call([command, asked], Path.cwd()).splitlines()[0]
     return found
 
 

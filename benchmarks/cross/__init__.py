@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,10 @@ from mnist_edge.contract import Images, Logits
 from mnist_edge.recipes.classes import DIGITS
 
 HERE = Path(__file__).resolve().parent
-_TIMEOUT_S = 120.0
+STRICT = ("-Wall", "-Wextra", "-Werror")
+"""A warning of any target's compiler is a failure."""
+# The first program that zig links for a kind of processor has a C library built for it.
+_TIMEOUT_S = 900.0
 _FLOAT_BYTES = 4
 
 # What brings each tool on Debian.
@@ -33,12 +36,16 @@ PACKAGES = {
     "arm-none-eabi-size": "gcc-arm-none-eabi",
     "qemu-aarch64": "qemu-user",
     "qemu-arm": "qemu-user",
+    "qemu-riscv32": "qemu-user",
+    "qemu-riscv64": "qemu-user",
     "qemu-system-arm": "qemu-system-arm",
     "node": "nodejs",
 }
 
 # What compilers without a C library lack of <string.h>.
 _BARE = (f"-I{HERE / 'include'}",)
+_EMULATED = ("-display", "none", "-serial", "none", "-monitor", "none", "-semihosting-config",
+             "enable=on,target=native", "-kernel")  # fmt: skip
 _CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 
 
@@ -55,7 +62,7 @@ class Target:
         harness: the file that feeds digits to the model.
         link: flags for the harness and the linking alone.
         size: what lists the sections of an object file; empty where the program's size counts.
-        runner: the command that runs the program; the file comes last.
+        runner: the command that runs the program, which comes last; none where nothing here can.
     """
 
     name: str
@@ -63,10 +70,34 @@ class Target:
     harness: str = "digits.c"
     link: tuple[str, ...] = ("-static",)
     size: str = "size"
-    runner: tuple[str, ...]
+    runner: tuple[str, ...] = ()
 
 
-TARGETS = (
+def _by_zig(name: str, triple: str, *flags: str, runner: str = "", size: str = "size") -> Target:
+    """A target whose compiler, linker and C library are all in `ziglang`."""
+    return Target(
+        name=name,
+        compiler=("python-zig", "cc", "-target", triple, "-O3", "-fno-sanitize=all", *flags),
+        link=(),
+        size=size,
+        runner=(runner,) if runner else (),
+    )
+
+
+def _board(name: str, processor: str, machine: str) -> Target:
+    """A microcontroller without a C library, whose program an emulated board runs."""
+    floats = "eabi" if processor == "cortex_m0" else "eabihf"
+    script = ("-Wl,--entry=reset", "-T", str(HERE / "cortex-m4.ld"))
+    target = _by_zig(name, f"thumb-freestanding-{floats}", f"-mcpu={processor}", "-Os", *_BARE)
+    return replace(
+        target,
+        harness="cortex-m4.c",
+        link=("-ffreestanding", "-fno-builtin", *script),
+        runner=("qemu-system-arm", "-M", machine, *_EMULATED),
+    )
+
+
+DISTRIBUTED = (
     Target(
         name="64-bit Arm",
         compiler=("aarch64-linux-gnu-gcc", "-O3"),
@@ -95,13 +126,10 @@ TARGETS = (
         # Else GCC would make a call of memcpy out of the loop that is memcpy.
         link=(
             *("-nostdlib", "-fno-tree-loop-distribute-patterns"),
-            *("-T", str(HERE / "cortex-m4.ld")),
+            *("-T", str(HERE / "cortex-m4.ld"), "-lgcc"),
         ),
         size="arm-none-eabi-size",
-        runner=(
-            *("qemu-system-arm", "-M", "mps2-an386", "-display", "none", "-serial", "none"),
-            *("-monitor", "none", "-semihosting-config", "enable=on,target=native", "-kernel"),
-        ),
+        runner=("qemu-system-arm", "-M", "mps2-an386", *_EMULATED),
     ),
     Target(
         name="WebAssembly",
@@ -112,6 +140,25 @@ TARGETS = (
         runner=("node", str(HERE / "wasm.mjs")),
     ),
 )
+"""Those of compilers and emulators as Debian has them."""
+
+BY_ZIG = (
+    _by_zig("64-bit Arm, zig", "aarch64-linux-musl", runner="qemu-aarch64"),
+    _by_zig(
+        *("32-bit Arm, zig", "arm-linux-musleabihf", "-mcpu=cortex_a7"),
+        runner="qemu-arm",
+    ),
+    _by_zig("64-bit RISC-V, zig", "riscv64-linux-musl", runner="qemu-riscv64"),
+    _by_zig("32-bit RISC-V, zig", "riscv32-linux-musl", runner="qemu-riscv32"),
+    _by_zig("Windows, zig", "x86_64-windows-gnu"),
+    _by_zig("macOS, zig", "aarch64-macos", size=""),
+    # Its instructions are among those of a Cortex-M4, whose board has more memory.
+    _board("Cortex-M0, zig", "cortex_m0", "mps2-an386"),
+    _board("Cortex-M4F, zig", "cortex_m4+vfp4d16sp", "mps2-an386"),
+    _board("Cortex-M7, zig", "cortex_m7+fp_armv8d16", "mps2-an500"),
+    _board("Cortex-M55, zig", "cortex_m55", "mps3-an547"),
+)
+TARGETS = (*DISTRIBUTED, *BY_ZIG)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +179,8 @@ class Model:
         """How a harness finds the model's names."""
         upper = self.name.upper()
         sizes = (f"-D{size}={upper}_{size}" for size in ("PICTURE", "CLASSES", "WORKSPACE"))
-        return (f"-I{self.folder}", f"-DLOGITS={self.name}_logits", *sizes)
+        calls = (f"-DLOGITS={self.name}_logits", f"-DREAD_BYTES={self.name}_read_bytes")
+        return (f"-I{self.folder}", *calls, *sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,10 +233,10 @@ def build(
         Unavailable: a tool is missing, or the compiler refuses the model.
     """
     folder.mkdir(parents=True)
-    command = [*compiler, "-fstack-usage", "-c", str(model.folder / "model.c"), "-o", "model.o"]
-    call(command, folder)
-    parts = (str(HERE / harness), "model.o", "-o", "program")
-    call([*compiler, *model.flags, *link, *parts], folder)
+    source = str(model.folder / "model.c")
+    call([*compiler, *STRICT, "-fstack-usage", "-c", source, "-o", "model.o"], folder)
+    parts = (str(HERE / harness), "model.o", *link, "-o", "program")
+    call([*compiler, *model.flags, *parts], folder)
     usage = folder / "model.su"
     stack = deepest_stack(usage.read_text(), model.name) if usage.exists() else 0
     if not size:
@@ -256,7 +304,8 @@ def call(command: Sequence[str], folder: Path) -> str:
     """
     tool = command[0]
     if shutil.which(tool) is None:
-        raise Unavailable(f"{tool} is not installed: apt-get install {PACKAGES[tool]}")
+        how = f"apt-get install {PACKAGES[tool]}" if tool in PACKAGES else "pip install ziglang"
+        raise Unavailable(f"{tool} is not installed: {how}")
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True

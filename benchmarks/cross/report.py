@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cross import STRICT
 from mnist_edge.bundle import codec
 from mnist_edge.machine import Machine
 from mnist_edge.render.table import NOTHING, Table, markdown
@@ -73,6 +74,21 @@ class TargetRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CutRow:
+    """What reading pictures takes of a microcontroller where something is left out of it.
+
+    Attributes:
+        cut: what the compiler is told.
+        code_bytes: beside the net's.
+        memory_bytes: that the caller passes for a grey picture, by its size; the net's included.
+    """
+
+    cut: str
+    code_bytes: int
+    memory_bytes: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Absence:
     """What could not be built or run, and why."""
 
@@ -96,6 +112,7 @@ class TargetsReport:
     seed: int
     flags: tuple[FlagRow, ...]
     targets: tuple[TargetRow, ...]
+    cuts: tuple[CutRow, ...]
     absent: tuple[Absence, ...]
 
 
@@ -204,6 +221,18 @@ def details_table(report: TargetsReport) -> Table:
     )  # fmt: skip
 
 
+def cuts_table(report: TargetsReport) -> Table:
+    """One row for each thing that can be left out of reading pictures."""
+    frames = report.cuts[0].memory_bytes if report.cuts else {}
+    return Table(
+        headers=("left out", "code kB", *(f"{frame}: RAM kB" for frame in frames)),
+        rows=tuple(
+            (f"`{row.cut}`", *map(kilobytes, (row.code_bytes, *row.memory_bytes.values())))
+            for row in report.cuts
+        ),
+    )
+
+
 def page(report: TargetsReport) -> str:
     """Claim, hardware, versions and n, then all tables."""
     machine = report.machine
@@ -232,10 +261,18 @@ def page(report: TargetsReport) -> str:
         ]
     parts.append(
         f"## Other processors\n\n{markdown(details_table(report))}\n"
-        "Flash is code, weights and initial values, of WebAssembly the file. RAM is variables and "
-        "a workspace; the stack, as the compiler states it, comes on top. Answers are compared "
-        "with this machine's.\n"
+        "Flash is code, weights and initial values, of WebAssembly and macOS the file. RAM is "
+        "variables and a workspace; the stack, as the compiler states it, comes on top. Answers "
+        "are compared with this machine's; without digits it was compiled and linked alone. "
+        f"No compiler warned ({' '.join(STRICT)}).\n"
     )
+    if report.cuts:
+        parts.append(
+            "## Reading pictures on a Cortex-M4F\n\n"
+            "Code beside the net's, by zig -Os, and the memory that a caller passes for a grey "
+            "picture of some sizes, the net's workspace included.\n\n"
+            f"{markdown(cuts_table(report))}"
+        )
     if report.absent:
         table = Table(
             headers=("not built or not run", "why"),
