@@ -1,19 +1,27 @@
-"""The nets of web pages against onnxruntime-web, which needs 14 MB beside the net, in Node.
+"""The nets of web pages against onnxruntime-web, which needs 14 MB beside the net.
 
-    python benchmarks/web.py FOLDER BUNDLE [BUNDLE ...]
+    python benchmarks/web.py [--browser] FOLDER BUNDLE [BUNDLE ...]
 
 FOLDER is one in which `npm install onnxruntime-web` was run; each BUNDLE holds `web` and `onnx`
-artifacts in float32 and int8. All take turns in one process, in random order, over real digits,
-whose answers are compared as well.
+artifacts in float32 and int8. All take turns in one process of Node, or one window of Chromium, in
+random order, over real digits, whose answers are compared as well. Node tells the time of its
+processor, Chromium that of the wall.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any, TypeAlias
 
 import numpy as np
 from runs import RESULTS
@@ -30,9 +38,13 @@ from mnist_edge.render.text import microseconds
 ROUNDS, DIGITS = 200, 100
 SCRIPT = Path(__file__).with_suffix(".mjs")
 
+Candidates: TypeAlias = list[dict[str, str]]
+Found: TypeAlias = dict[str, Any]  # as JSON has it
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--browser", action="store_true", help="in Chromium, not in Node")
     parser.add_argument("folder", type=Path)
     parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE")
     options = parser.parse_args()
@@ -40,23 +52,18 @@ def main() -> None:
     digits = to_images(bundles[0].reference().images[:DIGITS])
     with tempfile.TemporaryDirectory() as scratch:
         candidates = [c for bundle in bundles for c in _candidates(bundle, Path(scratch))]
-        done = subprocess.run(
-            ["node", str(SCRIPT), str(ROUNDS), json.dumps(candidates)],
-            input=digits.tobytes(),
-            stdout=subprocess.PIPE,
-            cwd=options.folder,
-            check=True,
-        )
-    found = json.loads(done.stdout)
+        run = in_chromium if options.browser else in_node
+        found = run(options.folder.resolve(), candidates, digits.tobytes())
     package = options.folder / "node_modules" / "onnxruntime-web" / "package.json"
     version = json.loads(package.read_text())["version"]
     rows = _rows(found["candidates"])
     machine = describe_machine()
-    path = RESULTS / report_path(None, bundle="web", verb="node", processor=machine.processor).name
+    verb = "chromium" if options.browser else "node"
+    path = RESULTS / report_path(None, bundle="web", verb=verb, processor=machine.processor).name
     load = (load_average() or (0.0,))[0]
     report = {
         "processor": machine.processor,
-        "node": found["node"],
+        "version": found["version"],
         "onnxruntime-web": version,
         "rounds": ROUNDS,
         "load": load,
@@ -66,6 +73,72 @@ def main() -> None:
     text = _page(report, rows)
     atomic_write(path.with_suffix(".md"), text.encode())
     print(text)
+
+
+def in_node(folder: Path, candidates: Candidates, digits: bytes) -> Found:
+    """Seconds of each turn by the clock of the process."""
+    command = ["node", str(SCRIPT), str(ROUNDS), json.dumps(candidates)]
+    done = subprocess.run(command, input=digits, stdout=subprocess.PIPE, cwd=folder, check=True)
+    found: Found = json.loads(done.stdout)
+    return found
+
+
+def in_chromium(folder: Path, candidates: Candidates, digits: bytes) -> Found:
+    """Seconds of each turn by the clock of the wall, in one window."""
+    from playwright.sync_api import sync_playwright
+
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        served(Path(scratch)) as address,
+        sync_playwright() as started,
+    ):
+        shown = Path(scratch)
+        (shown / "digits").write_bytes(digits)
+        (shown / "index.html").write_text("<!doctype html><title>turns</title>")
+        (shown / "web.mjs").write_bytes(SCRIPT.read_bytes())
+        (shown / "dist").symlink_to(folder / "node_modules" / "onnxruntime-web" / "dist")
+        for number, candidate in enumerate(candidates):
+            for part in candidate.keys() - {"name"}:
+                shutil.copy(candidate[part], shown / f"{number}.{part}")
+                candidate[part] = f"{number}.{part}"
+        chromium = shutil.which("chromium")
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(address)
+        told = page.evaluate(IN_A_PAGE, [ROUNDS, candidates])
+        version = browser.version
+        browser.close()
+    return {"version": f"Chromium {version}", "candidates": told}
+
+
+IN_A_PAGE = """async ([rounds, candidates]) => {
+    const ort = await import("/dist/ort.wasm.min.mjs"), {compare} = await import("/web.mjs");
+    const read = async file => new Uint8Array(await (await fetch(`/${file}`)).arrayBuffer());
+    const digits = new Float32Array((await read("digits")).buffer);
+    const host = {ort: ort.default ?? ort, read, clock: () => performance.now() / 1000};
+    return await compare(host, rounds, candidates, digits);
+}"""
+
+
+class _Isolated(SimpleHTTPRequestHandler):
+    """Files for a window that has its clock to itself: it tells microseconds, not tenths of ms."""
+
+    def end_headers(self) -> None:
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a folder, for this machine alone."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Isolated, directory=folder)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 def _candidates(bundle: Bundle, scratch: Path) -> list[dict[str, str]]:
@@ -122,7 +195,7 @@ def _page(report: dict[str, object], rows: list[dict[str, float | str]]) -> str:
     return (
         f"# Pages against onnxruntime-web {report['onnxruntime-web']}\n\n"
         f"One picture at a time, one thread, {report['rounds']} turns of 40 pictures each in "
-        f"random order, CPU time, Node {report['node']}, {report['processor']}, "
+        f"random order, {report['version']}, {report['processor']}, "
         f"a load of {report['load']:.1f}: ratios are of the same round, microseconds a mix.\n\n"
         f"{markdown(table)}"
     )
