@@ -29,7 +29,7 @@ from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.data.mnist import DATA_VARIABLE, load_mnist
 from mnist_edge.errors import MnistEdgeError
 from mnist_edge.predict import Predictor, predict_files
-from mnist_edge.render.text import Table, markdown
+from mnist_edge.render.table import Table, markdown
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "demo.html"
 SHIPPED = SHIPPED_BUNDLES[-1]
