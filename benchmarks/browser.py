@@ -26,7 +26,7 @@ from runs import RESULTS
 
 from mnist_edge.bundle.folder import SHIPPED_BUNDLES
 from mnist_edge.bundle.storage import atomic_write
-from mnist_edge.data.mnist import DATA_VARIABLE, load_mnist
+from mnist_edge.data.mnist import DATA_VARIABLE, find_mnist, read_mnist
 from mnist_edge.errors import MnistEdgeError
 from mnist_edge.predict import Predictor, predict_files
 from mnist_edge.render.table import Table, markdown
@@ -75,7 +75,9 @@ def pictures() -> Iterator[tuple[str, bytes]]:
     for kind in ("digits", "symbols"):
         for file in sorted((data / "photos" / kind).rglob("*.png"))[::EVERY]:
             yield f"photographed {kind}", file.read_bytes()
-    mnist = load_mnist(data)
+    folder = find_mnist(data)
+    assert folder is not None
+    mnist = read_mnist(folder)
     for name, _, draw in kinds():
         drawer = Drawer(mnist.test_images, mnist.test_labels, np.random.default_rng(SEED))
         for _ in range(DRAWN // 10 if "3000" in name else DRAWN):
