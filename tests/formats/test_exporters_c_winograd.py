@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ import pytest
 pytest.importorskip("torch", reason="the writers need it")
 pytest.importorskip("onnx")
 
-from test_exporters_c import CC, build, conv, graph, needs_compiler, node, weights
+from test_exporters_c import CC, OPERATORS, build, conv, graph, needs_compiler, node, weights
 from test_exporters_c_quantized import FEWER, NATIVE, quantized, self_test, takes
 
 from mnist_edge.formats.c.emit8 import write_quantized
@@ -21,6 +23,7 @@ from mnist_edge.formats.graph.layers import Convolution
 from mnist_edge.formats.graph.quantized import read_quantized
 from mnist_edge.formats.onnx.run import OrtBackend
 
+TARGETS = ["no VNNI", "no AVX-512 VNNI"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
 
 
@@ -67,9 +70,14 @@ def net(case: Case) -> bytes:
     return quantized(graph(nodes, constants, features=case.outputs * side * side))
 
 
-def source(case: Case) -> bytes:
+def wide_kernel() -> bytes:
+    """A quantized net whose first kernel is three strides wide, and its results are halved."""
+    nodes, constants, features = OPERATORS["a kernel three strides wide, halved"]
+    return quantized(graph(nodes, constants, features=features))
+
+
+def source(data: bytes) -> bytes:
     """Its C file, whose self-test wants ONNX Runtime's very answers; many pixels are extreme."""
-    data = net(case)
     pixels = np.random.default_rng(1).integers(-128, 384, (19, 28, 28)).clip(0, 255)
     logits = OrtBackend(data).run((pixels[:, None] / np.float32(255)).astype(np.float32))
     assert len(np.unique(logits)) > 10
@@ -82,27 +90,44 @@ def source(case: Case) -> bytes:
 @needs_compiler
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_fewer_products_give_the_same_answers(tmp_path: Path, case: Case) -> None:
-    assert CC
-    text = source(case)
+    text = source(net(case))
     vectors = b"" if case.pooled else b" && %d %% LANES == 0" % case.outputs
     assert text.count(b"#if WINOGRAD && LANES <= %d%s\n" % (case.depth, vectors)) == 2
     # A vector of the wider target takes in 16 channels.
-    targets = ["no VNNI", "no AVX-512 VNNI"] if case.depth >= 16 else ["no VNNI"]
-    for target in targets:
-        flags = [*NATIVE, *FEWER[target]]
-        if not takes(CC, flags, tmp_path):
-            pytest.skip(f"the compiler does not know {' '.join(flags)}")
-        self_test([build(text, tmp_path, CC, "-std=c99", "-O1", *flags)])
+    gives_the_same(text, tmp_path, TARGETS if case.depth >= 16 else TARGETS[:1])
 
 
 @needs_compiler
-@pytest.mark.parametrize("case", [HALVED, WHOLE], ids=str)
-def test_sanitizers_find_nothing_in_fewer_products(tmp_path: Path, case: Case) -> None:
+def test_fewer_products_along_rows_give_the_same_answers(tmp_path: Path) -> None:
+    text = source(wide_kernel())
+    assert text.count(b"convolve_rows(") == 2  # what it is, and its call
+    gives_the_same(text, tmp_path, TARGETS)
+
+
+def gives_the_same(text: bytes, folder: Path, targets: Sequence[str]) -> None:
+    """Build for each target; any answer but ONNX Runtime's is an error."""
+    assert CC
+    for target in targets:
+        flags = [*NATIVE, *FEWER[target]]
+        if not takes(CC, flags, folder):
+            pytest.skip(f"the compiler does not know {' '.join(flags)}")
+        self_test([build(text, folder, CC, "-std=c99", "-O1", *flags)])
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "make",
+    [partial(net, HALVED), partial(net, WHOLE), wide_kernel],
+    ids=["halved", "whole", "rows"],
+)
+def test_sanitizers_find_nothing_in_fewer_products(
+    tmp_path: Path, make: Callable[[], bytes]
+) -> None:
     assert CC
     flags = [*SANITIZERS, "-O1", *NATIVE, *FEWER["no VNNI"]]
     if not takes(CC, flags, tmp_path):
         pytest.skip("the compiler has no sanitizers")
-    self_test([build(source(case), tmp_path, CC, *flags)])
+    self_test([build(source(make()), tmp_path, CC, *flags)])
 
 
 def test_channels_that_make_no_pairs_multiply_as_they_stand() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.formats.c.plan import Place, Plan, padded
+from mnist_edge.formats.c.plan import LANES, Place, Plan, padded
 from mnist_edge.formats.c.text import Code, call, define, either, padded_rows
 from mnist_edge.formats.graph.layers import Convolution, is_depthwise
 
@@ -26,12 +27,8 @@ def write_convolution(name: str, comment: str, step: Convolution, plan: Plan, pl
     """The C function of a convolution, which reads from `step.source` and writes to `place`."""
     if is_depthwise(step):
         return _depthwise(name, comment, step, plan, place)
-    data, body = _direct(name, step, plan, place)
-    if suits_winograd(step, plan):
-        fast = by_winograd(name, step, plan, place, step.relu, _arranged)
-        data, body = winograd_or((data, body), fast, step, plan)
-    elif _suits_rows(step):
-        data, body = _either("LANES > 1", _rows(name, step, plan, place), (data, body))
+    plain = _direct(name, step, plan, place)
+    data, body = multiply_less(plain, name, step, plan, place, step.relu, _FLOAT32)
     bias = define(f"{name}_bias", padded_rows(step.bias, padded(step.shape.channels)))
     return Code(
         name=name,
@@ -53,11 +50,6 @@ def describe(step: Convolution) -> str:
     if step.groups > 1:
         text += f", {step.groups} groups"
     return text + (", the largest of each 2 x 2" if step.pooled else "")
-
-
-def _either(condition: str, fast: Sequence[str], plain: Sequence[str]) -> list[str]:
-    """The fast texts where the target has wide vectors, else the plain ones."""
-    return [either(condition, *texts) for texts in zip(fast, plain, strict=True)]
 
 
 def _direct(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
@@ -84,49 +76,67 @@ def slide(name: str, step: Convolution, plan: Plan, place: Place, ending: object
     return f"    for (int y = 0; y < {height}; y++)\n{statement}"
 
 
-def by_winograd(
+class Terms(NamedTuple):
+    """What the kernels of a precision want of Winograd's ways.
+
+    Attributes:
+        least: channels of the narrowest vectors that they work on.
+        together: neighbouring terms that one product takes.
+        arrange: makes what stands in C of spread weights, (terms, in, out). In whole numbers, 4
+            terms are halves, 16 fourths, 25 thirty-sixths.
+    """
+
+    least: int
+    together: int
+    arrange: Callable[[NDArray[np.float64]], NDArray[np.generic]]
+
+
+def _arranged(exact: NDArray[np.float64]) -> NDArray[np.float32]:
+    return padded_rows(exact.astype(np.float32), padded(exact.shape[-1]))
+
+
+_FLOAT32 = Terms(4, 1, _arranged)
+
+
+def multiply_less(
+    plain: tuple[str, str],
     name: str,
     step: Convolution,
     plan: Plan,
     place: Place,
     ending: object,
-    arrange: Callable[[NDArray[np.float64]], NDArray[np.generic]],
+    terms: Terms,
 ) -> tuple[str, str]:
-    """Weights and body of the fast way to do a 3×3 convolution.
+    """Weights and body of one of Winograd's ways, where it fits the target's vectors.
 
     Args:
+        plain: what stands for all other targets, and where none of the ways fits.
         name: of the function.
-        step: the convolution, which `suits_winograd`.
+        step: the convolution.
         plan: where all lies.
         place: of the result.
         ending: what the kernels call so.
-        arrange: makes what stands in C of the spread weights, (terms, in, out): 16 terms, fourths
-            of what the kernel takes in whole numbers; or 25, thirty-sixths.
+        terms: what they want.
     """
-    by_threes = _suits_threes(step)
-    spread = _SPREAD3 if by_threes else _SPREAD
-    exact = np.einsum("ay,oiyx,bx->abio", spread, step.weight.astype(np.float64), spread)
-    weight = arrange(exact.reshape(-1, *exact.shape[2:]))
-    write = _threes if by_threes else _twos
-    return (
-        define(f"{name}_weight", weight, weight.shape, "transformed"),
-        write(name, step, plan, place, ending),
-    )
-
-
-def winograd_or(
-    plain: Sequence[str], fast: Sequence[str], step: Convolution, plan: Plan
-) -> list[str]:
-    """The texts of `by_winograd` where the target's vectors fit, else the plain ones."""
-    # A vector of its kernel holds neighbouring channels of one pixel.
-    condition = f"WINOGRAD && LANES <= {plan.shape(step.source).channels}"
-    if not step.pooled:
-        condition += f" && {step.shape.channels} % LANES == 0"
-    return _either(condition, fast, plain)
-
-
-def _arranged(exact: NDArray[np.float64]) -> NDArray[np.float32]:
-    return padded_rows(exact.astype(np.float32), padded(exact.shape[-1]))
+    weight = step.weight.astype(np.float64)
+    if suits_winograd(step, plan, terms):
+        spread = _SPREAD3 if _suits_threes(step) else _SPREAD
+        exact = np.einsum("ay,oiyx,bx->abio", spread, weight, spread)
+        exact = exact.reshape(-1, *exact.shape[2:])
+        body = (_threes if _suits_threes(step) else _twos)(name, step, plan, place, ending)
+        # A vector of its kernel holds neighbouring channels of one pixel.
+        condition = f"WINOGRAD && LANES <= {plan.shape(step.source).channels}"
+        if not step.pooled:
+            condition += f" && {step.shape.channels} % LANES == 0"
+    elif _suits_rows(step, plan, terms):
+        taps = weight.transpose(2, 3, 1, 0).reshape(len(weight[0, 0]), 3, -1, len(weight))
+        exact = np.einsum("kx,yxjo->kyjo", _SPREAD, taps).reshape(4, -1, len(weight))
+        body, condition = _rows(name, step, plan, place, ending), "WINOGRAD"
+    else:
+        return plain
+    arranged = terms.arrange(exact)
+    data = define(f"{name}_weight", arranged, arranged.shape, "transformed")
+    return either(condition, data, plain[0]), either(condition, body, plain[1])
 
 
 def _twos(name: str, step: Convolution, plan: Plan, place: Place, ending: object) -> str:
@@ -187,27 +197,22 @@ def _unpooled(step: Convolution) -> tuple[int, int]:
     return scale * step.shape.height, scale * step.shape.width
 
 
-def _rows(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
-    """Weights and body of the fast way to do a kernel that is three strides wide."""
+def _rows(name: str, step: Convolution, plan: Plan, place: Place, ending: object) -> str:
+    """Likewise, where a kernel is three strides wide."""
     outputs, height, width = step.shape
     window, wide = step.window, padded(outputs)
     length = window.stride_x * plan.shape(step.source).channels
-    taps = step.weight.transpose(2, 3, 1, 0).astype(np.float64)
-    taps = taps.reshape(window.height, 3, length, outputs)
-    exact = np.einsum("kx,yxjo->kyjo", _SPREAD, taps)
-    rows = padded_rows(exact.astype(np.float32), wide)
     lines = (2 * height - 1) * window.stride_y + window.height
     statement = call(
         *("convolve_rows", height, width, outputs, plan.start(step.source, window)),
         *(plan.view(step.source).row, window.height, window.stride_y, length),
-        *(f"{name}_weight", wide, f"{name}_bias", "out", place.row, outputs, step.relu),
+        *(f"{name}_weight", wide, f"{name}_bias", "out", place.row, outputs, ending),
         *("slides", "products"),
     )
-    body = (
-        f"    float slides[{lines * 3 * 2 * length * width}] ALIGNED;\n"
-        f"    float products[{8 * width * wide}] ALIGNED;\n{statement}"
+    return (
+        f"    term slides[{lines * 3 * 2 * length * width}] ALIGNED;\n"
+        f"    tally products[{8 * width * wide}] ALIGNED;\n{statement}"
     )
-    return define(f"{name}_weight", rows, rows.shape, "transformed"), body
 
 
 def _depthwise(name: str, comment: str, step: Convolution, plan: Plan, place: Place) -> Code:
@@ -244,11 +249,12 @@ def dense(step: Convolution) -> NDArray[np.float32]:
     return dense.reshape(outputs, -1, height, width).astype(np.float32)
 
 
-def suits_winograd(step: Convolution, plan: Plan, least: int = 4) -> bool:
-    """Whether a convolution over channels of which a vector takes `least` multiplies less so."""
+def suits_winograd(step: Convolution, plan: Plan, terms: Terms) -> bool:
+    """Whether pieces of 4×4 or 5×5 do for a convolution."""
     kernel, depth = step.window[:4], plan.shape(step.source).channels
-    fits = kernel == (3, 3, 1, 1) and step.groups == 1 and depth >= least
-    return fits and (step.pooled or _suits_threes(step))
+    fits = depth >= terms.least and depth % terms.together == 0
+    plain = kernel == (3, 3, 1, 1) and step.groups == 1
+    return fits and plain and (step.pooled or _suits_threes(step))
 
 
 def _suits_threes(step: Convolution) -> bool:
@@ -257,8 +263,10 @@ def _suits_threes(step: Convolution) -> bool:
     return height % 3 == width % 3 == 0 and small
 
 
-def _suits_rows(step: Convolution) -> bool:
+def _suits_rows(step: Convolution, plan: Plan, terms: Terms) -> bool:
     """With a stride of one, the sums that this adds cost what the products save."""
     window = step.window
     wide = window.stride_x > 1 and window.width == 3 * window.stride_x
-    return wide and step.pooled and step.groups == 1
+    length = window.stride_x * plan.shape(step.source).channels
+    fits = length % terms.together == 0 and 2 * length * step.shape.width >= LANES
+    return wide and fits and step.pooled and step.groups == 1

@@ -72,8 +72,6 @@ def _kernels(steps: Sequence[Code]) -> Iterator[str]:
     bodies = "".join(step.body for step in steps)
     yield from ("lanes.c", "common.c", "vectors.c", "kernels.c", "dots.c")
     yield from winograd_files(bodies, "terms.c")
-    if "convolve_rows(" in bodies:
-        yield "rows.c"
     yield "plain.c"
     if any(f"{name}(" in bodies for name in ("move", "surround", "resize")):
         yield "moves.c"
@@ -83,7 +81,8 @@ def _kernels(steps: Sequence[Code]) -> Iterator[str]:
 
 def winograd_files(bodies: str, terms: str) -> Iterator[str]:
     """Those of Winograd's ways, after the file that says what they work on, if one is called."""
-    files = [f"{way}.c" for way in ("winograd", "winograd3") if f"{way}(" in bodies]
+    ways = {"winograd": "winograd.c", "winograd3": "winograd3.c", "convolve_rows": "rows.c"}
+    files = [file for way, file in ways.items() if f"{way}(" in bodies]
     yield from (terms, *files) if files else ()
 
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.c.bytes8 import write_bytewise
 from mnist_edge.formats.c.convolve import (
-    by_winograd,
+    Terms,
     dense,
     multiply_adds,
+    multiply_less,
     slide,
     suits_winograd,
-    winograd_or,
 )
 from mnist_edge.formats.c.document import Program
 from mnist_edge.formats.c.emit import (
@@ -47,9 +47,6 @@ _MOVES = "move", "translate", "surround", "resize", "add", "mean", "depthwise", 
 
 # Inputs that one step of a kernel takes in: what the instructions for sums of bytes do.
 _TOGETHER = 4
-
-# Channels of the narrowest vectors that multiply less by Winograd's ways.
-_LEAST = 8
 
 _ABOUT = """\
 Weights are signed bytes, results unsigned ones, sums whole numbers of 32 bits. C99 with the
@@ -197,9 +194,8 @@ def _product(
     if isinstance(step, Convolution):
         place, macs = plan.places[index], multiply_adds(step)
         body = slide(name, step, plan, place, ending)
-        if _multiplies_less(step, plan):
-            fast = by_winograd(name, step, plan, place, ending, _in_pairs)
-            data, body = winograd_or((data, body), fast, step, plan)
+        if _has_room(step):
+            data, body = multiply_less((data, body), name, step, plan, place, ending, _PAIRS)
     else:
         by_dots = step.shape.channels <= MOST_DOTS or step.weight.size < LARGE_BYTES
         body = product(name, step, plan, index, ending, by_dots=by_dots)
@@ -224,27 +220,29 @@ def _product(
     )
 
 
-def _multiplies_less(step: Convolution, plan: Plan) -> bool:
-    """Whether one of Winograd's ways is exact: it takes pairs, and sums up to 36 times as much."""
+def _has_room(step: Convolution) -> bool:
+    """Whether 36 times any result makes 32 bits, as Winograd's ways want it."""
     sums = np.abs(step.weight.reshape(len(step.weight), -1).astype(np.int64)).sum(axis=1)
-    exact = step.weight.shape[1] % 2 == 0 and bool(36 * 255 * sums.max() < 2**31)
-    return exact and suits_winograd(step, plan, least=_LEAST)
-
-
-def _terms(plan: Plan) -> int:
-    """Channels that are spread together: as many as all convolutions have that multiply less."""
-    convolutions = [step for step in plan.net.steps if isinstance(step, Convolution)]
-    depths = [step.weight.shape[1] for step in convolutions if _multiplies_less(step, plan)]
-    return 2 * _LEAST if min(depths, default=0) >= 2 * _LEAST else _LEAST
+    return bool(36 * 255 * sums.max() < 2**31)
 
 
 def _in_pairs(exact: NDArray[np.float64]) -> NDArray[np.int16]:
     """Weights spread by Winograd's ways, as their kernels read them: (terms, in pairs, out, 2)."""
     terms, depth, outputs = exact.shape
-    whole = np.rint(exact * {16: 4, 25: 36}[terms]).astype(np.int16)
+    whole = np.rint(exact * {4: 2, 16: 4, 25: 36}[terms]).astype(np.int16)
     pairs = whole.reshape(terms, depth // 2, 2, outputs).swapaxes(2, 3)
     missing = [(0, 0), (0, 0), (0, padded(outputs) - outputs), (0, 0)]
     return np.ascontiguousarray(np.pad(pairs, missing))
+
+
+_PAIRS = Terms(8, 2, _in_pairs)
+
+
+def _terms(plan: Plan) -> int:
+    """Channels that are spread together: 16 where all convolutions have them whose pieces are."""
+    steps = [step for step in plan.net.steps if isinstance(step, Convolution)]
+    depths = [step.weight.shape[1] for step in steps if suits_winograd(step, plan, _PAIRS)]
+    return 16 if min(depths, default=16) >= 16 else _PAIRS.least
 
 
 def _depthwise(

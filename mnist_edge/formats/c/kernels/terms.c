@@ -9,13 +9,14 @@ INLINE void keep_terms(float *to, terms x) { store(to, x); }
 INLINE tallies gatherable(const float *from) { return load(from); }
 INLINE void keep_tallies(float *to, tallies x) { store(to, x); }
 
-/* Rows of terms times a matrix. */
-INLINE void multiply(const int count, const int outputs, const term *in, int depth,
-    const float *weight, int wide, tally *out)
+/* Terms, side by side as in `line`, times a matrix. */
+INLINE void multiply(const int count, const int outputs, const term *in, int right, int row,
+    int rows, int run, const float *weight, int wide, tally *out)
 {
-    line(count, outputs, in, depth, 0, 1, depth, weight, wide, 0, out, wide, 0);
+    line(count, outputs, in, right, row, rows, run, weight, wide, 0, out, wide, 0);
 }
 
-/* Results, of so many fourths or thirty-sixths: the weights were divided already. */
+/* Results, of so many halves, fourths or thirty-sixths: the weights were divided already. */
+#define HALVES(x) (x)
 #define FOURTHS(x) (x)
 #define THIRTY_SIXTHS(x) (x)

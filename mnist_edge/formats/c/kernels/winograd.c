@@ -48,8 +48,8 @@ INLINE void winograd(const int height, const int width, const int depth, const i
         spread(from + c, row, depth, pieces + t * depth + c, count * depth);
     }
     for (int k = 0; k < 16; k++)
-        multiply(count, outputs, pieces + k * count * depth, depth, weight + k * depth * wide, wide,
-                 products + k * count * wide);
+        multiply(count, outputs, pieces + k * count * depth, depth, 0, 1, depth,
+                 weight + k * depth * wide, wide, products + k * count * wide);
     for (int v = (VECTORS(outputs) - 1) * LANES; v >= 0; v -= LANES)
         for (int t = 0; t < count; t++) {
             const vec best = gather(products + t * wide + v, count * wide);

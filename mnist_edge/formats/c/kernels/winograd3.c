@@ -68,8 +68,8 @@ INLINE void winograd3(const int height, const int width, const int depth, const 
         spread3(from + c, row, depth, pieces + t * depth + c, count * depth);
     }
     for (int k = 0; k < 25; k++)
-        multiply(count, outputs, pieces + k * count * depth, depth, weight + k * depth * wide, wide,
-                 products + k * count * wide);
+        multiply(count, outputs, pieces + k * count * depth, depth, 0, 1, depth,
+                 weight + k * depth * wide, wide, products + k * count * wide);
     for (int t = 0; t < count; t++)
         for (int v = 0; v < VECTORS(outputs) * LANES; v += LANES)
             if (results)
