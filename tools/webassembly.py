@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -53,8 +54,8 @@ _SOURCES = {
 def sources(name: str) -> str:
     """The C of one module."""
     text = "\n".join(file.read_text(encoding="ascii") for file in _SOURCES[name])
-    # The one mark in those kernels says how large weights are: nothing may be taken for granted.
-    return text.replace("@narrow@", "0")
+    # The marks in those kernels say what is known of a net: nothing may be taken for granted.
+    return re.sub(r"@\w+@", "0", text)
 
 
 # What is called ten thousand times a second is built for speed, the rest for its bytes: deflated,

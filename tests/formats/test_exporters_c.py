@@ -367,6 +367,16 @@ def test_a_name_that_is_no_identifier_is_refused(name: str) -> None:
         export_c(graph([node("Relu", "x")], {}, features=784), name=name, golden=None)
 
 
+@pytest.mark.parametrize(("outputs", "half_empty"), [(8, 1), (9, 0)])
+def test_channels_that_would_leave_wide_vectors_half_empty_take_narrow_ones(
+    outputs: int, half_empty: int
+) -> None:
+    constants = {"w": weights(outputs, 1, 3, 3), "b": weights(outputs)}
+    nodes = [conv("a", "x"), node("MaxPool", "a", kernel_shape=[13, 13], strides=[13, 13])]
+    source = export_c(graph(nodes, constants, features=outputs * 2 * 2), name="a", golden=None)
+    assert b"#define HALF_EMPTY %d\n" % half_empty in source
+
+
 def test_the_same_graph_gives_the_same_bytes() -> None:
     data = graph([node("Relu", "x")], {}, features=784)
     assert export_c(data, name="test", golden=None) == export_c(data, name="test", golden=None)

@@ -11,12 +11,15 @@
 
 /* ---- Vectors ------------------------------------------------------------------------------
    As wide as the target's registers; the compiler says which it has. Wider ones would be kept in
-   memory, and be ten times slower. Without vectors, or with MNIST_EDGE_SCALAR, one number. */
+   memory, and be ten times slower. Without vectors, or with MNIST_EDGE_SCALAR, one number.
+   HALF_EMPTY says that the channels would leave half of 16 lanes empty. */
+
+#define HALF_EMPTY @half_empty@
 
 #if defined(MNIST_EDGE_SCALAR) || !defined(__GNUC__)
 #define LANES 1
 #define REGISTERS 16
-#elif defined(__AVX512F__)
+#elif defined(__AVX512F__) && !HALF_EMPTY
 #define LANES 16
 #define REGISTERS 32
 #elif defined(__AVX__)
