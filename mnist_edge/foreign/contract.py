@@ -56,6 +56,9 @@ _PROMISING, _FAR = 0.8, 0.4
 _MOST_NETS = 60
 """That are tried under all contracts: of more, those that are best under the two usual ones."""
 
+_CLEARLY = 0.9
+"""Of the loss of a plainer net, that one which is believed in its place has at most."""
+
 _UNLIKE = 0.002
 """Of digits that one net reads and another does not, from which on they are two."""
 
@@ -106,7 +109,7 @@ class Found:
     Attributes:
         best: the trial that is believed.
         runner_up: the best one with another contract; None where only one was tried.
-        reading: the best one of another net that its file may hold as well, if that is as good.
+        reading: one of another net that its file may hold as well, and that is as good.
     """
 
     best: Trial
@@ -168,6 +171,7 @@ def find_contract(
             for trial in others
             if trial.prepared.net is not best.prepared.net
             and trial.digits == best.digits
+            and trial.loss <= best.loss
             and not _is_worse(trial, best)
             and (trial.right != best.right).mean() > _UNLIKE
         ),
@@ -283,14 +287,16 @@ def _is_better(trial: Trial, plainer: Trial) -> bool:
     """Whether a trial is believed in the place of one that is plainer."""
     if _is_worse(plainer, trial):
         return True
-    if not _by_loss(plainer, trial):
-        # Of the same weights another net can by chance be likelier, but not as often right.
+    if trial.prepared is not plainer.prepared:
+        # Of the same weights another net, such as one whose ReLU leaks a little, can be likelier
+        # than the one that was trained: but not by much, and as often right.
         return (
             not _by_rights(plainer)
+            and trial.loss < _CLEARLY * plainer.loss
             and _is_likelier(trial, plainer)
             and not _is_worse(trial, plainer, _ANOTHER)
         )
-    return _is_likelier(trial, plainer)
+    return _by_loss(plainer, trial) and _is_likelier(trial, plainer)
 
 
 def _is_beaten(trial: Trial, best: Trial) -> bool:

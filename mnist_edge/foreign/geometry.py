@@ -75,7 +75,7 @@ def geometries(convolutions: Sequence[Layer], linears: Sequence[Layer]) -> list[
         ways: dict[int, list[tuple[float, tuple[Place, ...]]]] = {side: [(cost, ())]}
         before = int(convolutions[0].weight.shape[1])
         for layer in convolutions:
-            if before % layer.weight.shape[1]:
+            if not _follows(layer, before):
                 return []
             ways = _followed(ways, layer)
             before = layer.out
@@ -87,7 +87,24 @@ def geometries(convolutions: Sequence[Layer], linears: Sequence[Layer]) -> list[
                     mean = 1.5 if linears else 0.5
                     found.append(Geometry(cost_so_far + mean, side, places, mean=True))
     found.sort(key=lambda geometry: geometry.cost)
-    return found[: _OPEN if (found and found[0].mean) or not linears else _GEOMETRIES]
+    return found[: _OPEN if features == before else _GEOMETRIES]
+
+
+def branching(convolutions: Sequence[Layer]) -> str:
+    """Which convolution does not follow the one before it, for people; empty where all do."""
+    for first, second in itertools.pairwise(convolutions):
+        if not _follows(second, first.out):
+            return (
+                f"its {second.name!r:.60} takes {second.weight.shape[1]} channels, and "
+                f"{first.name!r:.60} gives {first.out}, as where a net branches"
+            )
+    return ""
+
+
+def _follows(layer: Layer, channels: int) -> bool:
+    """Whether a convolution may read so many channels: all at once, or each by itself."""
+    inner = int(layer.weight.shape[1])
+    return inner == channels or (inner == 1 and layer.out % channels == 0)
 
 
 def _followed(
@@ -127,6 +144,8 @@ def _places(kernel: int) -> Iterator[tuple[Place, float]]:
     pools = {(0, 1): 0.3, (2, 2): 0.0, (3, 3): 1.5, (3, 2): 1.5, (2, 1): 1.5, (4, 4): 2.0}
     for border, first in borders.items():
         for stride, second in ((1, 0.0), (2, 0.6), (3, 3.0)):
+            if stride == 2 and kernel % 2 == 0 and border == same - 1:
+                first = 0.0  # which halves what it reads
             for (pool, step), third in pools.items():
                 if stride > 1 and pool:
                     third += 1.0

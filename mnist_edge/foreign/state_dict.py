@@ -17,7 +17,7 @@ import numpy as np
 
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.draft import Draft
-from mnist_edge.foreign.geometry import Array, Geometry, Layer, Place, geometries
+from mnist_edge.foreign.geometry import Array, Geometry, Layer, Place, branching, geometries
 from mnist_edge.foreign.net import ForeignNet
 
 Tensors: TypeAlias = Mapping[str, Array]
@@ -25,8 +25,8 @@ Tensors: TypeAlias = Mapping[str, Array]
 FIX = (
     "give the class that it was saved from with --architecture FILE.py:CLASS, or export it to ONNX"
 )
-_VARIED = 3
-_MOST, _MOST_VAGUE = 60, 250
+_VARIED = 8
+_MOST, _MOST_VAGUE = 60, 500
 _STATISTICS = ("running_mean", "running_var")
 _EPSILON = 1e-5
 
@@ -92,9 +92,9 @@ def read_state_dict(tensors: Tensors) -> tuple[ForeignNet, ...]:
         convolutions, linears = _layers(by_name)
         known = geometries(convolutions, linears)
     if not known:
+        no_way = "no borders, strides and poolings lead from one layer to the next"
         raise BadInput(
-            f"it is {_said(convolutions, linears)}, but no borders, strides and poolings lead "
-            "from one layer to the next",
+            f"it is {_said(convolutions, linears)}, but {branching(convolutions) or no_way}",
             fix=FIX,
         )
     found = [
@@ -106,7 +106,7 @@ def read_state_dict(tensors: Tensors) -> tuple[ForeignNet, ...]:
     nets: dict[bytes, ForeignNet] = {}
     for _, net in found:
         nets.setdefault(net.graph, net)
-    most = _MOST_VAGUE if found[0][1].vague else _MOST
+    most = _MOST_VAGUE if any(net.vague for _, net in found) else _MOST
     return tuple(itertools.islice(nets.values(), most))
 
 
@@ -222,6 +222,7 @@ def _guessed(
     used = [style.inner] if convolutions else []
     used += [style.between] if len(linears) > 1 else []
     named = " and ".join(dict.fromkeys(kind or "nothing" for kind in used)) or "nothing"
+    named = named.replace("LeakyRelu", f"LeakyRelu of {style.slope:g}")
     return f"{', '.join(parts)}; {named} between them"
 
 

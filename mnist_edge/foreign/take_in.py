@@ -130,16 +130,17 @@ def _judge(
         f"it reads {best.contract}: {best.accuracy:.2%} of {best.digits:,} training digits "
         f"of {data.name}{against}"
     )
+    net = best.prepared.net
     if best.accuracy < HOPELESS:
         raise BadInput(
             f"it is no classifier of {data.name}: at best {told}",
-            fix="give --mean and --std as it was trained, or --data of its own",
+            fix="give --mean and --std as it was trained, or --data of its own"
+            + (", or --architecture FILE.py:CLASS" if net.guessed else ""),
         )
     notice(told)
-    net = best.prepared.net
     if net.guessed:
         near = found.reading
-        say = warn if net.vague or near or best.accuracy < DOUBTFUL else notice
+        say = warn if net.vague or best.accuracy < DOUBTFUL else notice
         also = f" ({near.prepared.net.guessed} is right as often)" if near else ""
         say(
             f"its file names no more than layers; on the digits it is taken for {net.guessed}"

@@ -68,6 +68,20 @@ NETS = {
         *(nn.Conv2d(1, 4, 5), nn.LeakyReLU(0.2), nn.MaxPool2d(2), nn.Conv2d(4, 8, 5)),
         *(nn.LeakyReLU(0.2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 10)),
     ),
+    "leaky and strided": lambda: nn.Sequential(
+        *(nn.Conv2d(1, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 16, 4, 2, 1)),
+        *(nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(16 * 49, 10)),
+    ),
+    "strides alone": lambda: nn.Sequential(
+        *(nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 12, 3, 2, 1), nn.ReLU()),
+        *(nn.Conv2d(12, 10, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    ),
+    "two convolutions a size, and a mean": lambda: nn.Sequential(
+        *(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()),
+        *(nn.MaxPool2d(2), nn.Conv2d(4, 8, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)),
+    ),
     "LeNet of 32 pixels": lambda: nn.Sequential(
         *(nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh()),
         *(nn.AvgPool2d(2), nn.Conv2d(16, 20, 5), nn.Tanh(), nn.Flatten()),
@@ -103,7 +117,7 @@ def test_the_net_of_weights_is_among_those_that_are_tried(name: str, tmp_path: P
     ends = nn.Sequential(*(m for m in net if not isinstance(m, nn.LogSoftmax)))
     expected = ends(images).detach().numpy()
     found = read_torch_nets(tmp_path / "net.pth")
-    assert len(found) <= (250 if found[0].vague else 60)
+    assert len(found) <= (500 if any(net.vague for net in found) else 60)
     near = [
         number
         for number, candidate in enumerate(found)
@@ -173,6 +187,12 @@ def test_layers_that_are_no_chain_are_refused_by_name(tmp_path: Path) -> None:
     torch.save(nn.LSTM(28, 8).state_dict(), tmp_path / "net.pth")
     with pytest.raises(BadInput, match="is neither a convolution"):
         read_torch_nets(tmp_path / "net.pth")
+    layers: dict[str, nn.Module] = {"stem": nn.Conv2d(1, 16, 3), "down": nn.Conv2d(16, 32, 1)}
+    layers |= {"body": nn.Conv2d(16, 32, 3), "out": nn.Linear(32, 10)}
+    torch.save(nn.ModuleDict(layers).state_dict(), tmp_path / "net.pth")
+    with pytest.raises(BadInput, match="'down' takes 16 channels, and 'body' gives 32") as caught:
+        read_torch_nets(tmp_path / "net.pth")
+    assert "--architecture FILE.py:CLASS" in caught.value.fix
     odd = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Linear(77, 10))
     torch.save(odd.state_dict(), tmp_path / "net.pth")
     with pytest.raises(BadInput, match="no borders, strides and poolings lead"):

@@ -271,6 +271,26 @@ def test_another_net_of_the_same_weights_must_be_right_as_often(tmp_path: Path) 
     likelier, rightest = (trial(right, 0.02, Contract(), rarity=1) for right in (984, 988))
     assert ranked([plain, likelier])[0] is plain
     assert ranked([plain, rightest])[0] is rightest
+    a_little = trial(988, 0.038, Contract(), rarity=1)
+    assert ranked([plain, a_little])[0] is plain
+
+
+def test_another_reading_that_is_as_good_is_said(tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(VARIANTS["open batch"][1])
+    for tensor in model.graph.initializer:
+        if tensor.name == "second":
+            fewer = onnx.numpy_helper.to_array(tensor).copy()
+            fewer[2] = 0
+            tensor.CopyFrom(onnx.numpy_helper.from_array(fewer, tensor.name))
+    graphs = {"a feature less": model.SerializeToString(), "all": VARIANTS["open batch"][1]}
+    found = [
+        ForeignNet(graph=graph, said="weights", kind="torch", guessed=guessed)
+        for guessed, graph in graphs.items()
+    ]
+    said: list[str] = []
+    data = nets.drawn()
+    take_in(found, tmp_path / "net", "0" * 64, data, tmp_path / "b", notice=said.append)
+    assert "taken for a feature less (all is right as often)" in said[-1]
 
 
 def test_what_the_user_says_of_the_contract_is_believed(tmp_path: Path) -> None:
