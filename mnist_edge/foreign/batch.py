@@ -21,12 +21,12 @@ from mnist_edge.foreign.ends import FIX, Entry
 from mnist_edge.foreign.graph import prune, settled
 from mnist_edge.formats.graph.bounds import apply, infer
 from mnist_edge.formats.graph.file import read_outline
-from mnist_edge.formats.graph.outline import Tensor
+from mnist_edge.formats.graph.outline import Operator, Tensor
 
-_IN_ORDER = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+_IN_ORDER = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Gather", "Slice")
 _ANY = -1
-_SEVERAL = 3
-"""Pictures, of which the sizes of all results are computed to see where their number goes."""
+_MORE = 2
+"""Pictures beside those of the file, with which all sizes are computed to see where they go."""
 
 
 def free_batch(model: onnx.ModelProto, entry: Entry, scores: str) -> tuple[onnx.ModelProto, int]:
@@ -43,17 +43,17 @@ def free_batch(model: onnx.ModelProto, entry: Entry, scores: str) -> tuple[onnx.
     Raises:
         BadInput: as `graph.settled`, or an operator takes one picture alone.
     """
+    count = (entry.batch or 1) if entry.batched else 1
     freed = onnx.ModelProto()
     freed.CopyFrom(model)
-    _set_input(freed.graph, entry, (1, *entry.shape) if entry.batched else entry.shape)
-    _name_one(freed.graph, entry.batch)
-    freed = settled(freed)
+    _set_input(freed.graph, entry, (count, *entry.shape) if entry.batched else entry.shape)
+    freed = settled(freed, count)
     graph = freed.graph
-    one = _sizes_of_one(freed)
-    nodes = _freed_nodes(freed, entry, one)
-    classes = math.prod(one[scores].shape)
+    one = _sizes(freed, count)
+    nodes = _freed_nodes(freed, entry, one, count)
+    classes = math.prod(one[scores].shape) // count
     last = scores
-    if one[scores].shape != (1, classes):
+    if one[scores].shape != (count, classes):
         last = f"{scores}_row"
         nodes.append(_reshape(graph, scores, last, (_ANY, classes)))
     replace_nodes(graph, nodes)
@@ -64,30 +64,20 @@ def free_batch(model: onnx.ModelProto, entry: Entry, scores: str) -> tuple[onnx.
     return freed, classes
 
 
-def _name_one(graph: onnx.GraphProto, batch: int) -> None:
-    """Let Reshapes that name the number of pictures name one."""
-    shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
-    for tensor in graph.initializer:
-        sizes = numpy_helper.to_array(tensor) if tensor.name in shapes else np.empty(0)
-        if batch > 1 and sizes.size and sizes.flat[0] == batch:
-            named = np.concatenate([[1], sizes[1:]]).astype(np.int64)
-            tensor.CopyFrom(numpy_helper.from_array(named, tensor.name))
-
-
 def _freed_nodes(
-    model: onnx.ModelProto, entry: Entry, one: dict[str, Tensor]
+    model: onnx.ModelProto, entry: Entry, one: dict[str, Tensor], count: int
 ) -> list[onnx.NodeProto]:
     """The operators, with those in the place of others that say how many pictures there are."""
     outline = read_outline(model.SerializeToString())
-    several = dict(outline.constants) | {entry.name: Tensor((_SEVERAL, *entry.shape))}
+    several = dict(outline.constants) | {entry.name: Tensor((count + _MORE, *entry.shape))}
     nodes = []
     for node, operator in zip(model.graph.node, outline.operators, strict=True):
-        if operator.kind in _IN_ORDER and _leads(one, several, operator.inputs[0]):
-            after = one[operator.outputs[0]].shape
-            shape = (_ANY, *(after[1:] if after[:1] == (1,) else after))
+        shape = _freed_shape(operator, one, several, count)
+        if shape:
             node = _reshape(model.graph, node.input[0], node.output[0], shape)
             several[node.input[1]] = Tensor((len(shape),), shape)
             operator = replace(operator, kind="Reshape", inputs=tuple(node.input), attributes={})
+        _forget_silence(node, operator, model.graph)
         try:
             results = apply(operator, several).tensors
         except ValueError as error:
@@ -97,10 +87,54 @@ def _freed_nodes(
     return nodes
 
 
-def _leads(one: dict[str, Tensor], several: dict[str, Tensor], name: str) -> bool:
-    """Whether the first size of a result is the number of pictures."""
+def _freed_shape(
+    operator: Operator, one: dict[str, Tensor], several: dict[str, Tensor], count: int
+) -> tuple[int, ...]:
+    """The sizes of what an operator lays out in another way; none where it may stay as it is."""
+    if operator.kind not in _IN_ORDER:
+        return ()
+    name, several_now = operator.inputs[0], count + _MORE
     alone, together = one[name].shape, several[name].shape
-    return together in ((_SEVERAL, *alone), (_SEVERAL, *alone[1:])) and together != alone
+    after = one[operator.outputs[0]].shape
+    if math.prod(after) != math.prod(alone):  # a part of it
+        return ()
+    first = (_ANY, *(after[1:] if count > 1 or after[:1] == (1,) else after))
+    if together == (several_now, *alone):
+        return first
+    moved = [
+        axis for axis, sizes in enumerate(zip(alone, together, strict=False)) if len(set(sizes)) > 1
+    ]
+    if len(alone) != len(together) or len(moved) != 1 or together[moved[0]] != several_now:
+        return ()
+    if moved == [0] and operator.kind in ("Reshape", "Flatten"):
+        return first
+    if _fits(operator, several):
+        return ()
+    if moved == [0]:
+        return first
+    before = math.prod(alone[: moved[0]])
+    for axis, size in enumerate(after):
+        if size == count and math.prod(after[:axis]) == before:
+            return (*after[:axis], _ANY, *after[axis + 1 :])
+    return ()
+
+
+def _fits(operator: Operator, several: dict[str, Tensor]) -> bool:
+    """Whether an operator lays out the numbers of several pictures as it is."""
+    try:
+        return apply(operator, several).tensors[0].count == several[operator.inputs[0]].count
+    except ValueError:
+        return False
+
+
+def _forget_silence(node: onnx.NodeProto, operator: Operator, graph: onnx.GraphProto) -> None:
+    """Leave out the first states of a recurrent operator where they are zeros for one picture."""
+    if operator.kind not in ("LSTM", "GRU", "RNN"):
+        return
+    zeros = {tensor.name for tensor in graph.initializer if not numpy_helper.to_array(tensor).any()}
+    for place, name in enumerate(node.input):
+        if place in (5, 6) and name in zeros:
+            node.input[place] = ""
 
 
 def _set_input(graph: onnx.GraphProto, entry: Entry, shape: tuple[int | str, ...]) -> None:
@@ -109,9 +143,9 @@ def _set_input(graph: onnx.GraphProto, entry: Entry, shape: tuple[int | str, ...
     value.CopyFrom(helper.make_tensor_value_info(entry.name, kind, shape))
 
 
-def _sizes_of_one(model: onnx.ModelProto) -> dict[str, Tensor]:
+def _sizes(model: onnx.ModelProto, count: int) -> dict[str, Tensor]:
     try:
-        return infer(read_outline(model.SerializeToString()), 1)[1]
+        return infer(read_outline(model.SerializeToString()), count)[1]
     except ValueError as error:
         raise BadInput(f"it cannot be run: {error}", fix=FIX) from None
 

@@ -1,6 +1,7 @@
-"""Operators that other libraries added to ONNX, as the plain ones that they stand for.
+"""Operators that are not ONNX's own, or are as a training has them, as plain ones.
 
-ONNX Runtime fuses operators, and scikit-learn's converter writes those of `ai.onnx.ml`.
+ONNX Runtime fuses operators, and scikit-learn's converter writes those of `ai.onnx.ml`. A graph
+that was written amid a training drops numbers, and normalises by the pictures at hand.
 """
 
 from __future__ import annotations
@@ -115,6 +116,16 @@ def _classify(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
     plain.add("ArgMax", [scores], node.output[0], axis=1, keepdims=0)
 
 
+def _normalize(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+    """By what was learned; not by the pictures at hand."""
+    kept = {name: value for name, value in options.items() if name in ("epsilon", "spatial")}
+    plain.add("BatchNormalization", list(node.input), node.output[0], **kept)
+
+
+def _pass_on(plain: _Plain, node: onnx.NodeProto, _: Options) -> None:
+    plain.add("Identity", [node.input[0]], node.output[0])
+
+
 def _scale(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
     """Each number less an offset, times a factor."""
     result = node.output[0]
@@ -126,6 +137,8 @@ def _scale(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
 
 _Writer: TypeAlias = Callable[[_Plain, onnx.NodeProto, Options], None]
 _WRITERS: dict[tuple[str, str], _Writer] = {
+    ("", "BatchNormalization"): _normalize,
+    ("", "Dropout"): _pass_on,
     ("ai.onnx.ml", "LinearClassifier"): _classify,
     ("ai.onnx.ml", "Scaler"): _scale,
     ("com.microsoft", "FusedConv"): _part("Conv"),

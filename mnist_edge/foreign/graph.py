@@ -84,11 +84,12 @@ def part_for(model: onnx.ModelProto, result: str) -> onnx.ModelProto:
     return part
 
 
-def settled(model: onnx.ModelProto) -> onnx.ModelProto:
+def settled(model: onnx.ModelProto, count: int = 1) -> onnx.ModelProto:
     """The graph in our opset and in float32, with what follows from constants computed.
 
     Args:
         model: whose input has a size in each direction; it may be changed.
+        count: how many pictures it takes.
 
     Raises:
         BadInput: it uses what is no operator of ONNX, is older than opset 7, or takes more to run
@@ -100,15 +101,15 @@ def settled(model: onnx.ModelProto) -> onnx.ModelProto:
     lift_constants(model.graph)
     retype(model.graph, TensorProto.FLOAT)
     fold_constants(model, "Cast")
-    check(model)
+    check(model, count)
     fold_constants(model)
     return model
 
 
-def check(model: onnx.ModelProto) -> None:
+def check(model: onnx.ModelProto, count: int = 1) -> None:
     """Refuse a graph that takes more to run than a picture may, or cannot be told. BadInput."""
     try:
-        count_numbers(read_outline(model.SerializeToString()), 1)
+        count_numbers(read_outline(model.SerializeToString()), count)
     except ValueError as error:
         raise BadInput(f"it cannot be run: {error}", fix=FIX) from None
 

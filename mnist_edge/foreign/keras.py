@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
-from mnist_edge.foreign.draft import Draft, Value
+from mnist_edge.foreign.draft import Draft, Value, refuse
 from mnist_edge.foreign.hdf5 import FIX, read_hdf5
 from mnist_edge.foreign.keras_layers import SKIPPED, write_layer
 from mnist_edge.foreign.net import ForeignNet
@@ -243,7 +243,7 @@ def _inbound(member: Json) -> Iterator[str | float]:
     """What a layer of a functional model reads, as Keras 2 or 3 say it."""
     nodes = member.get("inbound_nodes") or []
     if len(nodes) > 1:
-        raise BadInput(f"its layer {member.get('name')!r:.60} is used more than once", fix=FIX)
+        raise refuse(str(member.get("name")), str(member["class_name"]), "used more than once")
     for node in nodes:
         if isinstance(node, dict):  # of Keras 3
             for item in node.get("args", ()):

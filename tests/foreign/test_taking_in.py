@@ -202,6 +202,70 @@ variant(
 )
 variant("as ONNX Runtime fuses it", changes=[also("com.microsoft"), fuse])
 
+ONES, NONE = np.ones(10, np.float32), np.zeros(10, np.float32)
+NORMAL = {"gain": ONES, "shift": NONE, "mean": NONE, "spread": ONES}
+variant(
+    "a normalisation of an opset whose evaluator trains it",
+    opset=11,
+    end=[node("BatchNormalization", ["scores", *NORMAL], ["answer"], momentum=0.9)],
+    more=NORMAL,
+)
+variant(
+    "amid a training",
+    end=[
+        node("BatchNormalization", ["scores", *NORMAL], ["n", "m", "v", "sm", "sv"]),
+        node("Dropout", ["n", "half", "yes"], ["answer"]),
+    ],
+    more={**NORMAL, "half": np.array(0.5, np.float32), "yes": np.array(True)},
+)
+variant(
+    "four at once",
+    shape=(4, 1, 28, 28),
+    front=[node("Reshape", ["in", "fixed"], ["row"])],
+    more={"fixed": np.array([4, 784], np.int64)},
+)
+variant(
+    "rows before pictures",
+    shape=(1, 1, 28, 28),
+    front=[
+        node("Squeeze", ["in", "one"], ["rows"]),
+        node("Transpose", ["rows"], ["turned"], perm=[1, 0, 2]),
+        node("Reshape", ["turned", "same"], ["still"]),
+        node("Transpose", ["still"], ["again"], perm=[1, 0, 2, 3]),
+        node("Flatten", ["again"], ["row"]),
+    ],
+    more={"one": np.array([1], np.int64), "same": np.array([28, 1, 4, 7], np.int64)},
+)
+variant(
+    "the answer to the first picture",
+    shape=(1, 1, 28, 28),
+    end=[node("Gather", ["scores", "zero"], ["answer"], axis=0)],
+    more={"zero": np.array(0, np.int64)},
+)
+variant(
+    "a border whose widths are laid out as it runs",
+    front=[
+        node("Reshape", ["widths", "pairs"], ["ends"]),
+        node("Slice", ["ends", "last", "before", "zeroth", "last"], ["starts"]),
+        node("Transpose", ["starts"], ["sides"], perm=[1, 0]),
+        node("Reshape", ["sides", "all"], ["flat"]),
+        node("Pad", ["in", "flat"], ["wide"]),
+        node("Slice", ["wide", "two", "thirty", "sides_of"], ["inner"]),
+        node("Flatten", ["inner"], ["row"]),
+    ],
+    more={
+        "widths": np.array([2, 2, 2, 2, 0, 0, 0, 0], np.int64),
+        "pairs": np.array([-1, 2], np.int64),
+        "last": np.array([-1], np.int64),
+        "before": np.array([-(1 << 62)], np.int64),
+        "zeroth": np.array([0], np.int64),
+        "all": np.array([-1], np.int64),
+        "two": np.array([2, 2], np.int64),
+        "thirty": np.array([30, 30], np.int64),
+        "sides_of": np.array([2, 3], np.int64),
+    },
+)
+
 
 def read(data: bytes) -> tuple[ForeignNet, ...]:
     return read_onnx(data, Path("nowhere"))

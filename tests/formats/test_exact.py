@@ -13,6 +13,8 @@ pytest.importorskip("onnx", reason="has the standard as NumPy")
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from mnist_edge.formats.graph.bounds import count_numbers
+from mnist_edge.formats.graph.file import read_outline
 from mnist_edge.formats.original.exact import evaluator
 from mnist_edge.formats.original.windows import AveragePool, Conv, MaxPool
 
@@ -83,6 +85,25 @@ def test_recurrent_operators_have_the_functions_that_are_named(case: str) -> Non
     opset = [helper.make_opsetid("", 18)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=8)
     rows = RNG.normal(size=(7, 3, 4)).astype(np.float32)
+    assert count_numbers(read_outline(model.SerializeToString()), 1) > 0
     (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"rows": rows})
     found = evaluator(model)({"rows": rows.astype(np.float64)}, "every")
     np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("opset", [7, 9, 13, 15])
+def test_a_normalisation_is_that_of_inference_in_every_opset(opset: int) -> None:
+    names = ("gain", "shift", "mean", "variance")
+    learned = {name: np.abs(RNG.normal(size=4)).astype(np.float32) + 0.5 for name in names}
+    graph = helper.make_graph(
+        [helper.make_node("BatchNormalization", ["pixels", *names], ["result"], epsilon=0.125)],
+        "one",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, PIXELS.shape)],
+        [helper.make_tensor_value_info("result", TensorProto.FLOAT, PIXELS.shape)],
+        [numpy_helper.from_array(array, name) for name, array in learned.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    gain, shift, mean, variance = (learned[name].reshape(-1, 1, 1) for name in names)
+    expected = (PIXELS - mean) / np.sqrt(variance.astype(np.float64) + 0.125) * gain + shift
+    found = evaluator(model)({"pixels": PIXELS}, "result")
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

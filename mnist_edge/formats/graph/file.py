@@ -24,7 +24,7 @@ _NODE_INPUTS, _NODE_OUTPUTS, _NODE_NAME, _NODE_KIND = 1, 2, 3, 4
 _NODE_ATTRIBUTES, _NODE_DOMAIN = 5, 7
 _ATTRIBUTE_NAME, _ATTRIBUTE_TYPE = 1, 20
 _FLOAT, _INT, _TEXT, _TENSOR, _INTS = 2, 3, 4, 5, 8  # where an attribute keeps its value
-_GRAPHS_AND_THE_LIKE = (6, 9, 10, 11, 14, 15, 21, 22, 23)
+_GRAPHS_AND_THE_LIKE = (6, 10, 11, 14, 15, 21, 22, 23)
 _SIZES, _NUMBERS, _NAME, _RAW, _OUTSIDE, _PLACE = 1, 2, 8, 9, 13, 14
 
 # By number, the types of tensors that are taken: as NumPy names them, and the field that holds
@@ -85,11 +85,11 @@ def _operator(node: Message, numbers: bool) -> Operator:
 def _attribute(attribute: Message, numbers: bool) -> tuple[str, Attribute]:
     name = attribute.text(_ATTRIBUTE_NAME)
     if any(number in attribute for number in _GRAPHS_AND_THE_LIKE):
-        raise ValueError(f"its attribute {name!r:.40} is a graph, a list of texts, or the like")
+        raise ValueError(f"its attribute {name!r:.40} is a graph, or the like")
     match attribute.integer(_ATTRIBUTE_TYPE):
         case 1:
             return name, attribute.real(_FLOAT)
-        case 6:  # a list of floats shapes nothing
+        case 6 | 8:  # lists of floats and of texts shape nothing
             return name, None
         case 2:
             return name, attribute.integer(_INT)

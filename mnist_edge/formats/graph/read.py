@@ -46,6 +46,8 @@ def read_steps(
         raise BadInput("the graph has not one input and one output", fix=FIX)
     picture = _picture_shape(inputs[0], graph.inputs[inputs[0]])
     reader.values[inputs[0]] = Value(PICTURE, picture, tuple(picture))
+    for operator in graph.operators:  # what it lacks is told before what led up to that
+        _refuse_unknown(operator, operators)
     for operator in graph.operators:
         _read_node(reader, operator, operators)
     output = reader.value(graph.outputs[0])
@@ -56,16 +58,20 @@ def read_steps(
     return Net(steps=tuple(reader.steps), picture=picture, sha256=sha256), reader
 
 
-def _read_node(reader: R, operator: Operator, operators: Operators[R]) -> None:
-    value = operator.attributes.get("value")
-    if operator.kind == "Constant" and isinstance(value, Tensor) and value.numbers is not None:
-        reader.constants[operator.outputs[0]] = value.numbers
-        return
-    read = operators.get(operator.kind)
-    if read is None:
+def _refuse_unknown(operator: Operator, operators: Operators[R]) -> None:
+    if operator.kind not in operators and operator.kind != "Constant":
         name = f" ({operator.name!r:.60})" if operator.name else ""
         raise BadInput(f"no step can be made of the operator {operator.kind!r:.60}{name}", fix=FIX)
-    result = read(reader, Node(operator, reader.constants, reader.types))
+
+
+def _read_node(reader: R, operator: Operator, operators: Operators[R]) -> None:
+    value = operator.attributes.get("value")
+    if operator.kind == "Constant":
+        if not isinstance(value, Tensor) or value.numbers is None:
+            raise BadInput("a Constant is no tensor of numbers", fix=FIX)
+        reader.constants[operator.outputs[0]] = value.numbers
+        return
+    result = operators[operator.kind](reader, Node(operator, reader.constants, reader.types))
     if result is not None:
         reader.values[operator.outputs[0]] = result
 

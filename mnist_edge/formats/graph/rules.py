@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnist_edge.formats.graph.outline import MOST_INTEGERS, Operator, Shape, Tensor
 
@@ -221,7 +222,17 @@ def _transpose(operator: Operator, given: Sequence[Tensor]) -> Result:
     order = operator.integers("perm", tuple(reversed(range(len(shape)))))
     if sorted(order) != list(range(len(shape))):
         raise ValueError(f"the order {order}")
-    return _shaped(*(shape[axis] for axis in order))
+    integers = _laid_out(given[0], lambda numbers: numbers.transpose(order))
+    return Result((Tensor(tuple(shape[axis] for axis in order), integers),))
+
+
+def _laid_out(
+    tensor: Tensor, lay: Callable[[NDArray[np.object_]], NDArray[np.object_]]
+) -> tuple[int, ...] | None:
+    """The whole numbers of a tensor in another order, where they are known."""
+    if tensor.integers is None:
+        return None
+    return tuple(lay(np.array(tensor.integers, object).reshape(tensor.shape)).reshape(-1).tolist())
 
 
 def _squeeze(operator: Operator, given: Sequence[Tensor]) -> Result:
@@ -302,7 +313,7 @@ def _slice(operator: Operator, given: Sequence[Tensor]) -> Result:
         stop = None if step < 0 and end < -data.shape[axis] else end
         parts[axis % rank] = slice(start, stop, step)
     sizes = tuple(len(range(size)[part]) for size, part in zip(data.shape, parts, strict=True))
-    integers = data.integers[parts[0]] if data.integers is not None and rank == 1 else None
+    integers = _laid_out(data, lambda numbers: numbers[tuple(parts)])
     return Result((Tensor(sizes, integers),))
 
 

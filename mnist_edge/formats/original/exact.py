@@ -17,11 +17,12 @@ from onnx.reference import ReferenceEvaluator
 
 from mnist_edge.contract import INPUT_NAME, OUTPUT_NAME, Images, check_images
 from mnist_edge.errors import BadInput
-from mnist_edge.formats.original.rows import GRU, LSTM, RNN
+from mnist_edge.formats.original.corrected import GRU, LSTM, RNN, BatchNormalization
 from mnist_edge.formats.original.windows import AveragePool, Conv, MaxPool
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 _BATCH = 64
+_OWN = (Conv, MaxPool, AveragePool, BatchNormalization, LSTM, GRU, RNN)
 
 
 def exact_logits(
@@ -58,7 +59,7 @@ def evaluator(
     """What computes one output of a graph in double precision from its inputs; it is changed."""
     retype(model.graph, TensorProto.DOUBLE)
     del model.graph.value_info[:]
-    session = ReferenceEvaluator(model, new_ops=[Conv, MaxPool, AveragePool, LSTM, GRU, RNN])
+    session = ReferenceEvaluator(model, new_ops=list(_OWN))
 
     def run(inputs: dict[str, NDArray[np.generic]], output: str) -> NDArray[np.float64]:
         with warnings.catch_warnings():  # of overflow, which then shows in the result

@@ -1,6 +1,7 @@
-"""Recurrent operators for the reference evaluator, with the functions that a graph names.
+"""Operators for the reference evaluator whose own are not those of the standard.
 
-Its own take the usual ones, whatever is named.
+Its recurrent operators take the usual functions, whatever a graph names. Its normalisation of
+before opset 14 computes what a training would.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx.reference.ops import op_gru, op_lstm, op_rnn
+from onnx.reference.ops import op_batch_normalization, op_gru, op_lstm, op_rnn
 
 _Numbers: TypeAlias = NDArray[np.floating[Any]]
 _Function: TypeAlias = Callable[[_Numbers], _Numbers]
@@ -18,6 +19,7 @@ _Function: TypeAlias = Callable[[_Numbers], _Numbers]
 _Lstm: Any = op_lstm.LSTM
 _Gru: Any = op_gru.GRU
 _Rnn: Any = op_rnn.CommonRNN
+_Normalization: Any = op_batch_normalization.BatchNormalization_14
 
 _FUNCTIONS: dict[str, _Function] = {
     "hardsigmoid": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
@@ -69,3 +71,22 @@ class RNN(_Rnn):  # type: ignore[misc]
         """See `_named`; called for each direction."""
         del named
         return _named(self, "tanh")[0]
+
+
+class BatchNormalization(_Normalization):  # type: ignore[misc]
+    """As in inference, whatever its opset."""
+
+    op_domain = ""
+
+    def _run(
+        self,
+        numbers: _Numbers,
+        gain: _Numbers,
+        shift: _Numbers,
+        mean: _Numbers,
+        variance: _Numbers,
+        **options: Any,
+    ) -> tuple[_Numbers]:
+        factor = gain / np.sqrt(variance + options["epsilon"])
+        along = (-1, *(1 for _ in numbers.shape[2:]))
+        return (numbers * factor.reshape(along) + (shift - mean * factor).reshape(along),)
