@@ -6,11 +6,12 @@ that was written amid a training drops numbers, and normalises by the pictures a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from mnist_edge.errors import BadInput
@@ -23,6 +24,7 @@ _ACTIVATIONS = {
     "LeakyRelu": ("alpha",),
     "HardSigmoid": ("alpha", "beta"),
 }
+_SLIDING = ("kernel_shape", "strides", "dilations")
 _ENDS = {"LOGISTIC": "Sigmoid", "SOFTMAX": "Softmax", "NONE": "Identity"}
 
 Options: TypeAlias = Mapping[str, Any]
@@ -42,7 +44,13 @@ class _Plain:
 
     def constant(self, name: str, numbers: Any) -> str:
         """Numbers under a name."""
-        array = np.asarray(numbers, np.float32)
+        return self._keep(name, np.asarray(numbers, np.float32))
+
+    def integers(self, name: str, numbers: Sequence[int]) -> str:
+        """Whole numbers under a name."""
+        return self._keep(name, np.array(numbers, np.int64))
+
+    def _keep(self, name: str, array: NDArray[np.generic]) -> str:
         self._graph.initializer.append(numpy_helper.from_array(array, name))
         return name
 
@@ -62,6 +70,28 @@ def speak_plainly(model: onnx.ModelProto) -> None:
             options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
             write(plain, node, options)
     replace_nodes(graph, plain.nodes)
+
+
+def _widen(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+    """What slides along rows, as over pictures one pixel wide."""
+    if len(options.get("kernel_shape", ())) != 1 or len(node.output) > 1:
+        plain.nodes.append(node)
+        return
+    result = node.output[0]
+    columns, back = (
+        plain.integers(f"{result}_{name}", sizes)
+        for name, sizes in (("to_column", [0, 0, -1, 1]), ("to_row", [0, 0, -1]))
+    )
+    inputs = [
+        plain.add("Reshape", [name, columns], f"{result}_wide{place}")
+        for place, name in enumerate(node.input[:2])
+    ]
+    wide = {name: [*options[name], 1] for name in _SLIDING if name in options}
+    if "pads" in options:
+        first, last = options["pads"]
+        wide["pads"] = [first, 0, last, 0]
+    plain.add(node.op_type, [*inputs, *node.input[2:]], f"{result}_column", **{**options, **wide})
+    plain.add("Reshape", [f"{result}_column", back], result)
 
 
 def _part(kind: str) -> _Writer:
@@ -137,8 +167,11 @@ def _scale(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
 
 _Writer: TypeAlias = Callable[[_Plain, onnx.NodeProto, Options], None]
 _WRITERS: dict[tuple[str, str], _Writer] = {
+    ("", "AveragePool"): _widen,
     ("", "BatchNormalization"): _normalize,
+    ("", "Conv"): _widen,
     ("", "Dropout"): _pass_on,
+    ("", "MaxPool"): _widen,
     ("ai.onnx.ml", "LinearClassifier"): _classify,
     ("ai.onnx.ml", "Scaler"): _scale,
     ("com.microsoft", "FusedConv"): _part("Conv"),

@@ -237,6 +237,20 @@ variant(
     more={"one": np.array([1], np.int64), "same": np.array([28, 1, 4, 7], np.int64)},
 )
 variant(
+    "slid along rows",
+    front=[
+        node("Flatten", ["in"], ["pixels"]),
+        node("Unsqueeze", ["pixels", "one"], ["line"]),
+        node("Conv", ["line", "still"], ["slid"], kernel_shape=[3], pads=[1, 1]),
+        node("MaxPool", ["slid"], ["largest"], kernel_shape=[1]),
+        node("Flatten", ["largest"], ["row"]),
+    ],
+    more={
+        "one": np.array([1], np.int64),
+        "still": np.array([0, 1, 0], np.float32).reshape(1, 1, 3),
+    },
+)
+variant(
     "the answer to the first picture",
     shape=(1, 1, 28, 28),
     end=[node("Gather", ["scores", "zero"], ["answer"], axis=0)],

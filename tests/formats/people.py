@@ -324,3 +324,14 @@ def the_larger_of_it_and_nothing(net: Net) -> bytes:
     x = net.op("Max", np.float32(0), net.conv(INPUT_NAME, 1, 6, 5, strides=[2, 2]))
     y = net.op("Min", net.conv(x, 6, 6, 3, pads=[1, 1, 1, 1]), np.float32(0.5))
     return net.ended(net.op("Sum", x, y), 6 * 144)
+
+
+@_net
+def rows_of_channels(net: Net) -> bytes:
+    x = net.op("Squeeze", INPUT_NAME, ints(1))
+    every = (1 << 63) - 1
+    x = net.op("Slice", x, ints(0, 1, 0), ints(every, 27, every), ints(0, 1, 2))
+    x = net.op("Reshape", x, ints(0, 0, -1, 1))
+    x = net.op("Conv", x, net.random(12, 26, 3, 1), net.random(12), pads=[1, 0, 1, 0])
+    x = net.op("Reshape", net.op("Relu", x), ints(0, 0, -1))
+    return net.ended(net.op("GlobalAveragePool", x), 12)

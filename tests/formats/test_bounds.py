@@ -197,6 +197,26 @@ SHAPED: dict[str, tuple[list[bytes], list[bytes]]] = {
         [node("Resize", "images none none sizes", "x", mode="linear", axes=[2, 3])],
         [tensor("none", np.zeros(0, np.float32)), ints("sizes", 32, 14)],
     ),
+    "Resize by scales": (
+        [node("Resize", "images none scales", "x", mode="linear")],
+        [
+            tensor("none", np.zeros(0, np.float32)),
+            tensor("scales", np.array([1, 1, 32 / 28, 0.5], np.float32)),
+        ],
+    ),
+    "borders that are laid out": (
+        [
+            node("Reshape", "widths pairs", "ends"),
+            node("Slice", "ends last before zeroth last", "starts"),
+            node("Transpose", "starts", "sides", perm=[1, 0]),
+            node("Reshape", "sides all", "borders"),
+            node("Pad", "images borders", "x"),
+        ],
+        [
+            *(ints("widths", 1, 2, 3, 4, 0, 0, 0, 0), ints("pairs", -1, 2), ints("last", -1)),
+            *(ints("before", -(2**62)), ints("zeroth", 0), ints("all", -1)),
+        ],
+    ),
     "Softmax": ([node("Softmax", "images", "x", axis=-1)], []),
     "Cast": ([node("Cast", "images", "x", to=FLOAT)], []),
     "Constant": (

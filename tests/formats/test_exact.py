@@ -107,3 +107,15 @@ def test_a_normalisation_is_that_of_inference_in_every_opset(opset: int) -> None
     expected = (PIXELS - mean) / np.sqrt(variance.astype(np.float64) + 0.125) * gain + shift
     found = evaluator(model)({"pixels": PIXELS}, "result")
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_the_largest_of_a_row_is_that_of_the_row() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("GlobalMaxPool", ["rows"], ["result"])],
+        "one",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, (3, 4, 11))],
+        [helper.make_tensor_value_info("result", TensorProto.FLOAT, (3, 4, 1))],
+    )
+    rows = PIXELS[..., 0]
+    found = evaluator(helper.make_model(graph))({"rows": rows}, "result")
+    np.testing.assert_array_equal(found, rows.max(axis=2, keepdims=True))

@@ -8,6 +8,7 @@ import numpy as np
 
 from mnist_edge.formats.graph.outline import (
     MOST_INTEGERS,
+    MOST_SCALES,
     Array,
     Attribute,
     Operator,
@@ -123,7 +124,10 @@ def _tensor(tensor: Message, numbers: bool) -> Tensor:
     if kind in (6, 7) and count <= MOST_INTEGERS:
         raws = np.frombuffer(raw, dtype).tolist()
         integers = tuple(raws) if _RAW in tensor else tuple(tensor.integers(place))
-    return Tensor(shape, integers, _numbers(tensor).reshape(shape) if numbers else None)
+    all_of_them = _numbers(tensor).reshape(shape) if numbers else None
+    few = kind == 1 and count <= MOST_SCALES
+    scales = tuple(_numbers(tensor).tolist()) if few else None
+    return Tensor(shape, integers, all_of_them, scales)
 
 
 def _numbers(tensor: Message) -> Array:

@@ -17,6 +17,9 @@ from mnist_edge.formats.graph.layers import (
 )
 from mnist_edge.formats.graph.reader import Node, Reader, Value
 
+_EVERY = (1 << 31) - 1
+"""An end of a slice that is none."""
+
 
 def reshape(reader: Reader, node: Node) -> Value:
     """Flatten, Reshape, Squeeze and Unsqueeze, all of one picture."""
@@ -95,6 +98,8 @@ def cut(reader: Reader, node: Node) -> Value:
     steps = node.whole(4) if node.inputs > 4 else None
     indices = source.indices
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        if (axes[number] if axes else number) == 0 == start and end >= _EVERY:
+            continue  # of all pictures
         axis = _axis(node, source, axes[number] if axes else number)
         step = steps[number] if steps else 1
         # Numbers beyond what slices may reach mean the end, either one.

@@ -189,12 +189,16 @@ def pool_globally(reader: Reader, node: Node) -> Value:
         source = source.laid_out(np.moveaxis(source.indices, kept, 0))
     else:
         kept = 0
+    alone = len(source.dims) == 2  # a row for each channel
+    if alone:
+        source = source._replace(dims=(*source.dims, 1))
     source = reader.picture(node, source)
     kind: Kind = "max" if node.kind.endswith(("MaxPool", "Max")) else "average"
     window = Window(source.shape.height, source.shape.width)
     result = _pool(reader, source, kind, window)
     dims = [1, 1, 1]
     dims[kept] = source.shape.channels
+    dims = dims[:2] if alone else dims
     return result._replace(dims=tuple(dims) if keeps else (source.shape.channels,))
 
 

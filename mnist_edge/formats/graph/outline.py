@@ -16,6 +16,9 @@ Array: TypeAlias = NDArray[np.generic]
 MOST_INTEGERS = 64
 """So many whole numbers may shape another tensor; more are weights."""
 
+MOST_SCALES = 8
+"""So many fractions may."""
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -23,11 +26,13 @@ class Tensor:
 
     Attributes:
         numbers: all of them, where they were asked for and the file has them.
+        scales: its values where they are few fractions that are known.
     """
 
     shape: Shape
     integers: tuple[int, ...] | None = None
     numbers: Array | None = field(default=None, compare=False)
+    scales: tuple[float, ...] | None = None
 
     @property
     def count(self) -> int:

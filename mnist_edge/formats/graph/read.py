@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 from mnist_edge.errors import BadInput
@@ -46,8 +46,7 @@ def read_steps(
         raise BadInput("the graph has not one input and one output", fix=FIX)
     picture = _picture_shape(inputs[0], graph.inputs[inputs[0]])
     reader.values[inputs[0]] = Value(PICTURE, picture, tuple(picture))
-    for operator in graph.operators:  # what it lacks is told before what led up to that
-        _refuse_unknown(operator, operators)
+    _refuse_unknown(graph.operators, operators)
     for operator in graph.operators:
         _read_node(reader, operator, operators)
     output = reader.value(graph.outputs[0])
@@ -58,8 +57,11 @@ def read_steps(
     return Net(steps=tuple(reader.steps), picture=picture, sha256=sha256), reader
 
 
-def _refuse_unknown(operator: Operator, operators: Operators[R]) -> None:
-    if operator.kind not in operators and operator.kind != "Constant":
+def _refuse_unknown(given: Sequence[Operator], operators: Operators[R]) -> None:
+    """Tell what is not known before what leads up to it; sizes as a graph computes them last."""
+    unknown = [each for each in given if each.kind not in operators and each.kind != "Constant"]
+    unknown.sort(key=lambda each: each.kind in ("Shape", "ConstantOfShape"))
+    for operator in unknown:
         name = f" ({operator.name!r:.60})" if operator.name else ""
         raise BadInput(f"no step can be made of the operator {operator.kind!r:.60}{name}", fix=FIX)
 

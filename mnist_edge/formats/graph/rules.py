@@ -272,9 +272,19 @@ def _concat(operator: Operator, given: Sequence[Tensor]) -> Result:
 def _resize(_: Operator, given: Sequence[Tensor]) -> Result:
     sizes = given[3].integers if len(given) > 3 else None
     shape = given[0].shape
+    scales = given[2].scales if len(given) > 2 else None
+    if sizes is None and scales:
+        last = shape[len(shape) - len(scales) :]
+        sizes = tuple(_scaled(size, scale) for size, scale in zip(last, scales, strict=True))
     if not sizes or len(sizes) > len(shape):
         raise ValueError("sizes that are known only as it runs")
     return _shaped(*shape[: len(shape) - len(sizes)], *sizes)
+
+
+def _scaled(size: int, scale: float) -> int:
+    if not 0 < scale < 1 << 16:
+        raise ValueError(f"the scale {scale}")
+    return _within(math.floor(size * scale))
 
 
 def _pad(operator: Operator, given: Sequence[Tensor]) -> Result:

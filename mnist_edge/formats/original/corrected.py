@@ -1,7 +1,7 @@
 """Operators for the reference evaluator whose own are not those of the standard.
 
 Its recurrent operators take the usual functions, whatever a graph names. Its normalisation of
-before opset 14 computes what a training would.
+before opset 14 computes what a training would, and its largest of all takes pictures alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx.reference.ops import op_batch_normalization, op_gru, op_lstm, op_rnn
+from onnx.reference.ops import (
+    op_batch_normalization,
+    op_global_max_pool,
+    op_gru,
+    op_lstm,
+    op_rnn,
+)
 
 _Numbers: TypeAlias = NDArray[np.floating[Any]]
 _Function: TypeAlias = Callable[[_Numbers], _Numbers]
@@ -19,6 +25,7 @@ _Function: TypeAlias = Callable[[_Numbers], _Numbers]
 _Lstm: Any = op_lstm.LSTM
 _Gru: Any = op_gru.GRU
 _Rnn: Any = op_rnn.CommonRNN
+_GlobalMaxPool: Any = op_global_max_pool.GlobalMaxPool
 _Normalization: Any = op_batch_normalization.BatchNormalization_14
 
 _FUNCTIONS: dict[str, _Function] = {
@@ -90,3 +97,12 @@ class BatchNormalization(_Normalization):  # type: ignore[misc]
         factor = gain / np.sqrt(variance + options["epsilon"])
         along = (-1, *(1 for _ in numbers.shape[2:]))
         return (numbers * factor.reshape(along) + (shift - mean * factor).reshape(along),)
+
+
+class GlobalMaxPool(_GlobalMaxPool):  # type: ignore[misc]
+    """Of rows, too."""
+
+    op_domain = ""
+
+    def _run(self, numbers: _Numbers) -> tuple[_Numbers]:
+        return (numbers.max(axis=tuple(range(2, numbers.ndim)), keepdims=True),)

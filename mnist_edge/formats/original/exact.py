@@ -17,12 +17,12 @@ from onnx.reference import ReferenceEvaluator
 
 from mnist_edge.contract import INPUT_NAME, OUTPUT_NAME, Images, check_images
 from mnist_edge.errors import BadInput
-from mnist_edge.formats.original.corrected import GRU, LSTM, RNN, BatchNormalization
+from mnist_edge.formats.original.corrected import GRU, LSTM, RNN, BatchNormalization, GlobalMaxPool
 from mnist_edge.formats.original.windows import AveragePool, Conv, MaxPool
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 _BATCH = 64
-_OWN = (Conv, MaxPool, AveragePool, BatchNormalization, LSTM, GRU, RNN)
+_OWN = (Conv, MaxPool, AveragePool, BatchNormalization, GlobalMaxPool, LSTM, GRU, RNN)
 
 
 def exact_logits(
@@ -45,7 +45,7 @@ def exact_logits(
             batch = check_images(images[start : start + _BATCH]).astype(np.float64)
             parts.append(run({INPUT_NAME: batch}, OUTPUT_NAME))
             on_batch(len(batch))
-    except (NotImplementedError, RuntimeError, TypeError, IndexError) as error:
+    except (NotImplementedError, RuntimeError, TypeError, LookupError, ValueError) as error:
         raise BadInput(
             f"the reference evaluator cannot compute it: {error!s:.200}",
             fix="export the net with other operators",
