@@ -99,11 +99,19 @@ def _parts(data: bytes) -> tuple[Json, Arrays, bool]:
         return json.loads(config), arrays, True
     arrays = read_hdf5(data)
     if "@model_config" not in arrays:
-        raise BadInput(
-            "it holds no layers: weights alone, or no Keras model",
-            fix="save the whole model, with model.save(path)",
-        )
+        raise BadInput(_without_layers(arrays), fix="save the whole model, with model.save(path)")
     return json.loads(arrays["@model_config"].tobytes()), arrays, False
+
+
+def _without_layers(arrays: Arrays) -> str:
+    kept = [
+        "x".join(map(str, array.shape))
+        for path, array in arrays.items()
+        if "@" not in path and array.ndim > 1 and not path.startswith("optimizer")
+    ]
+    if not kept:
+        return "it is an HDF5 file, but no Keras model"
+    return f"it holds weights alone ({', '.join(kept)[:80]}), and not what its layers do with them"
 
 
 def _version(arrays: Arrays) -> int:

@@ -24,6 +24,7 @@ PRODUCER = "mnist-edge"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 512
 _MOST_MEMBERS = 100_000
+_MOST_NODES = 1 << 20  # bytes of a graph in which its input is looked for
 
 
 class FileKind(NamedTuple):
@@ -43,6 +44,8 @@ class FileKind(NamedTuple):
 
 
 _EXPORT = "export the net to ONNX where it was made, and import that"
+_TENSORFLOW = "make an ONNX file of it with tf2onnx, and import that"
+_SAVED_MODEL = FileKind("a TensorFlow SavedModel", advice=_TENSORFLOW)
 _UNKNOWN = FileKind("no model file that is known here", advice=_EXPORT)
 _ARRAYS = FileKind("arrays of NumPy", advice="give the model file itself")
 
@@ -79,6 +82,10 @@ def kind_of(data: bytes) -> FileKind:
         return FileKind("a compressed archive", advice="unpack it, and give the model inside")
     if head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")):
         return FileKind("a picture", advice="give a model file; predict reads pictures")
+    if head.startswith(b"\x08\x01\x12") and b"__saved_model" in data:
+        return _SAVED_MODEL
+    if head.startswith(b"\n") and b"\x12\x0bPlaceholder" in data[:_MOST_NODES]:
+        return FileKind("a TensorFlow graph", advice=_TENSORFLOW)
     if text.startswith((b"{", b"[")):
         return FileKind("a JSON file", advice="give the model file with the weights")
     if _starts_like_onnx(data):
@@ -129,7 +136,7 @@ def _archive(data: bytes) -> FileKind:
     if "data.pkl" in ends:
         return FileKind("a torch file", "torch")
     if "saved_model.pb" in ends:
-        return FileKind("a TensorFlow SavedModel", advice=_EXPORT)
+        return _SAVED_MODEL
     if names and all(name.endswith(".npy") for name in names):
         return _ARRAYS
     inside = [name for name in names if name.endswith((".onnx", ".h5", ".keras", ".pt", ".pth"))]

@@ -28,6 +28,8 @@ def read_file_of_others(
         BadInput: it cannot be read, or holds no net that can be taken in.
         MissingDependency: what reads it is not installed.
     """
+    if path.is_dir() and (path / "saved_model.pb").is_file():
+        path = path / "saved_model.pb"  # which is named for what it is
     try:
         data = read_file(path, most=MOST_BYTES)
     except OSError as error:

@@ -139,7 +139,7 @@ def test_weights_alone_and_models_of_a_class_of_their_own_are_named() -> None:
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file["dense/dense/kernel:0"] = DENSE[0]
-    with pytest.raises(BadInput, match="weights alone"):
+    with pytest.raises(BadInput, match=r"weights alone \(676x10\), and not what its layers do"):
         read_keras(buffer.getvalue())
     with pytest.raises(BadInput, match="of a class of its own, 'Net'"):
         read_keras(h5(LAYERS).replace(b'"Sequential"', b'"Net"       '))

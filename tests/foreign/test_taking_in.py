@@ -479,6 +479,18 @@ REFUSED = {
 }  # fmt: skip
 
 
+def test_what_tensorflow_writes_is_named(tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    (saved / "saved_model.pb").write_bytes(b"\x08\x01\x12\x17\n\x15__saved_model_init_op")
+    frozen = tmp_path / "frozen.pb"
+    frozen.write_bytes(b"\n\x10\n\x01x\x12\x0bPlaceholder")
+    for path, said in ((saved, "a TensorFlow SavedModel"), (frozen, "a TensorFlow graph")):
+        with pytest.raises(BadInput, match=said) as refused:
+            read_file_of_others(path, lambda _: ())
+        assert "tf2onnx" in str(refused.value.fix)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_taken_in_is_refused_by_its_name(name: str) -> None:
     data, reason = REFUSED[name]
