@@ -148,6 +148,10 @@ def give(page: Any, event: str, name: str, mime: str, data: bytes) -> None:
     )
 
 
+# How wide and high a PNG of one pixel says it is, and one of none.
+ONE, ZERO = b"IHDR\0\0\0\1\0\0\0\1", b"IHDR" + bytes(8)
+
+
 def test_it_starts_tests_itself_and_asks_for_nothing_but_itself(
     opened: Callable[..., Any], requests: list[str], errors: list[str]
 ) -> None:
@@ -220,9 +224,11 @@ def test_a_picture_is_read_as_predict_reads_it(opened: Callable[..., Any], way: 
         ("notes.png", "image/png", b"no picture at all", "no picture that the browser can read"),
         ("clip.mp4", "video/mp4", b"\0\0\0\x18ftypmp42" + bytes(64), "no picture"),
         ("empty.png", "image/png", b"", "no picture"),
+        ("none.png", "image/png", png(Image.new("L", (1, 1))).replace(ONE, ZERO), "no picture"),
         ("dot.png", "image/png", png(Image.new("L", (1, 1))), "too small"),
+        ("huge.png", "image/png", png(Image.new("1", (9000, 9000))), "80 million pixels"),
     ],
-    ids=["text", "video", "empty", "one pixel"],
+    ids=["text", "video", "empty", "no pixels", "one pixel", "81 megapixels"],
 )
 def test_a_file_that_is_no_digit_is_told_so(
     opened: Callable[..., Any], errors: list[str], name: str, mime: str, data: bytes, says: str
@@ -249,7 +255,14 @@ def test_what_is_like_no_digit_is_rejected(opened: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "lacking", ["delete window.WebAssembly", "delete window.DecompressionStream"]
+    "lacking",
+    [
+        "delete window.WebAssembly",
+        "delete window.DecompressionStream",
+        # As a browser without SIMD does with code that has it.
+        "WebAssembly.instantiate = async () => { throw new WebAssembly.CompileError('SIMD'); }",
+    ],
+    ids=["WebAssembly", "DecompressionStream", "SIMD"],
 )
 def test_a_browser_that_cannot_is_told_so(opened: Callable[..., Any], lacking: str) -> None:
     page = opened(before=lacking)
