@@ -1,8 +1,8 @@
 // The nets of pages against onnxruntime-web, in turns.
-// In Node: node web.mjs ROUNDS CANDIDATES < digits. CANDIDATES is JSON: [{name, engine, net}] or
+// In Node: node web.mjs ROUNDS TURN CANDIDATES < digits. CANDIDATES is JSON: [{name, engine, net}] or
 // [{name, onnx}], the first being what others are held against; digits are float32. Told on stdout,
 // as JSON: seconds a picture of each turn. A browser imports this file and calls `compare`.
-const SIZE = 784, TURN = 40, WARM = 3000;
+const SIZE = 784, WARM = 3000;
 
 async function page({ engine, net }, { read }, digit) {
   const { instance: { exports: e } } = await WebAssembly.instantiate(await read(engine));
@@ -22,8 +22,8 @@ async function runtime({ onnx }, { ort, read }, digit) {
     { [input]: new ort.Tensor("float32", digit(i), [1, 1, 28, 28]) }))[output].data;
 }
 
-// `host` has onnxruntime-web, reads files, and tells the seconds that went by.
-export async function compare(host, rounds, candidates, digits) {
+// `host` has onnxruntime-web, reads files, and tells the seconds that went by; so many pictures a turn.
+export async function compare(host, rounds, turn, candidates, digits) {
   const count = digits.length / SIZE;
   const digit = i => digits.subarray(i % count * SIZE, (i % count + 1) * SIZE);
   const runs = [], told = {};
@@ -41,9 +41,9 @@ export async function compare(host, rounds, candidates, digits) {
       for (let i = 0; i < 5; i++) await run(i);
       const began = host.clock();
       // A page is called as one is: its answer is there at once, and is not waited for.
-      if (candidates[place].onnx) for (let i = 0; i < TURN; i++) await run(i);
-      else for (let i = 0; i < TURN; i++) run(i);
-      told[candidates[place].name].turns_s.push((host.clock() - began) / TURN);
+      if (candidates[place].onnx) for (let i = 0; i < turn; i++) await run(i);
+      else for (let i = 0; i < turn; i++) run(i);
+      told[candidates[place].name].turns_s.push((host.clock() - began) / turn);
     }
   return told;
 }
@@ -58,7 +58,7 @@ if (globalThis.process) {
     return (user + system) / 1e6;
   };
   const digits = new Float32Array(readFileSync(0).buffer.slice(0));
-  const [rounds, candidates] = [+process.argv[2], JSON.parse(process.argv[3])];
-  const told = await compare({ ort, clock, read: readFileSync }, rounds, candidates, digits);
+  const [rounds, turn, candidates] = process.argv.slice(2).map(JSON.parse);
+  const told = await compare({ ort, clock, read: readFileSync }, rounds, turn, candidates, digits);
   console.log(JSON.stringify({ version: `Node ${process.version}`, candidates: told }));
 }
