@@ -48,8 +48,8 @@ class Table:
 
     def table(self, field: int) -> Table | None:
         """The table that a field refers to, if it is there."""
-        place = self._place(field)
-        return self._child(place + self._at(place, "I")) if place else None
+        place = self.place_of(field)
+        return self._child(place) if place else None
 
     def part(self, field: int) -> Table:
         """The table that a field refers to. Raises ValueError where there is none."""
@@ -69,7 +69,7 @@ class Table:
 
     def content(self, field: int) -> bytes:
         """The bytes of a list of bytes, or of a text."""
-        return self._content(place + self._at(place, "I")) if (place := self._place(field)) else b""
+        return self._content(place) if (place := self.place_of(field)) else b""
 
     def text(self, field: int) -> str:
         """A text of UTF-8; UnicodeDecodeError is a ValueError."""
@@ -79,6 +79,15 @@ class Table:
         """The texts of a list."""
         places = self._entries(field, MOST_ENTRIES)
         return tuple(str(self._content(place), "utf-8") for place in places)
+
+    def place_of(self, field: int) -> int:
+        """Where the table, list or text that a field refers to lies, or 0."""
+        place = self._place(field)
+        return place + self._at(place, "I") if place else 0
+
+    def fields_place(self) -> int:
+        """Where the list of the table's fields lies, which tables of one kind may share."""
+        return self.position - self._at(self.position, "i")
 
     def _child(self, place: int) -> Table:
         return Table(self.data, place, self.room)
@@ -99,8 +108,8 @@ class Table:
 
     def _vector(self, field: int, size: int, most: int) -> tuple[int, int]:
         """Where the items of a list begin, and how many there are."""
-        place = self._place(field)
-        return self._items(place + self._at(place, "I"), size, most) if place else (0, 0)
+        place = self.place_of(field)
+        return self._items(place, size, most) if place else (0, 0)
 
     def _items(self, place: int, size: int, most: int) -> tuple[int, int]:
         count = self._at(place, "I")
@@ -109,17 +118,13 @@ class Table:
         return place + _OFFSET, count
 
     def _field_count(self) -> int:
-        return (self._at(self._fields(), "H") - 4) // 2
-
-    def _fields(self) -> int:
-        """Where the list of the table's fields lies."""
-        return self.position - self._at(self.position, "i")
+        return (self._at(self.fields_place(), "H") - 4) // 2
 
     def _place(self, field: int) -> int:
         """Where the content of a field lies, or 0."""
         if field >= self._field_count():
             return 0
-        offset = self._at(self._fields() + 4 + 2 * field, "H")
+        offset = self._at(self.fields_place() + 4 + 2 * field, "H")
         return self.position + offset if offset else 0
 
     def _at(self, place: int, kind: str) -> int:

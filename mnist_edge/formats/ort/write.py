@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import flatbuffers
 import onnxruntime
-from flatbuffers.number_types import Int8Flags, SOffsetTFlags, Uint32Flags, UOffsetTFlags
-from flatbuffers.table import Table
+from flatbuffers.number_types import UOffsetTFlags
 
 from mnist_edge.bundle.storage import scratch_folder
 from mnist_edge.formats import seal
+from mnist_edge.formats.flatbuffer import Table, root_table
 from mnist_edge.formats.onnx.header import read_header, with_metadata
 
 KEY = "required_operators"
 """The key of the metadata under which the operators stand, as a configuration file has them."""
 
-# Where a table of flatbuffers keeps its fields, in the order of the schema:
+# The fields of tables, in the order of the schema:
 # https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/core/flatbuffers/schema/ort.fbs
-_SESSION_VERSION, _SESSION_MODEL, _SESSION_RESOLVER = 4, 6, 10
-_MODEL_GRAPH = 18
-_GRAPH_NODES = 8
-_NODE_DOMAIN, _NODE_SINCE_VERSION, _NODE_OPERATOR = 8, 10, 14
-_RESOLVER_OPERATORS = 4
-_NAME, _ENTRIES = 4, 6  # of an operator and its types, of a type and its arguments
-_ARGUMENT_KIND, _ARGUMENT_INDEX = 4, 6
+_SESSION_VERSION, _SESSION_MODEL, _SESSION_RESOLVER = 0, 1, 3
+_MODEL_GRAPH = 7
+_GRAPH_NODES = 2
+_NODE_DOMAIN, _NODE_SINCE_VERSION, _NODE_OPERATOR = 2, 3, 5
+_RESOLVER_OPERATORS = 0
+_NAME, _ENTRIES = 0, 1  # of an operator and its types, of a type and its arguments
+_ARGUMENT_KIND, _ARGUMENT_INDEX = 0, 1
 
 _IDENTIFIER = b"ORTM"
 _WIDEST_SCALAR_BYTES = 8
@@ -58,11 +58,11 @@ def _convert(graph: bytes) -> bytes:
 def _required_operators(data: bytes) -> str:
     """One line `domain;opset;operator,operator` for each domain and opset."""
     operators: dict[tuple[str, int], set[str]] = {}
-    graph = _child(_child(_root(data), _SESSION_MODEL), _MODEL_GRAPH)
-    for node in _children(graph, _GRAPH_NODES):
-        domain = _text(node, _NODE_DOMAIN) or "ai.onnx"
-        since_version = node.GetSlot(_NODE_SINCE_VERSION, 0, Uint32Flags)
-        operators.setdefault((domain, since_version), set()).add(_text(node, _NODE_OPERATOR))
+    graph = root_table(data, _IDENTIFIER).part(_SESSION_MODEL).part(_MODEL_GRAPH)
+    for node in graph.tables(_GRAPH_NODES):
+        domain = node.text(_NODE_DOMAIN) or "ai.onnx"
+        since_version = node.number(_NODE_SINCE_VERSION, "I")
+        operators.setdefault((domain, since_version), set()).add(node.text(_NODE_OPERATOR))
     return "\n".join(
         f"{domain};{opset};{','.join(sorted(names))}"
         for (domain, opset), names in sorted(operators.items())
@@ -77,22 +77,22 @@ def _canonical(data: bytes) -> bytes:
     towards its front, and this table comes last: so all from the model to the end is kept, and
     what lies before it is written again, in the order of the names.
     """
-    root = _root(data)
-    model = _child(root, _SESSION_MODEL)
-    kept = data[min(model.Pos, _fields_of(model)) :]
-    behind_model = len(data) - model.Pos
-    behind_version = len(data) - _child(root, _SESSION_VERSION).Pos
-    assert behind_version < behind_model < len(data) - _child(root, _SESSION_RESOLVER).Pos
+    root = root_table(data, _IDENTIFIER)
+    model, resolver = root.part(_SESSION_MODEL), root.part(_SESSION_RESOLVER)
+    kept = data[min(model.position, model.fields_place()) :]
+    behind_model = len(data) - model.position
+    behind_version = len(data) - root.place_of(_SESSION_VERSION)
+    assert behind_version < behind_model < len(data) - resolver.position
 
     builder = flatbuffers.Builder(len(kept))
     builder.Bytes[:] = kept
     builder.head = 0
     builder.Prep(_WIDEST_SCALAR_BYTES, 0)  # as the kept part is aligned, counted from the end
-    resolver = _write_resolver(builder, _child(root, _SESSION_RESOLVER))
+    resolver_offset = _write_resolver(builder, resolver)
     builder.StartObject(4)
     builder.PrependUOffsetTRelativeSlot(0, behind_version, 0)
     builder.PrependUOffsetTRelativeSlot(1, behind_model, 0)
-    builder.PrependUOffsetTRelativeSlot(3, resolver, 0)
+    builder.PrependUOffsetTRelativeSlot(3, resolver_offset, 0)
     builder.Finish(builder.EndObject(), _IDENTIFIER)
     return bytes(builder.Output())
 
@@ -100,14 +100,14 @@ def _canonical(data: bytes) -> bytes:
 def _write_resolver(builder: flatbuffers.Builder, resolver: Table) -> int:
     """Write the resolver. Its lists are sorted already, for a runtime that searches them."""
     operators = []
-    for operator in _children(resolver, _RESOLVER_OPERATORS):
+    for operator in resolver.tables(_RESOLVER_OPERATORS):
         type_names = []
-        for type_name in _children(operator, _ENTRIES):
+        for type_name in operator.tables(_ENTRIES):
             arguments = [
-                _write_argument(builder, argument) for argument in _children(type_name, _ENTRIES)
+                _write_argument(builder, argument) for argument in type_name.tables(_ENTRIES)
             ]
-            type_names.append(_write_named(builder, _text(type_name, _NAME), arguments))
-        operators.append(_write_named(builder, _text(operator, _NAME), type_names))
+            type_names.append(_write_named(builder, type_name.text(_NAME), arguments))
+        operators.append(_write_named(builder, operator.text(_NAME), type_names))
     entries = _write_vector(builder, operators)
     builder.StartObject(1)
     builder.PrependUOffsetTRelativeSlot(0, entries, 0)
@@ -125,8 +125,8 @@ def _write_named(builder: flatbuffers.Builder, name: str, entries: list[int]) ->
 def _write_argument(builder: flatbuffers.Builder, argument: Table) -> int:
     """Write whether an input or an output is meant, and which."""
     builder.StartObject(2)
-    builder.PrependInt8Slot(0, argument.GetSlot(_ARGUMENT_KIND, 0, Int8Flags), 0)
-    builder.PrependUint32Slot(1, argument.GetSlot(_ARGUMENT_INDEX, 0, Uint32Flags), 0)
+    builder.PrependInt8Slot(0, argument.number(_ARGUMENT_KIND, "b"), 0)
+    builder.PrependUint32Slot(1, argument.number(_ARGUMENT_INDEX, "I"), 0)
     return int(builder.EndObject())
 
 
@@ -135,30 +135,3 @@ def _write_vector(builder: flatbuffers.Builder, entries: list[int]) -> int:
     for entry in reversed(entries):
         builder.PrependUOffsetTRelative(entry)
     return int(builder.EndVector())
-
-
-def _root(data: bytes) -> Table:
-    return Table(data, int.from_bytes(data[:4], "little"))
-
-
-def _fields_of(table: Table) -> int:
-    """Where the list of a table's fields begins, which tables of one kind may share."""
-    position: int = table.Pos
-    return position - int(table.Get(SOffsetTFlags, position))
-
-
-def _child(table: Table, field: int) -> Table:
-    return Table(table.Bytes, table.Indirect(table.Pos + table.Offset(field)))
-
-
-def _children(table: Table, field: int) -> list[Table]:
-    offset = table.Offset(field)
-    start = table.Vector(offset)
-    return [
-        Table(table.Bytes, table.Indirect(start + number * UOffsetTFlags.bytewidth))
-        for number in range(table.VectorLen(offset))
-    ]
-
-
-def _text(table: Table, field: int) -> str:
-    return str(table.String(table.Pos + table.Offset(field)), "utf-8")
