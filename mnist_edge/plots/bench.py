@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from mnist_edge.bench.report import BenchReport, Measurement
@@ -18,6 +17,7 @@ from mnist_edge.plots.style import (
     INK,
     ORANGE,
     VERMILION,
+    mark,
     png,
     show_percent,
     styled,
@@ -148,9 +148,7 @@ def _whole_powers(axes: Axes) -> None:
         # With one or two numbers along the axis a reader could not tell how high a dot is.
         low = max(power for power in powers if power <= low)
         high = min(power for power in powers if power >= high)
-    axes.yaxis.set_major_locator(FixedLocator(powers))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
+    mark(axes.yaxis, powers, "{x:,.6g}")
     axes.set_ylim(low, high)
 
 
@@ -214,14 +212,8 @@ def throughput_by_batch(rows: Sequence[Measurement]) -> bytes:
             linewidth=1.2,
             label=row.label,
         )
-    axes.xaxis.set_major_locator(FixedLocator([float(size) for size in sizes]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(
-        FixedLocator(ticks(min(r.low for r in rates), max(r.high for r in rates)))
-    )
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:,.0f}"))
-    axes.yaxis.set_minor_locator(NullLocator())
+    mark(axes.xaxis, sizes, "{x:g}")
+    mark(axes.yaxis, ticks(min(r.low for r in rates), max(r.high for r in rates)), "{x:,.0f}")
     axes.set(
         title="Throughput, with 99 % intervals", xlabel="batch size", ylabel="images per second"
     )
@@ -301,9 +293,7 @@ def _round_numbers(axes: Axes, low: float, high: float, *, most: int = 9) -> Non
     numbers = ticks(low, high)
     if len(numbers) > most:
         numbers = [number for number in numbers if math.log10(number).is_integer()]
-    axes.xaxis.set_major_locator(FixedLocator(numbers))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    mark(axes.xaxis, numbers, "{x:,.6g}")
 
 
 def _microseconds(samples_s: ArrayLike) -> NDArray[np.float64]:

@@ -13,9 +13,10 @@ import matplotlib
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
 # Okabe and Ito's colours, told apart with any colour vision.
@@ -98,7 +99,7 @@ def turned(names: Sequence[str]) -> float:
 
 def show_percent(axes: Axes) -> None:
     """Write the shares along the y axis in percent."""
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.6g}%"))
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.6g}%")
 
 
 def stretch_accuracy(axes: Axes, accuracies: Sequence[float]) -> None:
@@ -131,9 +132,14 @@ def stretch_loss(axes: Axes, losses: Sequence[float]) -> None:
     if least <= 0 or most < _WIDE_RANGE * least:
         return
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(FixedLocator(ticks(least / 1.5, most * 1.5)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))
+    mark(axes.yaxis, ticks(least / 1.5, most * 1.5), "{x:g}")
+
+
+def mark(axis: Axis, places: Sequence[float], form: str) -> None:
+    """Write numbers along an axis at these places alone, each in a form such as `{x:g}`."""
+    axis.set_major_locator(FixedLocator(places))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(form)
 
 
 def ticks(low: float, high: float) -> list[float]:

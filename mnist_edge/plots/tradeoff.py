@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 from matplotlib.transforms import Bbox, BboxBase
 
 from mnist_edge.plots.style import (
@@ -92,7 +92,7 @@ def accuracy_front(points: Sequence[RecipePoint]) -> bytes:
     _label_sizes(size)
     _label_latencies(latency)
     latency.set_ylabel("")
-    size.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count / 1000:g} k"))
+    size.xaxis.set_major_formatter(lambda count, _: f"{count / 1000:g} k")
     handles, labels = size.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
     _name(figure, size, by_size)
@@ -131,12 +131,12 @@ def _by_latency(points: Sequence[RecipePoint]) -> _Places:
 
 def _label_sizes(axes: Axes) -> None:
     axes.set(title="Accuracy against size", xlabel="parameters")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _label_latencies(axes: Axes) -> None:
     axes.set(title="Accuracy against latency", xlabel="µs for one picture, median")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda duration, _: f"{duration:,.6g}"))
+    axes.xaxis.set_major_formatter("{x:,.6g}")
 
 
 def _scatter(axes: Axes, places: _Places) -> None:
