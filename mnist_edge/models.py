@@ -150,9 +150,7 @@ def _strided(factor: int, convolution: nn.Conv2d) -> nn.Conv2d:
 def _simple(recipe: TrainRecipe) -> list[nn.Module]:
     (width,) = recipe.widths
     return [
-        nn.Conv2d(1, width, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
+        *_pooled(1, width, padding=1),
         nn.Flatten(),
         nn.Linear(width * 14 * 14, recipe.outputs),
     ]
@@ -179,12 +177,8 @@ def _dropout(recipe: TrainRecipe) -> list[nn.Module]:
 def _lenet(recipe: TrainRecipe) -> list[nn.Module]:
     first, second, third, fourth = recipe.widths
     return [
-        nn.Conv2d(1, first, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(first, second, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
+        *_pooled(1, first, padding=0),
+        *_pooled(first, second, padding=0),
         nn.Flatten(),
         nn.Linear(second * 5 * 5, third),
         nn.ReLU(),
@@ -212,12 +206,8 @@ def _batchnorm(recipe: TrainRecipe) -> list[nn.Module]:
 def _wide(recipe: TrainRecipe) -> list[nn.Module]:
     first, second, hidden = recipe.widths
     return [
-        nn.Conv2d(1, first, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(first, second, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
+        *_pooled(1, first, padding=1),
+        *_pooled(first, second, padding=1),
         nn.Flatten(),
         nn.Linear(second * 7 * 7, hidden),
         nn.ReLU(),
@@ -275,6 +265,10 @@ def _tiny(recipe: TrainRecipe) -> list[nn.Module]:
         nn.Flatten(),
         nn.Linear(fourth * 3 * 3, recipe.outputs),
     ]
+
+
+def _pooled(channels: int, width: int, *, padding: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, width, 3, padding=padding), nn.ReLU(), nn.MaxPool2d(2)]
 
 
 def _block(channels: int, width: int, *, padding: int, pool: bool) -> list[nn.Module]:

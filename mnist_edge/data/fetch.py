@@ -37,6 +37,9 @@ _GZIP_EXTRA_BYTES = 1 << 16
 _FILE_LIMIT_S = 600.0
 _LEAST_BYTES_PER_S = 100_000  # of larger ones
 
+# URLError and time-outs are OSError; a nonsensical answer may also end in ValueError.
+_FAILURES = (OSError, ValueError, http.client.HTTPException)
+
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but never away from HTTPS."""
@@ -93,35 +96,32 @@ def _from_any(name: str, timeout_s: float, report: Callable[[float], None], fold
     for mirror in MIRRORS:
         url = f"{mirror}{name}.gz"
         try:
-            body = _download(url, name, timeout_s, report)
-            with gzip.GzipFile(fileobj=io.BytesIO(body)) as stream:
+            body = io.BytesIO()
+            most = MNIST_FILES[name].size_bytes + _GZIP_EXTRA_BYTES
+            _copy(url, body, most, timeout_s, report)
+            body.seek(0)
+            with gzip.GzipFile(fileobj=body) as stream:
                 unpack(stream, name, source=url)
         except BadInput as error:
             reasons.append(error.what)
-        # URLError and time-outs are OSError; a nonsensical answer may also end in ValueError.
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            cause = error.reason if isinstance(error, URLError) else error
-            reasons.append(f"{url}: {cause or type(error).__name__}")
+        except _FAILURES as error:
+            reasons.append(f"{url}: {_cause(error)}")
         else:
-            return body
+            return body.getvalue()
     raise DataUnavailable(
         f"MNIST could not be fetched: {'; '.join(reasons)}",
         fix=f"use --data rendered, or put {', '.join(MNIST_FILES)} (raw or .gz) into {folder}",
     )
 
 
-def _download(url: str, name: str, timeout_s: float, report: Callable[[float], None]) -> bytes:
-    """The bytes of a file of MNIST at `url`. Raises OSError or HTTPException."""
-    body = io.BytesIO()
-    limit_bytes = MNIST_FILES[name].size_bytes + _GZIP_EXTRA_BYTES
-    _copy(url, body, limit_bytes, timeout_s, report)
-    return body.getvalue()
+def _cause(error: Exception) -> str:
+    return str((error.reason if isinstance(error, URLError) else error) or type(error).__name__)
 
 
 def _copy(
     url: str, to: BinaryIO, limit_bytes: int, timeout_s: float, report: Callable[[float], None]
 ) -> None:
-    """Copy what is at `url`. Raises OSError or HTTPException."""
+    """Copy what is at `url`. Raises one of `_FAILURES`."""
     deadline = time.monotonic() + max(_FILE_LIMIT_S, limit_bytes / _LEAST_BYTES_PER_S)
     request = urllib.request.Request(url, headers={"User-Agent": "mnist-edge"})  # noqa: S310
     with urllib.request.build_opener(_HttpsOnly).open(request, timeout=timeout_s) as response:
@@ -181,9 +181,8 @@ def _fetch_one(
         reason = "" if good else "it is not the file that was published"
         if good:
             temporary.replace(path)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        cause = error.reason if isinstance(error, URLError) else error
-        reason = str(cause or type(error).__name__)
+    except _FAILURES as error:
+        reason = _cause(error)
     finally:
         temporary.unlink(missing_ok=True)
     if reason:

@@ -287,7 +287,7 @@ from mnist_edge.data import fetch, mnist as data
 name, spec, body = sys.argv[1], sys.argv[2], sys.argv[3]
 data.MNIST_FILES = fetch.MNIST_FILES = {name: eval(spec, vars(data))}
 fetch.MIRRORS = ("https://localhost/",)
-fetch._download = lambda *args: Path(body).read_bytes()
+fetch._copy = lambda url, to, *rest: to.write(Path(body).read_bytes())
 
 def hang(handle):
     print("written, not yet moved", flush=True)
