@@ -241,7 +241,15 @@ def _fit(
     bundle: Bundle, formats: tuple[Format, ...], named: Collection[str], talk: Talk
 ) -> tuple[Format, ...]:
     """Of formats that nobody named, those that can hold the net of a bundle."""
-    unfit = {name: "" if named else FORMATS[name].unfit(bundle.manifest) for name in formats}
+    from mnist_edge.formats.source import missing_step
+
+    if named:
+        return formats
+    missing = missing_step(bundle)
+    unfit = {
+        name: FORMATS[name].unfit(bundle.manifest) or (missing if FORMATS[name].from_steps else "")
+        for name in formats
+    }
     for name, reason in unfit.items():
         if reason:
             talk.warn(f"{name} is left out: {reason}")

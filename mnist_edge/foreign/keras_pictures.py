@@ -134,13 +134,17 @@ def pool_all(kind: str) -> Layering:
     return write
 
 
+def _sides(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """How many rows and columns on each side: an option that is one number, two, or four."""
+    rows, columns = (value, value) if isinstance(value, int) else value
+    return pair(rows), pair(columns)
+
+
 def border(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
     """ZeroPadding2D."""
     source = reads[0]
     _check_layout(name, source)
-    padding = config.get("padding", 1)
-    rows, columns = (padding, padding) if isinstance(padding, int) else padding
-    (top, bottom), (left, right) = pair(rows), pair(columns)
+    (top, bottom), (left, right) = _sides(config.get("padding", 1))
     pads = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
     height, width, depth = source.shape
     shape = (height + top + bottom, width + left + right, depth)
@@ -151,9 +155,7 @@ def crop(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Va
     """Cropping2D."""
     source = reads[0]
     _check_layout(name, source)
-    cropping = config.get("cropping", 0)
-    rows, columns = (cropping, cropping) if isinstance(cropping, int) else cropping
-    (top, bottom), (left, right) = pair(rows), pair(columns)
+    (top, bottom), (left, right) = _sides(config.get("cropping", 0))
     height, width, depth = source.shape
     starts, ends = np.array([top, left]), np.array([height - bottom, width - right])
     result = draft.op("Slice", draft.first(source), starts, ends, np.array([2, 3]))

@@ -195,6 +195,7 @@ class FileFormat(ABC):
         needs: the suffixes of the companions without which the main file cannot run.
         runs_code: whether to open a file is to run what somebody wrote into it.
         from_onnx: whether it is made from the ONNX graph, whose opset then shapes its bytes.
+        from_steps: whether a net of others is written into it step by step.
         runtimes: that can run it, where there are several, the usual one first, each with the
             extra that installs it.
         levels: of graph optimisation that its runtime has.
@@ -215,6 +216,7 @@ class FileFormat(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     runs_code: ClassVar[bool] = False
     from_onnx: ClassVar[bool] = True
+    from_steps: ClassVar[bool] = True
     runtimes: ClassVar[Mapping[Runtime, str]] = {}
     levels: ClassVar[tuple[Optimization, ...]] = ("all",)
     has_seal: ClassVar[bool] = False

@@ -262,6 +262,19 @@ class ForeignSource(Source):
         return serialize_onnx(graph, self.metadata("onnx", "float32"))
 
 
+def missing_step(bundle: Bundle) -> str:
+    """What in the net of a bundle cannot be written step by step; empty where all can be."""
+    from mnist_edge.formats.graph.read import read_graph
+
+    if bundle.manifest.imported is None:
+        return ""
+    try:
+        read_graph(bundle.read(bundle.manifest.origin))
+    except BadInput as error:
+        return error.what
+    return ""
+
+
 def export_source(bundle: Bundle, opset: int) -> Source:
     """The net of a bundle, also of one that has let go of its training digits.
 

@@ -18,6 +18,7 @@ import onnx
 import strangers as nets
 from onnx import TensorProto, helper, numpy_helper
 
+from mnist_edge import cli
 from mnist_edge.bundle import codec
 from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.bundle.imported import Contract, Norm
@@ -316,6 +317,20 @@ def test_a_net_comes_in_and_reads_pictures_as_it_was_trained(name: str, tmp_path
     assert manifest.training.test_accuracy == np.mean(logits.argmax(axis=1) == test.test_labels)
     exact = reference_logits(bundle, to_images(test.test_images[:9]))
     np.testing.assert_allclose(logits[:9], exact, atol=1e-3)
+
+
+def test_what_has_no_step_leaves_in_the_formats_that_run_it_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take(nets.mlp(end=[node("Softsign", ["scores"], ["answer"])]), tmp_path)
+    plain = ["export", "--bundle", str(tmp_path / "b")]
+    assert cli.main(plain) == 0
+    said = capsys.readouterr().err
+    assert " is left out: no step can be made of the operator 'Softsign'" in said
+    artifacts = open_bundle(tmp_path / "b").manifest.artifacts
+    assert {each.name for each in artifacts} == {SOURCE, "onnx-float32", "ort-float32"}
+    assert cli.main([*plain, "--format", "c"]) == 2
+    assert "no step can be made of the operator 'Softsign'" in capsys.readouterr().err
 
 
 def test_the_two_best_contracts_are_said(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ class Onnx(FileFormat):
     precisions: ClassVar[tuple[Precision, ...]] = ("float32", "float16", "int8-dynamic", "int8")
     tolerance = Tolerance(max_abs_error=1e-4)
     has_seal = True
+    from_steps = False
     runtimes: ClassVar[Mapping[Runtime, str]] = {"onnxruntime": "", "openvino": "openvino"}
     levels = get_args(Optimization)
 
