@@ -27,7 +27,7 @@ _ACTIVATIONS: dict[str, End] = {
     "LogSoftmax": "log-softmax",
     "Sigmoid": "sigmoid",
 }
-_CHOICES = ("ArgMax", "TopK")
+_CHOICES = ("ArgMax", "Hardmax", "TopK")
 _ENDS: tuple[End, ...] = ("logits", "sigmoid", "softmax", "log-softmax")
 
 

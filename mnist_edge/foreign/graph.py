@@ -158,6 +158,11 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in model.graph.node:
         if node.domain == "ai.onnx":
             node.domain = ""
+        if any(attribute.HasField("g") for attribute in node.attribute):
+            raise BadInput(
+                f"its {node.op_type} holds graphs of its own, of which none is read",
+                fix="fold them with onnxsim, and import what that writes",
+            )
     speak_plainly(model)
     return model
 

@@ -137,6 +137,7 @@ variant(
     Contract(norm=Norm(mean=0.1307, std=0.3081)),
     end=[node("Sigmoid", ["scores"], ["answer"])],
 )
+variant("the class as one of ten", end=[node("Hardmax", ["scores"], ["answer"], axis=1)])
 variant("the class alone", end=[node("ArgMax", ["scores"], ["answer"], axis=1)])
 variant("another output first", outputs=("positive", "scores"))
 variant(
@@ -440,6 +441,9 @@ def renamed(model: onnx.ModelProto) -> None:
     model.opset_import.append(helper.make_opsetid("my.library", 1))
 
 
+BRANCH = helper.make_graph(
+    [node("Neg", ["scores"], ["less"])], "branch", [], [helper.make_empty_tensor_value_info("less")]
+)
 REFUSED = {
     "nothing": (b"", "no ONNX file"),
     "half of one": (nets.mlp()[:5000], "damaged, or no ONNX file"),
@@ -471,6 +475,13 @@ REFUSED = {
             node("Flatten", ["float"], ["row"]),
         ]),
         "quantized already",
+    ),
+    "a choice of graphs": (
+        nets.mlp(
+            end=[node("If", ["yes"], ["answer"], then_branch=BRANCH, else_branch=BRANCH)],
+            more={"yes": np.array(True)},
+        ),
+        "its If holds graphs of its own",
     ),
     "trees": (
         nets.mlp(
