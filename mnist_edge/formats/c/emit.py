@@ -61,14 +61,14 @@ def write_program(net: Net) -> Program:
             "cast": "",
             "borders": f"    FILL(workspace, 0, sizeof *workspace * {zeroed});",
             "answers": _ANSWERS,
-            "half_empty": int(_are_half_empty(net, steps)),
+            "half_empty": int(are_half_empty(net, steps)),
             "GROUP": GROUP,
             "MOST_DOTS": MOST_DOTS,
         },
     )
 
 
-def _are_half_empty(net: Net, steps: Sequence[Code]) -> bool:
+def are_half_empty(net: Net, steps: Sequence[Code]) -> bool:
     """Whether it takes hardly more vectors of 8 channels than of 16: narrow ones wait less."""
     eights, sixteens = (
         sum(

@@ -22,6 +22,7 @@ from mnist_edge.formats.c.convolve import (
 from mnist_edge.formats.c.document import Program
 from mnist_edge.formats.c.emit import (
     MOST_DOTS,
+    are_half_empty,
     in_one_piece,
     innermost,
     product,
@@ -95,6 +96,7 @@ def write_quantized(quantized: QuantizedNet) -> Program:
             "answers": _ANSWERS.format(zero=last.zero, scale=number(float(last.scale))),
             "narrow": int(_are_narrow(quantized.net)),
             "terms": _terms(plan),
+            "half_empty": int(are_half_empty(quantized.net, steps)),
         },
     )
 

@@ -12,12 +12,15 @@
 /* ---- Vectors ------------------------------------------------------------------------------
    As wide as the target's registers; the compiler says which it has. Whole numbers give the same
    sums in any order, so every width gives the same answers, to the last bit. Without vectors, or
-   with MNIST_EDGE_SCALAR, one number. REGISTERS are those that are left for the kernels. */
+   with MNIST_EDGE_SCALAR, one number. REGISTERS are those that are left for the kernels. HALF_EMPTY
+   says that the channels would leave half of 16 lanes empty. */
+
+#define HALF_EMPTY @half_empty@
 
 #if defined(MNIST_EDGE_SCALAR) || !(defined(__clang__) || __GNUC__ >= 9)
 #define LANES 1
 #define REGISTERS 16
-#elif defined(__AVX512BW__)
+#elif defined(__AVX512BW__) && (defined(__AVX512VNNI__) || !HALF_EMPTY)
 #define LANES 16
 #define REGISTERS 32
 #elif defined(__AVX2__)
