@@ -315,6 +315,10 @@ SHAPED: dict[str, tuple[list[bytes], list[bytes]]] = {
         ],
         [ints("wanted", -1, 7, -1, -1), ints("negative", -1)],
     ),
+    "a part whose end is a remainder": (
+        [node("Mod", "twenty seven", "six"), node("Slice", "images zero six one", "x")],
+        [ints("twenty", 20), ints("seven", 7), ints("zero", 0), ints("one", 2)],
+    ),
     "a size that is computed": (
         [
             node("Shape", "images", "all"),

@@ -71,11 +71,18 @@ def _divided(number: int, divisor: int) -> int:
     return number // divisor
 
 
+def _remainder(number: int, divisor: int) -> int:
+    if min(number, divisor) < 0:
+        raise ValueError("a size below nothing")
+    return number % divisor
+
+
 _ARITHMETIC: dict[str, Callable[..., int]] = {
     "Add": lambda left, right: _within(left) + _within(right),
     "Sub": lambda left, right: _within(left) - _within(right),
     "Mul": lambda left, right: _within(left) * _within(right),
     "Div": _divided,
+    "Mod": _remainder,
     "Equal": lambda left, right: left == right,
     "Where": lambda chosen, left, right: left if chosen else right,
 }
