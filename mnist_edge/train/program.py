@@ -143,8 +143,9 @@ def _of_class(request: _Request) -> nn.Module:
 def _own(weights: Mapping[str, Tensor], wanted: Iterable[str]) -> Mapping[str, Tensor]:
     """The weights by the names that a class has: wrappers of modules put a prefix before them."""
     names = [name for name in wanted if not name.endswith("num_batches_tracked")]
-    for prefix in sorted({name[: -len(names[0])] for name in weights if name.endswith(names[0])}):
-        if all(f"{prefix}{name}" in weights for name in names) and prefix:
+    prefixes = {name[: -len(n)] for n in names[:1] for name in weights if name.endswith(n)}
+    for prefix in sorted(prefixes - {""}):
+        if all(f"{prefix}{name}" in weights for name in names):
             return {name: weights[f"{prefix}{name}"] for name in names}
     return weights
 

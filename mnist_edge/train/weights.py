@@ -62,7 +62,10 @@ def read_weights(path: Path, key: str = "") -> Weights:
         found = dict(_groups(document))
     chosen = _chosen(path, found, key)
     if chosen is None:
-        raise BadInput(f"{path} holds {_told(document, data)}, not named weights", fix=_FIX)
+        told = _told(document, data)
+        raise BadInput(
+            f"{path} holds {told}, not named weights", fix=_DENSE if told == _QUANTIZED else _FIX
+        )
     of = document.name if isinstance(document, Unread) else ""
     return Weights(_learned(path, chosen, data), of)
 
@@ -205,13 +208,14 @@ def _learned(path: Path, group: _Group, data: bytes) -> dict[str, Tensor]:
     return tensors
 
 
+_QUANTIZED = "numbers that are quantized already"
 _DENSE = "give the float32 weights that it was made from; export quantizes them"
 
 
 def _told(value: object, data: bytes) -> str:
     """What something that is no weights is, for people."""
     if b"_rebuild_qtensor" in data:
-        return "numbers that are quantized already"
+        return _QUANTIZED
     if b"_reconstruct" in data and b"ndarray" in data:
         return "arrays of NumPy"
     if isinstance(value, Unread):

@@ -235,6 +235,9 @@ def test_a_class_of_ones_own_is_run_and_traced(tmp_path: Path) -> None:
     given = answers(found, images.numpy())
     assert given is not None
     np.testing.assert_allclose(given, expected, atol=1e-5)
+    wrapped = {f"module.{name}": value for name, value in weights.items()}
+    torch.save(wrapped | {"metric.weight": torch.ones(3)}, tmp_path / "wrapped.pth")
+    assert read_user_class(tmp_path / "wrapped.pth", name, '{"hidden": 9}', "") == (found,)
     with pytest.raises(BadInput, match="missing 1 required positional argument: 'hidden'"):
         read_user_class(tmp_path / "net.pth", name, "", "")
     with pytest.raises(BadInput, match="SystemExit"):
