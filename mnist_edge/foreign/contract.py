@@ -314,9 +314,7 @@ def _by_rights(trial: Trial) -> bool:
 
 def _by_loss(trial: Trial, other: Trial) -> bool:
     """Whether the loss tells two trials apart: of contracts, and not of what stands in a net."""
-    return not _by_rights(trial) and (
-        trial.prepared is other.prepared or trial.contract != other.contract
-    )
+    return not _by_rights(trial) and trial.prepared is other.prepared
 
 
 def _is_likelier(trial: Trial, other: Trial, deviations: float = _DEVIATIONS) -> bool:
