@@ -8,6 +8,8 @@ right than under the best (McNemar's test, on the digits where two contracts dis
 loss is not significantly more than the least (by its paired differences), the plainest one. Where
 several are left, more digits decide first. Sigmoids at the end are no likelihood of one class among
 others: sharpened by a larger scale they often have less loss. There right answers alone decide.
+Of several nets that one file may hold, another than the plainest is believed if it is significantly
+more often right, or has much less loss: a ReLU that leaks a little is often the likelier one.
 """
 
 from __future__ import annotations
