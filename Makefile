@@ -8,7 +8,8 @@
 #   make attack  damage and malice by the thousand, for at most fifteen minutes; keeps the table
 #   make lock    the versions that are developed with, and their digests
 #   make extras  the tests of LiteRT, ncnn, OpenVINO and web pages, with their runtimes, the one
-#                of microcontrollers, the compiler of pages, and Chromium where it is installed
+#                of microcontrollers, the compiler of pages and of C for other processors, and
+#                Chromium and emulators where they are installed
 #   make docs    the documentation, in build/site, with every link checked
 #   make console the console blocks of the pages, from real runs on this machine
 #   make examples  the examples' tests, with what the notebook and the Ray job need
@@ -64,7 +65,8 @@ extras: $(VENV)/extras.stamp
 	$(VENV)/bin/python -m pytest tests/formats/test_litert.py tests/formats/test_ncnn.py \
 		tests/formats/test_web.py tests/formats/test_page.py tests/formats/test_edge_formats.py \
 		tests/formats/test_openvino.py tests/formats/test_wishes.py \
-		tests/formats/test_bad_runtimes.py tests/formats/test_backends.py
+		tests/formats/test_bad_runtimes.py tests/formats/test_backends.py \
+		tests/formats/test_c_package.py benchmarks/tests/test_c_targets.py
 
 docs: $(VENV)/docs.stamp
 	$(VENV)/bin/python tools/pages.py

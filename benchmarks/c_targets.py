@@ -118,6 +118,8 @@ def main() -> None:
         report = measure(subjects, rounds=options.rounds, seed=options.seed)
         _, plain, reading = shipped
         report = replace(report, cuts=cuts_of(reading, plain, folder))
+        if options.untimed:
+            report = replace(report, flags=())
     name = report_path(None, bundle="c", verb="targets", processor=report.machine.processor)
     path = options.out or RESULTS / name.name
     atomic_write(path, codec.join_numbers(codec.dumps(report)).encode())
@@ -209,7 +211,6 @@ def measure(subjects: Sequence[Subject], *, rounds: int, seed: int) -> TargetsRe
         seed=seed,
         flags=tuple(flags),
         targets=tuple(targets),
-        cuts=(),
         absent=tuple(dict.fromkeys(absent)),
     )
 
@@ -335,6 +336,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="of bundles")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--untimed", action="store_true", help="no times: the machine is busy")
     parser.add_argument("--out", type=Path, help="of the JSON; the Markdown stands beside it")
     return parser.parse_args()
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attacks import attack_table, read_attack
-from cross.report import flags_table, read_report, targets_table
+from cross.report import cuts_table, flags_table, read_report, targets_table
 from formats import devices_table, formats_table, read_formats
 from paired import Difference, PairedReport
 from photos import PhotosReport, of_today, pictures_table
@@ -110,8 +110,9 @@ def tables() -> dict[str, Table]:
     """Every table that a page may show, by name."""
     found = figures()
     photos = photos_report()
-    (targets,) = RESULTS.glob("c-targets-*.json")  # of one machine: times are not compared
-    elsewhere = read_report(targets)
+    built = [read_report(path) for path in sorted(RESULTS.glob("c-targets-*.json"))]
+    timed = next(report for report in built if report.flags)  # of one machine: times are its own
+    elsewhere = next(report for report in built if report.cuts)
     made = {
         "short": short_table(found),
         "recipes": recipes_table(found),
@@ -120,8 +121,9 @@ def tables() -> dict[str, Table]:
         "differences": differences_table(paired_report()),
         "seeds": seeds_table(found),
         "training": training_table(RESULTS / "training.json"),
-        "c-flags": flags_table(elsewhere),
+        "c-flags": flags_table(timed),
         "c-targets": targets_table(elsewhere),
+        "c-cuts": cuts_table(elsewhere),
     }
     if comparison := read_comparison(RESULTS):
         made["runtimes"] = summary_table(comparison)

@@ -259,7 +259,8 @@ def section_sizes(listing: str) -> dict[str, int]:
     them, and a linker leaves them out where told so.
     """
     found = dict.fromkeys((".text", ".rodata", ".data", ".bss"), 0)
-    for name, size in re.findall(r"^(\.\w+)\S*\s+(\d+)\s+\d+\s*$", listing, re.MULTILINE):
+    for given, size in re.findall(r"^(\.\w+)\S*\s+(\d+)\s+\d+\s*$", listing, re.MULTILINE):
+        name = ".rodata" if given == ".rdata" else given  # as Windows calls it
         if name in found:
             found[name] += int(size)
     return found

@@ -112,8 +112,8 @@ class TargetsReport:
     seed: int
     flags: tuple[FlagRow, ...]
     targets: tuple[TargetRow, ...]
-    cuts: tuple[CutRow, ...]
     absent: tuple[Absence, ...]
+    cuts: tuple[CutRow, ...] = ()
 
 
 def read_report(path: Path) -> TargetsReport:
@@ -289,8 +289,9 @@ def claim(report: TargetsReport) -> str:
     rows: list[FlagRow | TargetRow] = [*report.flags, *ran]
     worst = max((row.max_abs_difference for row in rows), default=0.0)
     flips = sum(row.flips for row in rows)
+    here = f"{len({row.command for row in report.flags})} builds here and " if report.flags else ""
     return (
-        f"{len({row.command for row in report.flags})} builds here and {len(names)} other targets "
+        f"{here}{len(names)} other targets "
         f"({'; '.join(names)}) name {'some digits otherwise' if flips else 'the same digits'}: the "
         f"largest difference of a logit is {worst:.0e}, {flips} answers differ from those of the "
         "first build"
