@@ -109,7 +109,6 @@ BLOB = string(public_blob(ALICE))
 REST = BODY[10 + len(BLOB) :]
 SIGNATURE = REST[len(string("mnist-edge/0") + string("") + string("sha512")) :]
 HEAD = b"SSHSIG" + (1).to_bytes(4, "big")
-TAIL = string("mnist-edge/0") + string("") + string("sha512")
 
 BAD = {
     "empty": "",

@@ -117,7 +117,7 @@ class _Bytewise:
     def surround(self, step: Border) -> tuple[str, str]:
         """Pad."""
         fill = int(quantized_bytes(np.array([step.fill], np.float32), self._grid)[0])
-        filled, within = surround_calls(step, self._place, str(fill), self._plan)
+        filled, within = surround_calls(step, self._place, str(fill))
         table = define(f"{self._name}_as", requantized(self._grids[step.source], self._grid))
         shape, to = self._plan.shape(step.source), (within, self._place.row, step.shape.channels)
         copied = call("translate", *shape, "in", self._row(step.source), f"{self._name}_as", *to)

@@ -289,7 +289,7 @@ def _move(name: str, comment: str, step: Move, plan: Plan, place: Place) -> Code
 
 
 def _surround(name: str, comment: str, step: Border, plan: Plan, place: Place) -> Code:
-    filled, within = surround_calls(step, place, number(step.fill), plan)
+    filled, within = surround_calls(step, place, number(step.fill))
     to = (within, place.row, step.shape.channels)
     shape, view = plan.shape(step.source), plan.view(step.source)
     return Code(

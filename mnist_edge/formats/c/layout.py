@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.c.plan import Place, Plan
@@ -42,14 +41,8 @@ def resize_tables(name: str, step: Resize, plan: Plan) -> str:
     return "\n".join(texts)
 
 
-def surround_calls(step: Border, place: Place, fill: str, plan: Plan) -> tuple[str, str]:
+def surround_calls(step: Border, place: Place, fill: str) -> tuple[str, str]:
     """The statement that fills all of a result, and the place within it for what is copied."""
-    del plan
     channels, height, width = step.shape
     filled = call("surround", height, width * channels, fill, "out", place.row)
     return filled, f"out + {step.top * place.row + step.left * channels}"
-
-
-def byte_table(name: str, bytes_: NDArray[np.uint8]) -> str:
-    """The 256 bytes that bytes become."""
-    return define(name, bytes_)

@@ -53,6 +53,10 @@ class Window(NamedTuple):
         return height // self.stride_y + 1, width // self.stride_x + 1
 
 
+HALVING = Window(2, 2, 2, 2)
+"""That of a max pooling which takes each 2 x 2 for one."""
+
+
 # Compared by identity: comparing arrays gives no single answer.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scale:

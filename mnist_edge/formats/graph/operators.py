@@ -10,6 +10,7 @@ import numpy as np
 
 from mnist_edge.formats.graph import functions, moves
 from mnist_edge.formats.graph.layers import (
+    HALVING,
     Activate,
     Convolution,
     Linear,
@@ -23,7 +24,6 @@ from mnist_edge.formats.graph.layers import (
 from mnist_edge.formats.graph.reader import Node, Reader, Value
 
 Kind = Literal["max", "average"]
-_HALVING = Window(2, 2, 2, 2)
 
 
 def convolve(reader: Reader, node: Node) -> Value:
@@ -154,7 +154,7 @@ def pool(reader: Reader, node: Node) -> Value:
     window = _window(node, (size[0], size[1]), source.shape)
     step = reader.private(source)
     if node.kind == "MaxPool":
-        if window == _HALVING and isinstance(step, Convolution) and may_halve(step):
+        if window == HALVING and isinstance(step, Convolution) and may_halve(step):
             return reader.replace(source, halved(step))
         return _pool(reader, source, "max", window)
     # A mean that counts the border is over the whole window, however little of it is inside.
@@ -171,7 +171,7 @@ def may_halve(step: Convolution) -> bool:
 
 def halved(step: Convolution) -> Convolution:
     """A convolution and a 2×2 maximum, in one step."""
-    shape = Shape(step.shape.channels, *_HALVING.steps(step.shape))
+    shape = Shape(step.shape.channels, *HALVING.steps(step.shape))
     return replace(step, shape=shape, pooled=True)
 
 

@@ -40,7 +40,6 @@ _FUNCTIONS = {
     "hard-swish": ("HardSwish", ()),
     "round": ("Round", ()),
 }
-_HALVING = Window(2, 2, 2, 2)
 
 
 def write_graph(net: Net, opset: int) -> onnx.ModelProto:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.graph.layers import (
+    HALVING,
     PICTURE,
     Activate,
     Add,
@@ -31,7 +32,6 @@ from mnist_edge.formats.litert.draft import Draft
 from mnist_edge.formats.litert.schema import Operator, Tensor
 
 _FIX = "choose another format"
-_HALVING = Window(2, 2, 2, 2)
 _LARGEST = float(np.finfo(np.float32).max)
 _FUNCTIONS = {"sigmoid": Operator.LOGISTIC, "tanh": Operator.TANH, "round": Operator.ROUND}
 _CHANNELS = 3  # the axis
@@ -110,7 +110,7 @@ class Steps:
                 return self._surround(index, step)
             case Resize():
                 size = np.array([step.shape.height, step.shape.width], np.int32)
-                inputs = (self._at[step.source], self._draft.constant(f"size{index}", size))
+                inputs = (self._plane(step.source), self._draft.constant(f"size{index}", size))
                 result = self._result(f"resized{index}", index)
                 return self._draft.apply(Operator.RESIZE_BILINEAR, inputs, result, half=1)
             case Move():
@@ -209,7 +209,7 @@ class Steps:
         number = self._draft.apply(operator, (source, weight, bias), result, **options)
         if step.pooled:
             result = self._result(f"pool{index}", index)
-            options = _pooling(_HALVING) | {"valid": 1}
+            options = _pooling(HALVING) | {"valid": 1}
             number = self._draft.apply(Operator.MAX_POOL_2D, (number,), result, **options)
         return number
 
@@ -264,9 +264,17 @@ class Steps:
         """The result of a step as a row of all its numbers for each picture."""
         if index in self._rows:
             return self._at[index]
-        size = self._shape(index).size
-        shape = self._draft.constant(f"row{index}.shape", np.array([-1, size], np.int32))
-        result = self._draft.result(f"row{index}", (size,), index)
+        return self._reshaped(f"row{index}", index, (self._shape(index).size,))
+
+    def _plane(self, index: int) -> int:
+        """The result of a step with a height and a width, of one pixel where it has none."""
+        if index not in self._rows:
+            return self._at[index]
+        return self._reshaped(f"plane{index}", index, (1, 1, self._shape(index).channels))
+
+    def _reshaped(self, name: str, index: int, sizes: tuple[int, ...]) -> int:
+        shape = self._draft.constant(f"{name}.shape", np.array([-1, *sizes], np.int32))
+        result = self._draft.result(name, sizes, index)
         return self._draft.apply(Operator.RESHAPE, (self._at[index], shape), result)
 
     def _bordered(
@@ -281,7 +289,7 @@ class Steps:
             lowest: the border holds the lowest number, not zero.
             whole: the border counts like any pixel.
         """
-        shape, number = self._shape(source), self._at[source]
+        shape, number = self._shape(source), self._plane(source)
         if not any(window[4:]):
             return number, {"valid": 1}
         if not whole and _is_same(window, shape):
@@ -298,7 +306,7 @@ class Steps:
         width = window.left + shape.width + window.right
         result = self._draft.result(f"padded{index}", (height, width, shape.channels), source)
         operator = Operator.PADV2 if fill else Operator.PAD
-        return self._draft.apply(operator, (self._at[source], sides, *fill), result)
+        return self._draft.apply(operator, (self._plane(source), sides, *fill), result)
 
     def _result(self, name: str, index: int) -> Tensor:
         return self._draft.result(name, self.layout(index), index)

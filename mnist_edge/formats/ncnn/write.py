@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mnist_edge.contract import INPUT_NAME, OUTPUT_NAME
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.graph.layers import (
+    HALVING,
     PICTURE,
     Activate,
     Add,
@@ -136,7 +137,7 @@ class _Writer:
         self.weights += [self._weight(name, step.weight), _floats(step.bias)]
         if not step.pooled:
             return result
-        return self._add("Pooling", f"{name}_pool", (result,), {0: 0} | _pooling(_HALVING))
+        return self._add("Pooling", f"{name}_pool", (result,), {0: 0} | _pooling(HALVING))
 
     def _multiply(self, name: str, step: Linear) -> str:
         options = {0: len(step.weight), 1: 1, 2: step.weight.size} | ({9: 1} if step.relu else {})
@@ -189,7 +190,6 @@ class _Writer:
         return FLOAT16_TAG.to_bytes(4, "little") + data + bytes(-len(data) % 4)
 
 
-_HALVING = Window(2, 2, 2, 2)
 _FUNCTIONS = {"sigmoid": "Sigmoid", "tanh": "TanH", "silu": "Swish"}
 
 
