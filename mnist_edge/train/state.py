@@ -19,7 +19,7 @@ from mnist_edge.models import build_model
 from mnist_edge.recipes.terms import Device
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train.distributed import Group
-from mnist_edge.train.torch_file import read_torch_file
+from mnist_edge.train.torch_file import check_read, read_torch_file
 
 _FROM_THE_START = "train from the start, without --resume"
 
@@ -139,6 +139,7 @@ def restore(run: Run, state: bytes, recipe: TrainRecipe, data: DataSet) -> None:
 def _unpacked(state: bytes) -> dict[str, Any]:
     try:
         saved = read_torch_file(state)
+        check_read(saved)
     except ValueError as error:
         raise TrainingError(
             f"the saved training cannot be read: {error!s:.200}", fix=_FROM_THE_START

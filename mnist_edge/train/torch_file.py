@@ -75,6 +75,19 @@ def read_torch_file(data: bytes) -> Document:
         raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
+def check_read(document: Document) -> None:
+    """Raises ValueError if something in a document is not known here."""
+    waiting: list[object] = [document]
+    seen: set[int] = set()  # a container may lie in itself
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Unread):
+            raise ValueError(f"it holds a {value.name:.100}")
+        if isinstance(value, (dict, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            waiting += value.values() if isinstance(value, dict) else value
+
+
 def _read_archive(data: bytes) -> Document:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
