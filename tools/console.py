@@ -27,10 +27,11 @@ import terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = tuple(
-    ROOT / "docs" / "commands" / f"{verb}.md"
-    for verb in (
-        *("run", "train", "recipes", "import", "export", "verify", "bench", "sign", "report"),
-        *("doctor", "pack", "predict"),
+    ROOT / "docs" / f"{page}.md"
+    for page in (
+        *("commands/run", "commands/train", "commands/recipes", "commands/import", "your-own-net"),
+        *("commands/export", "commands/verify", "commands/bench", "commands/sign"),
+        *("commands/report", "commands/doctor", "commands/pack", "commands/predict"),
     )
 )
 README = ROOT / "README.md"
@@ -122,10 +123,14 @@ class Desk:
         return done.stdout.replace(str(self._folder / "home"), "~")
 
     def _bring(self, words: list[str]) -> None:
-        """Lay ready what a command reads and none wrote: the weights of somebody else."""
-        if words[1] == "import":
-            made = self._folder / "exports" / "model" / "checkpoint.safetensors"
-            shutil.copyfile(made, self._folder / words[2])
+        """Lay ready what a command reads and none wrote: the net of somebody else."""
+        if words[1] != "import":
+            return
+        made, wanted = self._folder / "exports" / "model", self._folder / words[2]
+        if wanted.suffix == ".onnx":
+            wanted.write_bytes(net_of_others((made / "onnx-float32.onnx").read_bytes()))
+        else:
+            shutil.copyfile(made / "checkpoint.safetensors", wanted)
 
     def machine(self) -> str:
         """The processor, as the blocks name it."""
@@ -143,6 +148,24 @@ class Desk:
                 yield f"{page.relative_to(ROOT)}: {typed!r} shows {form!r}, which nothing says now"
 
 
+def net_of_others(data: bytes) -> bytes:
+    """Our ONNX file as others write them: it reads pixels less a mean, by a deviation."""
+    import numpy as np
+    from onnx import helper, load_model_from_string, numpy_helper
+
+    model = load_model_from_string(data)
+    del model.metadata_props[:]
+    graph = model.graph
+    theirs = graph.input[0].name
+    for name, value in (("std", 0.3081), ("mean", 0.1307)):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    for node in graph.node:
+        node.input[:] = ["pixels" if name == theirs else name for name in node.input]
+    graph.node.insert(0, helper.make_node("Mul", [theirs, "std"], ["spread"]))
+    graph.node.insert(1, helper.make_node("Add", ["spread", "mean"], ["pixels"]))
+    return bytes(model.SerializeToString())
+
+
 def take_over() -> None:
     """Show in the README and in the picture of a terminal what the pages show."""
     README.write_text(with_short(README.read_text()))
@@ -153,7 +176,7 @@ def with_short(readme: str) -> str:
     """The README with one line of output for each of five verbs, out of their own pages."""
     lines = []
     for verb, shown in SHORT.items():
-        page = next(page for page in PAGES if page.stem == verb)
+        page = ROOT / "docs" / "commands" / f"{verb}.md"
         block = _BLOCK.search(page.read_text())
         assert block
         typed, *output = block[1].splitlines()
