@@ -144,12 +144,10 @@ def _places(kernel: int) -> Iterator[tuple[Place, float]]:
     pools = {(0, 1): 0.3, (2, 2): 0.0, (3, 3): 1.5, (3, 2): 1.5, (2, 1): 1.5, (4, 4): 2.0}
     for border, first in borders.items():
         for stride, second in ((1, 0.0), (2, 0.6), (3, 3.0)):
-            if stride == 2 and kernel % 2 == 0 and border == same - 1:
-                first = 0.0  # which halves what it reads
+            halves = stride == 2 and kernel % 2 == 0 and border == same - 1
             for (pool, step), third in pools.items():
-                if stride > 1 and pool:
-                    third += 1.0
-                yield Place(border, stride, pool, step), first + second + third
+                odd = (0.0 if halves else first) + second + third
+                yield Place(border, stride, pool, step), odd + (stride > 1 and pool > 0)
 
 
 def _unlike(places: tuple[Place, ...], place: Place) -> float:
