@@ -131,9 +131,9 @@ def _forget_silence(node: onnx.NodeProto, operator: Operator, graph: onnx.GraphP
     """Leave out the first states of a recurrent operator where they are zeros for one picture."""
     if operator.kind not in ("LSTM", "GRU", "RNN"):
         return
-    zeros = {tensor.name for tensor in graph.initializer if not numpy_helper.to_array(tensor).any()}
+    known = {tensor.name: tensor for tensor in graph.initializer}
     for place, name in enumerate(node.input):
-        if place in (5, 6) and name in zeros:
+        if place in (5, 6) and name in known and not numpy_helper.to_array(known[name]).any():
             node.input[place] = ""
 
 
