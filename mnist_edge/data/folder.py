@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.bundle.storage import read_file
+from mnist_edge.bundle.storage import read_file, readable
 from mnist_edge.contract import Labels, RawImages
 from mnist_edge.data.idx import as_labels, as_pictures, read_idx
 from mnist_edge.data.mnist import (
@@ -147,11 +147,9 @@ def read_lesson(
 
 def _classes(folder: Path) -> dict[str, Path]:
     """The folders of classes by name, in the order of people: 2 before 10."""
-    try:
+    with readable(folder, BadInput, _LAYOUT):
         inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
         places = {unicodedata.normalize("NFC", p.name): p for p in inside if p.is_dir()}
-    except OSError as error:
-        raise BadInput(f"cannot read {folder}: {error.strerror}", fix=_LAYOUT) from None
     if not places:
         pictures = any(file != folder for file in find_pictures([folder]))
         held = "pictures, but no folder of a class" if pictures else "no folder of a class"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mnist_edge.bundle.storage import read_file
+from mnist_edge.bundle.storage import read_file, readable
 from mnist_edge.errors import BadInput, needed_to
 from mnist_edge.foreign.kinds import kind_of
 from mnist_edge.foreign.net import ForeignNet
@@ -30,12 +30,8 @@ def read_file_of_others(
     """
     if path.is_dir() and (path / "saved_model.pb").is_file():
         path = path / "saved_model.pb"  # which is named for what it is
-    try:
+    with readable(path, BadInput, "give the path of a model file"):
         data = read_file(path, most=MOST_BYTES)
-    except OSError as error:
-        raise BadInput(
-            f"cannot read {path}: {error.strerror}", fix="give the path of a model file"
-        ) from None
     digest = hashlib.sha256(data).hexdigest()
     if kind_of(data).reader == "torch":
         return read_torch(path), digest

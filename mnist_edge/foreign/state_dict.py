@@ -27,6 +27,9 @@ FIX = (
 )
 _VARIED = 8
 _MOST, _MOST_VAGUE = 60, 500
+COUNTER = "num_batches_tracked"
+"""Of the batches of a training, with which no net computes."""
+
 _STATISTICS = ("running_mean", "running_var")
 _EPSILON = 1e-5
 
@@ -154,7 +157,7 @@ def _layers(tensors: Tensors) -> tuple[list[Layer], list[Layer]]:
     groups: dict[str, dict[str, Array]] = {}
     for name, tensor in tensors.items():
         layer, _, leaf = name.rpartition(".")
-        if leaf != "num_batches_tracked":
+        if leaf != COUNTER:
             groups.setdefault(layer, {})[leaf] = tensor
     layers: list[Layer] = []
     early: dict[str, dict[str, Array]] = {}  # in files that sort their names: bn1 before conv1

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from mnist_edge.errors import BadInput, UsageError
+from mnist_edge.foreign.state_dict import COUNTER
 from mnist_edge.models import build_model
 from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.train import TrainRecipe
-from mnist_edge.train.weights import COUNTER, read_weights
+from mnist_edge.train.weights import read_weights
 
 _Layers: TypeAlias = dict[int, list[dict[str, Tensor]]]
 _KINDS = {4: "convolution", 2: "linear", 1: "normalisation", 0: "unknown"}

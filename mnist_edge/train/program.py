@@ -27,6 +27,7 @@ from mnist_edge.bundle.storage import read_file, scratch_folder
 from mnist_edge.errors import BadInput, MnistEdgeError, UsageError
 from mnist_edge.foreign.net import ForeignNet
 from mnist_edge.foreign.read import MOST_BYTES
+from mnist_edge.foreign.state_dict import COUNTER
 from mnist_edge.recipes.terms import DEFAULT_OPSET
 from mnist_edge.train.weights import read_weights
 
@@ -142,7 +143,7 @@ def _of_class(request: _Request) -> nn.Module:
 
 def _own(weights: Mapping[str, Tensor], wanted: Iterable[str]) -> Mapping[str, Tensor]:
     """The weights by the names that a class has: wrappers of modules put a prefix before them."""
-    names = [name for name in wanted if not name.endswith("num_batches_tracked")]
+    names = [name for name in wanted if not name.endswith(COUNTER)]
     prefixes = {name[: -len(n)] for n in names[:1] for name in weights if name.endswith(n)}
     for prefix in sorted(prefixes - {""}):
         if all(f"{prefix}{name}" in weights for name in names):

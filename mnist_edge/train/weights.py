@@ -11,17 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
-from mnist_edge.bundle.storage import read_file
+from mnist_edge.bundle.storage import read_file, readable
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.kinds import kind_of
 from mnist_edge.foreign.read import MOST_BYTES, about
-from mnist_edge.foreign.state_dict import natural
+from mnist_edge.foreign.state_dict import COUNTER, natural
 from mnist_edge.train.torch_file import Unread, read_torch_file
 
 _Group: TypeAlias = Mapping[str, object]
 
-# A count of batches, which no model of ours computes with.
-COUNTER = "num_batches_tracked"
 _DEEPEST = 6  # dictionaries in each other, around the weights
 _MOST_PARTS = 10_000
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -51,12 +49,8 @@ def read_weights(path: Path, key: str = "") -> Weights:
     Raises:
         BadInput: it cannot be read, is a program, holds no weights, several, or quantized ones.
     """
-    try:
+    with readable(path, BadInput, "give the path of a weights file"):
         data = read_file(path, most=MOST_BYTES)
-    except OSError as error:
-        raise BadInput(
-            f"cannot read {path}: {error.strerror}", fix="give the path of a weights file"
-        ) from None
     document = _document(path, data)
     with about(path):
         found = dict(_groups(document))
