@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from mnist_edge.recipes.classes import DIGITS
 from mnist_edge.recipes.terms import DataName, Preprocessing
 
 DATA_VARIABLE = "MNIST_EDGE_DATA"
+_BLOCK_BYTES = 1 << 20  # stays in a core's cache from one to the next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +88,6 @@ class DataSet:
         test_labels: (M,) int64.
         classes: the names of the labels, by number.
         preprocessing: what brings any other picture into the form of these.
-        sha256: of the four SHA-256 digests (32 bytes each) of train images, train labels, test
-            images and test labels, each array taken as uint8 in C order, without header; of more
-            than 256 classes the labels are taken as big-endian uint16.
     """
 
     name: DataName
@@ -98,19 +97,19 @@ class DataSet:
     test_labels: Labels
     classes: tuple[str, ...] = DIGITS
     preprocessing: Preprocessing = "digit"
-    sha256: str = ""
 
-    def __post_init__(self) -> None:
-        if not self.sha256:
-            object.__setattr__(self, "sha256", _digest(self))
+    @cached_property
+    def sha256(self) -> str:
+        """Of the four SHA-256 digests (32 bytes each) of train images and labels, test likewise.
 
-
-def _digest(data: DataSet) -> str:
-    whole, numbers = hashlib.sha256(), "u1" if len(data.classes) <= 256 else ">u2"
-    for array in (data.train_images, data.train_labels, data.test_images, data.test_labels):
-        taken = np.ascontiguousarray(array, numbers if array.ndim == 1 else np.uint8)
-        whole.update(hashlib.sha256(taken.data).digest())
-    return whole.hexdigest()
+        Each array is taken as uint8 in C order, without header; of more than 256 classes the labels
+        are taken as big-endian uint16.
+        """
+        whole, numbers = hashlib.sha256(), "u1" if len(self.classes) <= 256 else ">u2"
+        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            taken = np.ascontiguousarray(array, numbers if array.ndim == 1 else np.uint8)
+            whole.update(hashlib.sha256(taken.data).digest())
+        return whole.hexdigest()
 
 
 def data_record(data: DataSet) -> DataRecord:
@@ -147,7 +146,6 @@ def development_twin(data: DataSet, *, every: int = 12) -> DataSet:
         train_labels=data.train_labels[~held_out],
         test_images=data.train_images[held_out],
         test_labels=data.train_labels[held_out],
-        sha256="",
     )
 
 
@@ -177,12 +175,18 @@ def read_mnist(folder: Path) -> DataSet:
         DataUnavailable: a file is missing or cannot be read.
         BadInput: a file is damaged, or is not MNIST.
     """
+    from concurrent.futures import ThreadPoolExecutor  # loads logging, which no device needs
+
+    with ThreadPoolExecutor() as pool:  # neither unpacking nor hashing holds the lock
+        train_images, train_labels, test_images, test_labels = pool.map(
+            partial(_read, folder), (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+        )
     return DataSet(
         name="mnist",
-        train_images=_read(folder, TRAIN_IMAGES),
-        train_labels=_read(folder, TRAIN_LABELS).astype(np.int64),
-        test_images=_read(folder, TEST_IMAGES),
-        test_labels=_read(folder, TEST_LABELS).astype(np.int64),
+        train_images=train_images,
+        train_labels=train_labels.astype(np.int64),
+        test_images=test_images,
+        test_labels=test_labels.astype(np.int64),
     )
 
 
@@ -201,22 +205,30 @@ def unpack(stream: io.BufferedIOBase, name: str, *, source: str) -> NDArray[np.u
     fix = f"replace it with {name} of MNIST"
     try:
         # One byte more than there should be: enough to notice, too little to fill the memory.
-        raw = stream.read(expected.size_bytes + 1)
+        raw = _up_to(expected.size_bytes + 1, stream)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{source} is damaged: {error}", fix=fix) from error
     start = len(expected.header)
-    if raw[:start] != expected.header:
+    if raw[:start].tobytes() != expected.header:
         raise BadInput(f"{source} is not an IDX file of {expected.shape} uint8", fix=fix)
     if len(raw) != expected.size_bytes:
         difference = "longer" if len(raw) > expected.size_bytes else "shorter"
         raise BadInput(f"{source} is {difference} than its header says", fix=fix)
-    array = np.frombuffer(raw, np.uint8, offset=start).reshape(expected.shape)
+    array = raw[start:].reshape(expected.shape)
     if array.ndim == 1 and array.max() >= len(DIGITS):
         raise BadInput(f"{source} has the label {array.max()}, expected 0 to 9", fix=fix)
-    if hashlib.sha256(raw).hexdigest() != expected.sha256:
+    if hashlib.sha256(raw.data).hexdigest() != expected.sha256:
         # Fashion-MNIST, KMNIST and others use the same names and shapes.
         raise BadInput(f"{source} is damaged or is of another data set than MNIST", fix=fix)
-    return array.copy()  # an array over bytes is read-only, which torch.from_numpy warns of
+    return array
+
+
+def _up_to(most: int, stream: io.BufferedIOBase) -> NDArray[np.uint8]:
+    """So many bytes, or all that there are: block by block into one place, not gathered first."""
+    raw, end = np.empty(most, np.uint8), 0
+    while size := stream.readinto(raw[end : end + _BLOCK_BYTES].data):
+        end += size
+    return raw[:end]
 
 
 def _read(folder: Path, name: str) -> NDArray[np.uint8]:

@@ -29,7 +29,7 @@ from mnist_edge.recipes.terms import Device, DeviceChoice
 from mnist_edge.recipes.train import TrainRecipe
 from mnist_edge.train.augment import augment
 from mnist_edge.train.distributed import ALONE, Group
-from mnist_edge.train.state import Run, restore, result, save, start
+from mnist_edge.train.state import Run, average, restore, result, save, start
 from mnist_edge.train.teacher import find_teacher
 
 _EVALUATION_BATCH = 1000
@@ -226,7 +226,7 @@ def _train_epoch(
         for settings in run.optimizer.param_groups:
             settings["lr"] = rate
         share = group.share(batch)
-        inputs, targets = _scale(images[share]), labels[share]
+        inputs, targets = _scale(images.index_select(0, share)), labels[share]
         if distort:
             inputs = augment(inputs, recipe.augmentation, generator)
         totals += _step(run, recipe, teacher, inputs, targets)
@@ -258,7 +258,7 @@ def _step(
     loss.backward()  # type: ignore[no-untyped-call]
     run.optimizer.step()
     if recipe.average:
-        run.averaged.update_parameters(run.model)
+        average(run)
     with torch.no_grad():
         right, digits = (logits.argmax(1) == targets).sum(), (targets < recipe.outputs).sum()
         return torch.stack([labelled * len(targets), right, digits])

@@ -20,10 +20,11 @@ from mnist_edge.data.mnist import DataSet
 from mnist_edge.data.strokes import NO_DIGIT, stroke_symbols, training_set
 from mnist_edge.errors import DeviceUnavailable, TrainingError
 from mnist_edge.metrics import softmax
-from mnist_edge.models import Normalize
+from mnist_edge.models import Normalize, build_model
 from mnist_edge.recipes.terms import Device
 from mnist_edge.recipes.train import Augmentation, TrainRecipe
 from mnist_edge.train.fit import choose_device, evaluate, fit, learning_rate
+from mnist_edge.train.form import trained_form
 from mnist_edge.train.state import saved_recipe
 
 TINY = TrainRecipe(
@@ -94,6 +95,26 @@ def test_a_resumed_training_ends_with_the_same_bits(
     assert [dataclasses.replace(line, duration_s=0) for line in resumed.history] == strip
 
 
+@pytest.mark.parametrize("recipe", [TINY, DROPOUT], ids=["compact", "dropout"])
+def test_the_form_in_which_a_net_is_trained_gives_the_same_gradients(recipe: TrainRecipe) -> None:
+    model = build_model(recipe).to(memory_format=torch.channels_last)
+    images, gradients = torch.rand(20, 1, 28, 28), []
+    for form in (model, trained_form(model)):
+        torch.manual_seed(0)
+        model.zero_grad()
+        form(images).square().sum().backward()
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    assert all(map(torch.equal, *gradients))
+
+
+def test_the_average_is_that_of_torch(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = fit(TINY, digits)
+    monkeypatch.setattr(
+        "mnist_edge.train.fit.average", lambda run: run.averaged.update_parameters(run.model)
+    )
+    assert weights(fit(TINY, digits).model) == weights(ours.model)
+
+
 def test_drawn_digits_and_signs_join_the_training_set(digits: DataSet) -> None:
     images, labels = training_set(DRAWN, digits)
     known = len(digits.train_labels)
@@ -140,7 +161,7 @@ def test_a_state_of_another_recipe_or_data_set_is_refused(digits: DataSet) -> No
     with pytest.raises(TrainingError, match="of another recipe"):
         fit(dataclasses.replace(TINY, seed=5), digits, state=states[0])
     with pytest.raises(TrainingError, match="of another data set"):
-        fit(TINY, dataclasses.replace(digits, sha256="0" * 64), state=states[0])
+        fit(TINY, dataclasses.replace(digits, test_labels=9 - digits.test_labels), state=states[0])
 
 
 def test_a_damaged_state_is_refused(digits: DataSet) -> None:
