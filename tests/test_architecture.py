@@ -65,7 +65,7 @@ def test_predict_loads_no_training_package(tmp_path: Path) -> None:
     # The runtime refuses these bytes, but by then all that predict needs is loaded.
     make_bundle(tmp_path / "bundle", {"onnx-float32": b"no graph"})
     loaded = loaded_by("predict", "7.png", "--bundle", "bundle", cwd=tmp_path)
-    assert not loaded & (TRAINING | {"rich", "pydantic", "mnist_edge.cli.train"})
+    assert not loaded & (TRAINING | {"rich", "pydantic", "typer", "mnist_edge.cli.train"})
     assert {"numpy", "onnxruntime"} <= loaded
 
 

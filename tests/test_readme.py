@@ -18,8 +18,8 @@ from PIL import Image
 
 import mnist_edge
 from mnist_edge import cli
+from mnist_edge.cli.typed import load_verb
 from mnist_edge.cli.verbs import VERBS as LISTED
-from mnist_edge.cli.verbs import load_verb
 from mnist_edge.errors import MnistEdgeError
 from mnist_edge.formats import FORMATS, exported_formats
 from mnist_edge.recipes.catalogue import RECIPES

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import mnist_edge
 from mnist_edge.cli.help import sections_of
-from mnist_edge.cli.verbs import load_verb
+from mnist_edge.cli.typed import load_verb
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGE = ROOT / "build" / "pages"

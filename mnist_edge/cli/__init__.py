@@ -10,66 +10,21 @@ import errno
 import os
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from mnist_edge import __version__
 from mnist_edge.bundle import codec
+from mnist_edge.cli.direct import find_call
 from mnist_edge.cli.signals import Stopped, stopped_by_signals
-from mnist_edge.cli.talk import emit_json
-from mnist_edge.cli.verbs import VERBS, Verbs
+from mnist_edge.cli.talk import emit_json, speak
+from mnist_edge.cli.verbs import PROGRAM, VERBS
 from mnist_edge.errors import MnistEdgeError, install_advice
 from mnist_edge.recipes.terms import unknown_name
 
-PROGRAM = "mnist-edge"
 BUG_EXIT_CODE = 3
 
-_TOO_MANY = re.compile(r"got unexpected extra arguments?(?:\(s\))? \((.*)\)")
-
 _NO_MEMORY = re.compile("bad_alloc|failed to map segment|[Cc]annot allocate memory")
-
-app = typer.Typer(
-    name=PROGRAM,
-    cls=Verbs,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-    epilog="[bold]Start here[/bold]\n"
-    "mnist-edge run             # the whole chain, in a few minutes\n"
-    "mnist-edge predict 7.png   # name the digit in a picture\n"
-    "mnist-edge VERB --help     # options and examples of a verb",
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"{PROGRAM} {__version__}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def _root(
-    context: typer.Context,
-    _version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            "-V",
-            callback=_print_version,
-            is_eager=True,
-            help="Print the version and end.",
-        ),
-    ] = False,
-) -> None:
-    """Train a digit classifier, export it, prove the exports equal, predict without torch."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         failure = _failure(error, words)
         if failure.exit_code == BUG_EXIT_CODE:
+            import traceback
+
             traceback.print_exception(error)
         return _report(failure, as_json=as_json)
 
@@ -119,10 +76,20 @@ def _run(words: list[str]) -> int:
     for verb in [word for word in words if not word.startswith("-")][:1]:
         if verb not in VERBS:
             raise unknown_name("command", verb, tuple(VERBS))
-    code = app(words, prog_name=PROGRAM, standalone_mode=False)
+    code = call(words)
     # A full disk or a closed pipe shows itself here, not in the interpreter's last breath.
     sys.stdout.flush()
     return code or 0
+
+
+def call(words: Sequence[str]) -> int | None:
+    """Do what was typed, and give the exit code of a verb that did not end well."""
+    if (found := find_call(words)) is not None:
+        command, values = found
+        return command(**values)
+    from mnist_edge.cli import typed  # with typer, which the usual call does not wait for
+
+    return typed.call(words)
 
 
 def _failure(error: BaseException, words: list[str]) -> Failure:
@@ -130,9 +97,6 @@ def _failure(error: BaseException, words: list[str]) -> Failure:
     match error:
         case MnistEdgeError():
             message, fix, exit_code = error.what, error.fix, error.exit_code
-        case typer.TyperException():
-            kind = "UsageError"
-            message, fix = _typed_wrong(error, words)
         case Stopped():
             # A lesson takes a minute, and begins again.
             resumed = words[:1] == ["train"] and "--from" not in words
@@ -165,20 +129,6 @@ def _failure(error: BaseException, words: list[str]) -> Failure:
     return Failure(kind=kind, message=message, fix=fix, exit_code=exit_code)
 
 
-def _typed_wrong(error: typer.TyperException, words: list[str]) -> tuple[str, str]:
-    """What typer does not understand, and where to read on: typer's own words, but plainer."""
-    verb = next((word for word in words if word in VERBS), "")
-    fix = f"see {' '.join(filter(None, (PROGRAM, verb)))} --help"
-    said = _one_line(error.format_message()).rstrip(".")
-    message = said[:1].lower() + said[1:]
-    if found := _TOO_MANY.fullmatch(message):
-        return f"unexpected argument {found[1]}", fix
-    if (option := getattr(error, "option_name", None)) and message.startswith("no such option"):
-        near = getattr(error, "possibilities", None)
-        return f"unknown option {option!r:.60}", f"did you mean {near[0]}? {fix}" if near else fix
-    return message, fix
-
-
 def _lacks_memory(error: BaseException) -> bool:
     """Whether memory ran out: also while a library was loaded, which is then said in its words."""
     match error:
@@ -201,7 +151,7 @@ def _memory_is_limited() -> bool:
 
 def _report(failure: Failure, *, as_json: bool) -> int:
     try:
-        typer.echo(f"{PROGRAM}: error: {failure.message}; {failure.fix}", err=True)
+        speak(f"{PROGRAM}: error: {failure.message}; {failure.fix}")
         if as_json:
             emit_json(codec.dumps({"error": failure}))
         sys.stdout.flush()

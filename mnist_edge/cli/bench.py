@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
-import typer
-
 from mnist_edge.cli import options
 from mnist_edge.cli.steps import measure_artifacts
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
@@ -116,7 +114,7 @@ def command(
     as_json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     **fields: Any,
-) -> None:
+) -> int:
     """Measure latency, throughput and size of each artifact, in turns with all others."""
     from mnist_edge.bench.compare import read_report
     from mnist_edge.bundle.signing import Trust
@@ -145,8 +143,7 @@ def command(
         recipe = replace(recipe, sweep_threads=(usable_threads(),))
     if self_test:
         chosen = options.chosen_bundle(bundle, talk, asked)
-        _test_itself(talk, chosen, recipe, artifacts, as_json=as_json)
-        return
+        return _test_itself(talk, chosen, recipe, artifacts, as_json=as_json)
     what = "digit"
     if from_:
         report = read_report(from_)
@@ -165,13 +162,13 @@ def command(
         what = noun(chosen.manifest.data.classes)
         talk.say(f"wrote {paths[0]} and {len(paths) - 1} more beside it")
     if old:
-        _compare(old, report, limit, fail_if_slower is not None, across_machines, as_json)
-        return
+        return _compare(old, report, limit, fail_if_slower is not None, across_machines, as_json)
     if as_json:
         emit_json(text.json_text(report))
     else:
         emit_table(bench_table(report))
     talk.suggest(f"mnist-edge predict{options.given_bundle(bundle)} PICTURE", to=f"name a {what}")
+    return 0
 
 
 def _compare(
@@ -181,7 +178,7 @@ def _compare(
     gated: bool,
     across_machines: bool,
     as_json: bool,
-) -> None:
+) -> int:
     from mnist_edge.bench.compare import compare_reports
     from mnist_edge.bundle import codec
     from mnist_edge.render.bench.tables import comparison
@@ -191,8 +188,7 @@ def _compare(
         emit_json(codec.dumps(compared))
     else:
         emit_table(comparison(compared, old, new))
-    if gated and compared.regressions:
-        raise typer.Exit(1)
+    return int(gated and bool(compared.regressions))
 
 
 def _test_itself(
@@ -202,7 +198,7 @@ def _test_itself(
     artifacts: list[str] | None,
     *,
     as_json: bool,
-) -> None:
+) -> int:
     from mnist_edge.bench.selftest import self_test
     from mnist_edge.bundle import codec
     from mnist_edge.render.bench.sentences import self_test_lines
@@ -215,8 +211,7 @@ def _test_itself(
     else:
         for line in self_test_lines(tested):
             emit(line)
-    if not tested.passed:
-        raise typer.Exit(1)
+    return int(not tested.passed)
 
 
 def _runtimes(asked: Sequence[str]) -> tuple[Runtime, ...]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from mnist_edge.cli import options
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
 from mnist_edge.errors import UsageError, has_torch
@@ -26,10 +24,8 @@ mnist-edge doctor --json        # for a script: 1 if an artifact fails"""
 def command(
     file: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[FILE]",
-            help="One exported file, instead of the machine and a bundle.",
-            show_default=False,
+        options.argument(
+            "[FILE]", "One exported file, instead of the machine and a bundle.", default=False
         ),
     ] = None,
     bundle: options.BundleOption = None,
@@ -40,7 +36,7 @@ def command(
     trust: options.TrustOption = False,
     as_json: options.JsonOption = False,
     quiet: options.QuietOption = False,
-) -> None:
+) -> int:
     """Say what works here, and test a bundle or one file with the answers that it carries."""
     from mnist_edge.bundle.signing import Trust
 
@@ -56,8 +52,7 @@ def command(
             option = "--bundle" if bundle is not None else "--artifact"
             raise UsageError(f"a FILE and {option} exclude each other", fix="give one of them")
         report = _examine_file(file, asked, threads, as_json=as_json)
-    if not report.passed:
-        raise typer.Exit(1)
+    return int(not report.passed)
 
 
 def _examine_bundle(

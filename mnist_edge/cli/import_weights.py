@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from mnist_edge.cli import options
 from mnist_edge.cli.steps import bundle_files, get_data
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
@@ -37,9 +35,9 @@ _CONTRACT_PANEL = "How the net reads a picture (found on digits, unless given)"
 def command(
     weights: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE",
-            help="An .onnx, .h5 or .keras file, a TorchScript or .pt2 program, or weights: .pth, "
+        options.argument(
+            "FILE",
+            "An .onnx, .h5 or .keras file, a TorchScript or .pt2 program, or weights: .pth, "
             ".pt, .safetensors.",
         ),
     ],

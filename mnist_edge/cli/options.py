@@ -1,19 +1,19 @@
-"""The options that several verbs share."""
+"""How a verb declares its options, each once; and those that several verbs share.
+
+`direct` reads the usual call from what is declared here, and `typed` makes typer's options of it.
+"""
 
 from __future__ import annotations
 
 import inspect
-import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
-
-import typer
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args, get_origin
 
 from mnist_edge.cli.talk import Talk
 from mnist_edge.errors import UsageError
-from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.fields import Field, Setting, as_field, fields_of
 from mnist_edge.recipes.terms import DataChoice, DeviceChoice, Preprocessing, Runtime, unknown_name
 
@@ -30,15 +30,109 @@ TRUST_PANEL = "Trust"
 MOST_SERIAL = 10**15
 OR_SHIPPED = "exports/model where there is one, else the shipped one"
 
-Command: TypeAlias = Callable[..., None]
+Command: TypeAlias = Callable[..., int | None]
+"""What a verb does; an exit code other than 0 is what it returns."""
 
 # What is longer stands in the help text instead.
 _LONGEST_KIND = 20
 
 
-def flag(names: str, text: str, group: str | None = None) -> Any:
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """An option of a verb, or an argument, as it is declared in the annotation of a parameter.
+
+    Attributes:
+        names: as typed, such as `--quiet` and `-q`, or `--a/--no-a`; none for an argument.
+        kind: what the help calls the value; empty for a flag.
+        text: of the help.
+        group: the heading above it.
+        default: in words, where it is not what the command declares; False to say none.
+        known: values that a shell completes.
+        read: makes something else of the text than the type of the parameter does.
+    """
+
+    names: tuple[str, ...]
+    kind: str
+    text: str
+    group: str | None = None
+    default: bool | str = True
+    known: tuple[str, ...] = ()
+    read: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """A parameter of a command with its option.
+
+    Attributes:
+        name: of the parameter.
+        kind: of its value, or of each where there are several.
+        several: whether it may be given more than once.
+        default: what it is where it is left out; `inspect.Parameter.empty` where it must be given.
+    """
+
+    name: str
+    kind: Any
+    several: bool
+    default: Any
+    option: Option
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it takes no value."""
+        return self.kind is bool
+
+    @property
+    def spellings(self) -> tuple[tuple[str, bool], ...]:
+        """Its names, and what each means to a flag; none of an argument."""
+        pairs = [name.partition("/") for name in self.option.names]
+        return tuple(
+            (name, on) for yes, _, no in pairs for name, on in ((yes, True), (no, False)) if name
+        )
+
+    def read(self, typed: Sequence[Any]) -> Any:
+        """The value of what was typed, of which the last counts if it is not several."""
+        read = self.option.read or self.kind
+        if self.several:
+            return [read(item) for item in typed]
+        return read(typed[-1]) if typed else self.default
+
+
+def declared_by(command: Command) -> tuple[Declared, ...]:
+    """The options and arguments of a command, from its annotations."""
+    return tuple(
+        _declared(parameter)
+        for parameter in inspect.signature(command, eval_str=True).parameters.values()
+    )
+
+
+def _declared(parameter: inspect.Parameter) -> Declared:
+    kind, option = get_args(parameter.annotation)
+    if get_origin(kind) in (Union, UnionType):  # with None, where it is left out
+        kind = get_args(kind)[0]
+    several = get_origin(kind) is list
+    return Declared(
+        name=parameter.name,
+        kind=get_args(kind)[0] if several else kind,
+        several=several,
+        default=parameter.default,
+        option=option,
+    )
+
+
+def argument(kind: str, text: str, *, default: bool | str = True) -> Option:
+    """What is given without a name."""
+    return Option(names=(), kind=kind, text=text, default=default)
+
+
+def flag(names: str, text: str, group: str | None = None) -> Option:
     """An option without a value; `names` as typed, such as `--quiet -q` or `--a/--no-a`."""
-    return typer.Option(*names.split(), help=text, rich_help_panel=group)
+    return Option(names=tuple(names.split()), kind="", text=text, group=group)
 
 
 def value(
@@ -50,35 +144,25 @@ def value(
     default: bool | str = True,
     known: Sequence[str] = (),
     read: Callable[[Any], Any] | None = None,
-) -> Any:
-    """An option that takes a text or a path.
-
-    Args:
-        names: as typed, such as `--bundle --model`.
-        kind: what the help calls the value.
-        text: of the help.
-        group: the heading above it.
-        default: in words, where it is not what the command declares.
-        known: values that a shell completes.
-        read: makes something else of the text.
-    """
-    return typer.Option(
-        *names.split(),
-        parser=read,
-        metavar=kind,
-        help=text,
-        show_default=default,
-        rich_help_panel=group,
-        autocompletion=(lambda: list(known)) if known else None,
+) -> Option:
+    """An option that takes a text or a path; `names` as typed, such as `--bundle --model`."""
+    return Option(
+        names=tuple(names.split()),
+        kind=kind,
+        text=text,
+        group=group,
+        default=default,
+        known=tuple(known),
+        read=read,
     )
 
 
-def option(name: str, kind: Any, setting: Setting, *, show_default: bool | str = True) -> Any:
+def option(name: str, kind: Any, setting: Setting, *, show_default: bool | str = True) -> Option:
     """An option that takes a number or a name: it is read and checked as a recipe's field is."""
     return _option(as_field(name, kind, setting), show_default=show_default)
 
 
-def _option(field: Field, *, show_default: bool | str) -> Any:
+def _option(field: Field, *, show_default: bool | str) -> Option:
     text, kind = field.setting.help, "N" if field.kind is int else "X"
     if field.names:
         kind = "|".join(field.names)
@@ -157,10 +241,6 @@ DataDirOption: TypeAlias = Annotated[
         default="$MNIST_EDGE_DATA, else the user's cache folder",
     ),
 ]
-RecipeOption: TypeAlias = Annotated[
-    str, value("--recipe", "NAME", f"A named recipe: {', '.join(RECIPES)}.", known=tuple(RECIPES))
-]
-
 
 def _data(typed: str | Path) -> str | Path:
     """The name of a data set, or a folder."""
@@ -310,6 +390,8 @@ def tell_signature(talk: Talk, bundle: Bundle) -> None:
 
 def given_bundle(path: Path | None) -> str:
     """The option that the next command needs to work on the same bundle."""
+    import shlex  # slow to import
+
     return "" if path is None else f" --bundle {shlex.quote(str(path))}"
 
 

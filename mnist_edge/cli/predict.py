@@ -8,8 +8,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-import typer
-
 from mnist_edge.bundle import codec
 from mnist_edge.cli import options
 from mnist_edge.cli.talk import Talk, emit, emit_json
@@ -34,7 +32,7 @@ _STDIN = "-"
 
 _Pictures: TypeAlias = Annotated[
     list[str],
-    typer.Argument(metavar="PICTURE...", help="Pictures, folders of pictures, or - for stdin."),
+    options.argument("PICTURE...", "Pictures, folders of pictures, or - for stdin."),
 ]
 _Model: TypeAlias = Annotated[
     Path | None,
@@ -123,7 +121,7 @@ def command(
     as_csv: _Csv = False,
     as_json: options.JsonOption = False,
     quiet: options.QuietOption = False,
-) -> None:
+) -> int:
     """Name the digit in each picture, with its probability. Works without torch."""
     from mnist_edge.bundle.folder import default_bundle_path
     from mnist_edge.machine import usable_threads
@@ -177,8 +175,7 @@ def command(
     if as_json:
         document = {"model": str(path), "artifact": predictor.artifact, "answers": found}
         emit_json(codec.dumps(document))
-    if any(answer.error for answer in found):
-        raise typer.Exit(2)
+    return 2 if any(answer.error for answer in found) else 0
 
 
 def _print_input(result: FileResult) -> None:

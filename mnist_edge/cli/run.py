@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from mnist_edge.bundle import codec
 from mnist_edge.cli import options, steps
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
@@ -25,7 +23,7 @@ mnist-edge run --data rendered   # needs no network"""
 
 
 def command(
-    recipe: options.RecipeOption = DEFAULT_RECIPE,
+    recipe: steps.RecipeOption = DEFAULT_RECIPE,
     bundle: options.NewBundleOption = None,
     data: options.DataOption = "auto",
     data_dir: options.DataDirOption = None,
@@ -34,7 +32,7 @@ def command(
     threads: options.TorchThreadsOption = None,
     as_json: options.JsonOption = False,
     quiet: options.QuietOption = False,
-) -> None:
+) -> int:
     """Train, export, verify, bench and predict in a few minutes: the whole chain at once."""
     from mnist_edge.bundle.folder import LOCAL_BUNDLE
     from mnist_edge.render import text
@@ -72,8 +70,7 @@ def command(
         f"mnist-edge predict{options.given_bundle(bundle)} {samples[len(samples) * 3 // 4]}",
         to=f"name a {noun(exported.manifest.data.classes)} of your own",
     )
-    if not verified.passed:
-        raise typer.Exit(1)
+    return int(not verified.passed)
 
 
 def _predict(bundle: Bundle, pictures: list[Path]) -> list[Answer]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, cast
 
+from mnist_edge.cli import options
 from mnist_edge.cli.reports import report_path, write_bench_page, write_report
 from mnist_edge.cli.talk import Talk
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.bench import BenchRecipe
+from mnist_edge.recipes.catalogue import RECIPES
 from mnist_edge.recipes.export import ExportRecipe
 from mnist_edge.recipes.terms import DataChoice, Device, DeviceChoice, Preprocessing, Runtime
 from mnist_edge.recipes.train import TrainRecipe
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from mnist_edge.bundle.quantization import Verdict
     from mnist_edge.data.mnist import DataSet
     from mnist_edge.verify.report import VerifyReport
+
+RecipeOption: TypeAlias = Annotated[
+    str,
+    options.value(
+        "--recipe", "NAME", f"A named recipe: {', '.join(RECIPES)}.", known=tuple(RECIPES)
+    ),
+]
 
 
 def get_data(

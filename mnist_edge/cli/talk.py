@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from mnist_edge.progress import Progress, silent
 from mnist_edge.render.printable import printable
 
@@ -45,15 +43,15 @@ class Talk:
         """Tell where the work stands."""
         self.said_s = time.monotonic()
         if not self.quiet:
-            _speak(line)
+            speak(line)
 
     def warn(self, line: str) -> None:
         """Tell what the user must know, `--quiet` or not."""
-        _speak(f"warning: {line}")
+        speak(f"warning: {line}")
 
     def complain(self, error: MnistEdgeError) -> None:
         """Tell of an error that does not end the command."""
-        _speak(f"mnist-edge: error: {error}")
+        speak(f"mnist-edge: error: {error}")
 
     def suggest(self, command: str, *, to: str) -> None:
         """Name the next command to type."""
@@ -97,7 +95,8 @@ class Talk:
             lines.end()
 
 
-def _speak(line: str) -> None:
+def speak(line: str) -> None:
+    """Print a line to stderr."""
     # By what stderr is now: a bar stands in for it, and draws itself below the line. typer.echo
     # would look up the stream behind it, and write at the end of the bar.
     sys.stderr.write(f"{printable(line)}\n")
@@ -188,7 +187,7 @@ def _bar() -> Bar:
 
 def emit(text: str) -> None:
     """Print a result, a line end added."""
-    typer.echo(printable(text, keep="\n"))
+    _print(printable(text, keep="\n"))
 
 
 def emit_table(table: Table) -> None:
@@ -196,11 +195,18 @@ def emit_table(table: Table) -> None:
     from mnist_edge.render.table import terminal
 
     if sys.stdout.isatty():
+        import typer  # which knows old consoles of Windows
+
         colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         width = shutil.get_terminal_size().columns
         typer.echo(terminal(table, width=width, colour=colour))  # its colours are no text of others
     else:
         emit(terminal(table))
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def emit_json(document: str) -> None:

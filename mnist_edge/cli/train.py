@@ -57,7 +57,7 @@ _OF_THE_NET = (
 
 @options.with_fields(TrainRecipe, Augmentation)
 def command(
-    recipe: options.RecipeOption = DEFAULT_RECIPE,
+    recipe: steps.RecipeOption = DEFAULT_RECIPE,
     from_: _From = None,
     most_cost: _MostCost = 0.1,
     bundle: options.NewBundleOption = None,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
-
-import typer
-from typer.core import TyperCommand, TyperGroup
-
-from mnist_edge.cli.help import Row, help_page
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from types import ModuleType
+
+
+PROGRAM = "mnist-edge"
 
 
 class Entry(NamedTuple):
@@ -85,78 +82,6 @@ VERBS = {
 }
 
 
-class Verb(TyperCommand):
-    """A command with our help, whose options are read without pydantic."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Its arguments and options."""
-        return _plainly_read(super().get_params(ctx))
-
-    def get_help(self, ctx: Any) -> str:  # typer keeps the class of this context to itself
-        """The whole help text."""
-        return help_page(self, ctx, {})
-
-
-class Verbs(TyperGroup):
-    """The group of all verbs."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The names, in the order of the help."""
-        del ctx
-        return list(VERBS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The verb of that name, None where there is none."""
-        del ctx
-        return load_verb(cmd_name) if cmd_name in VERBS else None
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """The options of the program itself."""
-        return _plainly_read(super().get_params(ctx))
-
-    def get_help(self, ctx: Any) -> str:
-        """The whole help text."""
-        listed: dict[str, list[Row]] = {}
-        for name, entry in VERBS.items():
-            listed.setdefault(entry.panel, []).append((name, entry.summary))
-        return help_page(self, ctx, listed)
-
-
-def load_verb(name: str) -> Any:
-    """A verb as a command of typer, which keeps the class of that to itself."""
-    module = import_module(f"mnist_edge.cli.{VERBS[name].module}")
-    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, cls=Verb, epilog=module.EPILOG)(module.command)
-    return typer.main.get_command(alone)
-
-
-def _plainly_read(parameters: list[Any]) -> list[Any]:
-    """The same parameters, which read what is typed themselves.
-
-    typer builds a pydantic adapter for each, and importing pydantic alone takes longer than a
-    prediction. A typer that knows no such adapters, or another kind of value, is left alone.
-    """
-    for parameter in parameters:
-        if described := getattr(parameter, "type_descriptor", None):
-            kind, parser = described.annotation, described.parameter_info.parser
-            if get_origin(kind) is list:
-                kind = get_args(kind)[0]
-            if parser or kind in (bool, str, Path):
-                parameter.get_runtime_param = _Plain(parser or kind).itself
-    return parameters
-
-
-class _Plain:
-    """Stands in for typer's own object that coerces the values of one parameter."""
-
-    def __init__(self, read: Callable[[Any], Any]) -> None:
-        self._read = read
-
-    def itself(self) -> _Plain:
-        return self
-
-    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        del ctx
-        if param.multiple or param.nargs == -1:
-            return [self._read(item) for item in value or ()]
-        return None if value is None else self._read(value)
+def module_of(verb: str) -> ModuleType:
+    """Where a verb lies, with its `command` and `EPILOG`."""
+    return import_module(f"mnist_edge.cli.{VERBS[verb].module}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from mnist_edge.cli import options, steps
 from mnist_edge.cli.reports import report_path, write_verify_page
 from mnist_edge.cli.talk import Talk, emit, emit_json, emit_table
@@ -55,7 +53,7 @@ def command(
     trust: options.TrustOption = False,
     as_json: options.JsonOption = False,
     quiet: options.QuietOption = False,
-) -> None:
+) -> int:
     """Compare each artifact with the checkpoint: on the reference, and on MNIST's test set."""
     from mnist_edge.bundle.signing import Trust
     from mnist_edge.render import text
@@ -72,8 +70,7 @@ def command(
     if backend:
         names = run_by(chosen, backend, names)
     if thorough:
-        _thorough(talk, chosen, data, names, device, out, as_json=as_json)
-        return
+        return _thorough(talk, chosen, data, names, device, out, as_json=as_json)
     report, path = steps.verify_artifacts(
         talk,
         chosen,
@@ -90,8 +87,7 @@ def command(
         emit_table(text.verify_table(report))
     talk.say(f"wrote {path}")
     talk.suggest(f"mnist-edge bench{options.given_bundle(bundle)}", to="measure their latency")
-    if not report.passed:
-        raise typer.Exit(1)
+    return int(not report.passed)
 
 
 def _rebuild(talk: Talk, bundle: Bundle, artifacts: tuple[str, ...]) -> None:
@@ -111,8 +107,12 @@ def _thorough(
     out: Path | None,
     *,
     as_json: bool,
-) -> None:
-    """Compare artifacts in every way they may be run; write the report, a page and the flips."""
+) -> int:
+    """Compare artifacts in every way they may be run; write the report, a page and the flips.
+
+    Returns:
+        The exit code.
+    """
     from mnist_edge.bundle import codec
     from mnist_edge.render.verify import quantization_table, thorough_table
     from mnist_edge.verify.thorough import verify_thoroughly
@@ -134,5 +134,4 @@ def _thorough(
             emit("")
         emit_table(thorough_table(report))
     talk.say(f"wrote {' and '.join(map(str, paths))}")
-    if not report.passed:
-        raise typer.Exit(1)
+    return int(not report.passed)

@@ -26,7 +26,8 @@ from mnist_edge.cli import talk as talking
 from mnist_edge.cli.options import given_fields
 from mnist_edge.cli.reports import report_path
 from mnist_edge.cli.signals import Stopped
-from mnist_edge.cli.verbs import VERBS, load_verb
+from mnist_edge.cli.typed import load_verb
+from mnist_edge.cli.verbs import VERBS
 from mnist_edge.contract import Images, Logits
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes import bench as recipes
@@ -203,7 +204,7 @@ def test_what_is_no_bug_gives_one_line_and_its_code(
     code: int,
     kind: str,
 ) -> None:
-    monkeypatch.setattr(cli, "app", raising(error))
+    monkeypatch.setattr("mnist_edge.cli.typed.app", raising(error))
     said = call("predict", "--json")
     assert said.code == code
     assert said.err.count("\n") == 1
@@ -223,7 +224,7 @@ def test_what_is_no_bug_gives_one_line_and_its_code(
 def test_a_bug_shows_its_traceback_and_code_3(
     call: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(cli, "app", raising(error))
+    monkeypatch.setattr(cli, "call", raising(error))
     said = call("predict", "--json")
     assert said.code == 3
     assert "Traceback" in said.err
@@ -238,13 +239,13 @@ def test_a_signal_ends_the_process_cleanly(tmp_path: Path, number: int, code: in
     script = (
         "import sys, time\n"
         "from mnist_edge import cli\n"
-        "def app(*_, **__):\n"
+        "def call(_):\n"
         "    try:\n"
         "        print('ready', flush=True)\n"
         "        time.sleep(60)\n"
         "    finally:\n"
         "        print('cleaned', flush=True)\n"
-        "cli.app = app\n"
+        "cli.call = call\n"
         "sys.exit(cli.main(['train']))\n"
     )
     with subprocess.Popen(
@@ -267,10 +268,10 @@ def test_a_signal_ends_a_runtime_that_does_not_give_its_thread_back(
     script = (
         "import hashlib, sys\n"
         "from mnist_edge import cli\n"
-        "def app(*_, **__):\n"
+        "def call(_):\n"
         "    print('ready', file=sys.stderr, flush=True)\n"
         "    hashlib.pbkdf2_hmac('sha256', b'x', b'y', 2**31 - 1)\n"  # many minutes in C
-        "cli.app = app\n"
+        "cli.call = call\n"
         f"sys.exit(cli.main({words}))\n"
     )
     with subprocess.Popen(
@@ -620,7 +621,7 @@ def test_verify_refuses_a_damaged_bundle(call: Callable[..., Said], bundle: Path
 def test_memory_that_runs_out_is_an_error_of_the_input(
     call: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(cli, "app", raising(error))
+    monkeypatch.setattr(cli, "call", raising(error))
     said = call("predict")
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("mnist-edge: error: this takes more memory than there is; ")
@@ -635,12 +636,12 @@ def test_a_memory_limit_is_not_a_ctrl_c(tmp_path: Path) -> None:
         "from mnist_edge import cli\n"
         "def start(*_):\n"
         '    raise RuntimeError("can\'t start new thread")\n'
-        "def app(*_, **__):\n"
+        "def call(_):\n"
         "    if sys.argv[1] == 'limited':\n"
         "        threading.Thread.start = start\n"
         "    code = 'import signal\\nsignal.raise_signal(signal.SIGINT)'\n"
         "    exec(code, {'__name__': sys.argv[2]})\n"
-        "cli.app = app\n"
+        "cli.call = call\n"
         "sys.exit(cli.main(['predict']))\n"
     )
     cases = {("limited", "numpy.core"): 2, ("free", "numpy.core"): 130, ("limited", "other"): 130}
@@ -653,7 +654,7 @@ def test_no_room_for_temporary_files_is_an_error_of_storage(
     call: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
-    monkeypatch.setattr(cli, "app", raising(error))
+    monkeypatch.setattr(cli, "call", raising(error))
     said = call("export", "--json")
     assert said.code == 2
     assert json.loads(said.out)["error"]["kind"] == "StorageError"

@@ -34,7 +34,7 @@ def test_a_step_that_reports_nothing_for_long_is_still_heard_of(
     impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = threading.Event()
-    monkeypatch.setattr(talking, "_speak", lambda line: heard.set())
+    monkeypatch.setattr(talking, "speak", lambda line: heard.set())
     with Talk(quiet=False).progress("train"):
         assert heard.wait(timeout=30)
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mnist_edge import cli
-from mnist_edge.cli.verbs import VERBS, load_verb
+from mnist_edge.cli.typed import load_verb
+from mnist_edge.cli.verbs import VERBS
 from mnist_edge.recipes.fields import fields_of
 from mnist_edge.recipes.train import Augmentation, TrainRecipe
 
