@@ -17,7 +17,7 @@ from pathlib import Path
 from counter import count_restarts
 from runs import RESULTS
 from runtimes import Row, by_recipe
-from runtimes_page import Comparison, compared, median_s
+from runtimes_page import Comparison, compared, median_s, ratio
 
 from mnist_edge.bench.report import BenchReport
 from mnist_edge.bench.roofline import measure_ceiling
@@ -32,10 +32,19 @@ from mnist_edge.formats.devices import DEVICES
 from mnist_edge.recipes.bench import BenchRecipe
 from mnist_edge.render.bench import context, listed
 from mnist_edge.render.bench.sentences import doubts
+from mnist_edge.render.bench.tables import span
 from mnist_edge.render.table import NOTHING, Table, markdown
 from mnist_edge.render.text import microseconds
 
 RECIPE = BenchRecipe(processes=5, duration_s=0.3, batch_sizes=(), rates=())
+
+
+_ORT = (
+    "`ort` is for size alone: for an ONNX Runtime that is built with these operators and no others."
+    " As it opens an `.onnx` file it lays the weights out for the processor at hand, which it does"
+    " not for its own format; a file that is saved with that layout is as fast"
+    " (`.ort format` in [its settings](ort-settings-amd-epyc.md)), on such processors only.\n"
+)
 
 
 def main() -> None:
@@ -83,6 +92,7 @@ def page(comparison: Comparison) -> str:
     parts = [
         f"# What `export` writes and `bench` runs, side by side\n\n{context(every)}",
         f"## Every row\n\n{markdown(formats_table(comparison))}",
+        f"## The same net as `.ort` and as `.onnx`\n\n{markdown(ort_table(comparison))}\n{_ORT}",
         f"## What makes them doubtful\n\n{listed(doubts(replace(first, rows=())))}",
         f"## Bytes of the runtimes\n\n{listed(_installed(first))}",
     ]
@@ -115,6 +125,19 @@ def formats_table(comparison: Comparison) -> Table:
         cells.append(tuple(found))
     heads = (head for net in nets for head in (f"`{net}` kB", f"`{net}` µs"))
     return Table(headers=("artifact", *heads), rows=tuple(cells))
+
+
+def ort_table(comparison: Comparison) -> Table:
+    """How many times as long ONNX Runtime takes for its own format as for ONNX, turn by turn."""
+    cells = []
+    for net, report in comparison.reports.items():
+        rows = {row.artifact: row for row in report.rows if row.usable and not row.runtime}
+        for precision in ("float32", "int8"):
+            own, onnx = (rows.get(f"{name}-{precision}") for name in ("ort", "onnx"))
+            if own is not None and onnx is not None:
+                times = ratio(own, onnx, "one picture", report.recipe.seed)
+                cells.append((f"`{net}`", precision, f"{times.value:.2f}", span(times)))
+    return Table(headers=("net", "precision", "times as long", "99 % interval"), rows=tuple(cells))
 
 
 def devices_table(comparison: Comparison, net: str) -> Table:

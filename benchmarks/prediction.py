@@ -1,13 +1,17 @@
 """What `predict` costs, beside the same job in torch.
 
     python benchmarks/prediction.py [--bundle exports/model] [--files 10000] [--rounds 11]
+        [--before FOLDER]
 
-Takes less than three minutes on two idle cores. The jobs, each way in turns:
+Takes some four minutes on two idle cores. The jobs, each way in turns:
 * one picture: whole process from start to end, wall time and peak resident memory;
 * a folder of 28x28 PNG files that are digits as MNIST has them, and pass through untouched:
   whole process, files a second, decoding included;
 * a folder of small photos, dark ink on unevenly lit paper, which take every step of `picture`;
 * one array: `Predictor` on the net's own input, against the bare session of ONNX Runtime.
+
+With --before, the checkout of an earlier version, that one's `predict` does the first three jobs,
+too, on the same bundle. A ratio is the median over the rounds of one's time over the other's.
 
 The torch side of the first two is the shortest script that reads pictures with Pillow, scales them
 to 28x28 and runs the TorchScript file. It does none of what makes a photo readable.
@@ -23,10 +27,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from abba import Ratio, command_before, median_of, plan, ratio_of
 from PIL import Image
 from runs import RESULTS
 
@@ -39,9 +44,10 @@ from mnist_edge.data.strokes import stroke_digits
 from mnist_edge.machine import Machine, describe_machine, library_versions, load_average
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
-from mnist_edge.stats import Interval, estimate_quantile, samples_needed
+from mnist_edge.stats import Interval, samples_needed
 
 OURS, TORCH = "mnist-edge predict", "bare script, TorchScript"
+BEFORE = "mnist-edge predict, the version before"
 PREDICTOR, BARE = "Predictor on an array", "bare ONNX Runtime session"
 
 TORCH_SCRIPT = """
@@ -77,8 +83,20 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Job:
+    """The rows of one job, and how long each other way takes, in times of ours."""
+
+    rows: tuple[Row, ...]
+    ratios: tuple[Ratio, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictionReport:
-    """The rows, and what they were measured with."""
+    """The rows, and what they were measured with.
+
+    Attributes:
+        ratios: by job.
+    """
 
     machine: Machine
     versions: dict[str, str]
@@ -86,6 +104,7 @@ class PredictionReport:
     files: int
     rounds: int
     rows: tuple[Row, ...]
+    ratios: dict[str, tuple[Ratio, ...]] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -105,11 +124,23 @@ def main() -> None:
         )
         maker.start()
         maker.join()
+        ours = [sys.executable, "-m", "mnist_edge", "predict", "--bundle", str(bundle.path)]
+        ways = {OURS: ours}
+        if options.before:
+            ways[BEFORE] = command_before(options.before, bundle.path)
+        torch = [sys.executable, "-W", "ignore", "-c", TORCH_SCRIPT, str(script)]
+        every = ways | {TORCH: torch}
+        sources: dict[str, tuple[Path, dict[str, list[str]]]] = {
+            "one picture": (next(photos.iterdir()), every),
+            "folder of digits": (digits, every),
+            "folder of photos": (photos, ways),  # what they show is all the same to the script
+        }
+        jobs = {
+            job: _processes(job, source, commands, options.rounds)
+            for job, (source, commands) in sources.items()
+        }
         rows = (
-            *_processes("one picture", bundle, next(photos.iterdir()), options.rounds, script),
-            *_processes("folder of digits", bundle, digits, options.rounds, script),
-            # What the photos show is all the same to the script.
-            *_processes("folder of photos", bundle, photos, options.rounds),
+            *(row for job in jobs.values() for row in job.rows),
             *_arrays(bundle, options.rounds),
         )
     report = PredictionReport(
@@ -119,6 +150,7 @@ def main() -> None:
         files=options.files,
         rounds=options.rounds,
         rows=rows,
+        ratios={job: found.ratios for job, found in jobs.items()},
     )
     stem = report.machine.processor.lower().replace(" ", "-").replace("/", "-")
     path = options.out or RESULTS / f"prediction-{stem}.json"
@@ -153,27 +185,34 @@ def markdown(report: PredictionReport) -> str:
             f"| {row.job} | {row.way} | {value} {unit} | {low} to {high} | "
             f"{count / row.median_s.value:,.0f} | {memory} |\n"
         )
+    page += "\n| job | way | times as long as ours | interval |\n|---|---|---:|---:|\n"
+    for job, ratios in report.ratios.items():
+        for ratio in ratios:
+            value, low, high = (
+                f"{figure:.2f}" for figure in (ratio.times.value, ratio.times.low, ratio.times.high)
+            )
+            page += f"| {job} | {ratio.command} | {value} | {low} to {high} |\n"
     return page
 
 
-def _processes(
-    job: str, bundle: Bundle, source: Path, rounds: int, script: Path | None = None
-) -> tuple[Row, ...]:
-    """A job in whole processes: ours and, with a TorchScript file, torch's in turns."""
-    product = [sys.executable, "-m", "mnist_edge", "predict", "--bundle", str(bundle.path), "--csv"]
-    commands = {OURS: [*product, str(source)]}
-    if script is not None:
-        torch = [sys.executable, "-W", "ignore", "-c", TORCH_SCRIPT]
-        commands[TORCH] = [*torch, str(script), str(source)]
+def _processes(job: str, source: Path, ways: dict[str, list[str]], rounds: int) -> Job:
+    """A job in whole processes, each way in turns, ours among them."""
+    commands = {
+        way: [*command, *(["--csv"] if way != TORCH else []), str(source)]
+        for way, command in ways.items()
+    }
     for command in commands.values():
         _timed(command)
     samples: dict[str, list[tuple[float, int]]] = {way: [] for way in commands}
-    for number in range(rounds):
-        for way in sorted(commands, reverse=bool(number % 2)):
-            samples[way].append(_timed(commands[way]))
-    return tuple(
-        _row(job, way, [s for s, _ in found], peak_bytes=max(peak for _, peak in found))
-        for way, found in samples.items()
+    for way in plan(tuple(commands), rounds, seed=0):
+        samples[way].append(_timed(commands[way]))
+    times_s = {way: [time_s for time_s, _ in found] for way, found in samples.items()}
+    return Job(
+        rows=tuple(
+            _row(job, way, times_s[way], peak_bytes=max(peak for _, peak in found))
+            for way, found in samples.items()
+        ),
+        ratios=tuple(ratio_of(way, OURS, times_s) for way in commands if way != OURS),
     )
 
 
@@ -208,8 +247,12 @@ def _mean_s(call: Callable[[int], object], count: int) -> float:
 
 def _timed(command: list[str]) -> tuple[float, int]:
     """Seconds from start to end, and the peak resident memory in bytes."""
+    # What is installed is compiled; a checkout is as it is first run.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+    )
     assert process.stderr is not None
     said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -221,8 +264,7 @@ def _timed(command: list[str]) -> tuple[float, int]:
 
 
 def _row(job: str, way: str, samples_s: list[float], *, peak_bytes: int = 0) -> Row:
-    median = estimate_quantile(samples_s, 0.5)
-    assert median is not None  # main has seen to it that there are enough
+    median = median_of(samples_s)
     return Row(job=job, way=way, median_s=median, peak_bytes=peak_bytes, samples_s=tuple(samples_s))
 
 
@@ -257,6 +299,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, help="with an ONNX artifact")
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--before", type=Path, help="a checkout of an earlier version")
     parser.add_argument("--out", type=Path, help="of the JSON; the Markdown stands beside it")
     return parser.parse_args()
 

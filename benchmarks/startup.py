@@ -9,7 +9,9 @@ Intervals are distribution-free, at 99 %. The first round warms the file cache, 
 installation does, and is kept apart.
 
 Beside them stand the imports that each cannot do without, and with --before, the checkout of an
-earlier version, that one's predict. torch does the job twice: through this package
+earlier version, that one's predict. OpenBLAS, which NumPy brings, starts a thread a core as it is
+imported, unless it is told to take one, as `predict` tells it: so these imports are timed both
+ways, and no number of threads is taken over from the shell. torch does the job twice: through this package
 (`predict --artifact torchscript-float32`), and in the shortest script that reads a picture and runs
 the TorchScript file.
 """
@@ -25,7 +27,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from abba import plan
+from abba import Ratio, command_before, median_of, plan, ratio_of
 from PIL import Image, ImageDraw
 from runs import RESULTS
 
@@ -34,7 +36,7 @@ from mnist_edge.bundle.folder import open_bundle
 from mnist_edge.bundle.storage import atomic_write
 from mnist_edge.errors import MnistEdgeError
 from mnist_edge.machine import Machine, describe_machine, library_versions, load_average
-from mnist_edge.stats import Interval, estimate_quantile, samples_needed
+from mnist_edge.stats import Interval, samples_needed
 
 HELP = "mnist-edge --help"
 PREDICT = "mnist-edge predict, ONNX Runtime"
@@ -44,11 +46,13 @@ EMPTY = "python -c pass"
 BEFORE = "mnist-edge predict, the version before"
 IMPORT_TYPER = "import typer"
 IMPORT_RUNTIME = "import numpy, PIL.Image, onnxruntime"
+ON_ONE_THREAD = "the same imports, OPENBLAS_NUM_THREADS=1"
 RATIOS = (
     (TORCH, PREDICT),
     (SCRIPT, PREDICT),
     (BEFORE, PREDICT),
     (PREDICT, IMPORT_RUNTIME),
+    (PREDICT, ON_ONE_THREAD),
     (HELP, IMPORT_TYPER),
 )
 """What is divided by what."""
@@ -71,15 +75,6 @@ class Row:
     median_s: Interval
     warmup_s: float
     samples_s: tuple[float, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """How many times as long one command takes as another."""
-
-    command: str
-    against: str
-    times: Interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +109,10 @@ def main() -> None:
             EMPTY: [sys.executable, "-c", "pass"],
             IMPORT_TYPER: [sys.executable, "-c", IMPORT_TYPER],
             IMPORT_RUNTIME: [sys.executable, "-c", IMPORT_RUNTIME],
+            ON_ONE_THREAD: [
+                *(sys.executable, "-c"),
+                f"import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'; {IMPORT_RUNTIME}",
+            ],
             HELP: [*product, "--help"],
             PREDICT: [*predict, str(picture)],
             TORCH: [*predict, "--artifact", "torchscript-float32", str(picture)],
@@ -123,10 +122,7 @@ def main() -> None:
             ],
         }
         if options.before:
-            old = f"sys.path.insert(0, {str(options.before)!r})"
-            start = f"import sys; {old}; from mnist_edge.cli import main; sys.exit(main())"
-            words = ["predict", "--bundle", str(options.before / "exports/default")]
-            commands[BEFORE] = [sys.executable, "-c", start, *words, str(picture)]
+            commands[BEFORE] = [*command_before(options.before), str(picture)]
         report = measure(commands, rounds=options.rounds, seed=options.seed)
     stem = report.machine.processor.lower().replace(" ", "-").replace("/", "-")
     path = options.out or RESULTS / f"startup-{stem}.json"
@@ -150,23 +146,25 @@ def measure(commands: dict[str, list[str]], *, rounds: int, seed: int) -> Startu
     rows = tuple(
         Row(
             command=name,
-            median_s=_median(samples),
+            median_s=median_of(samples),
             warmup_s=warmup[name][0],
             samples_s=tuple(samples),
         )
         for name, samples in samples_s.items()
     )
     ratios = tuple(
-        _ratio(name, against, samples_s) for name, against in RATIOS if name in samples_s
+        ratio_of(name, against, samples_s) for name, against in RATIOS if name in samples_s
     )
     figures = {row.command: row.median_s.value for row in rows}
-    times = {ratio.command: ratio.times.value for ratio in ratios}
+    times = {(ratio.command, ratio.against): ratio.times.value for ratio in ratios}
     return StartupReport(
         claim=(
-            f"`--help` takes {figures[HELP]:.2f} s, {times[HELP]:.1f} times the import of typer, "
-            f"and `predict` {figures[PREDICT]:.2f} s, {times[PREDICT]:.1f} times the imports that "
-            f"it cannot do without, whole process; through torch it is {times[TORCH]:.1f} times as "
-            f"long, in a bare script {times[SCRIPT]:.1f}"
+            f"`--help` takes {figures[HELP]:.2f} s, {times[HELP, IMPORT_TYPER]:.1f} times the "
+            f"import of typer, and `predict` {figures[PREDICT]:.2f} s, "
+            f"{times[PREDICT, IMPORT_RUNTIME]:.2f} times the imports that it cannot do without "
+            f"({times[PREDICT, ON_ONE_THREAD]:.2f} of them on one thread), whole process; through "
+            f"torch it is {times[TORCH, PREDICT]:.1f} times as long, in a bare script "
+            f"{times[SCRIPT, PREDICT]:.1f}"
         ),
         machine=describe_machine(),
         versions=library_versions(),
@@ -234,24 +232,14 @@ def _draw_seven(path: Path) -> Path:
 def _timed(command: list[str]) -> tuple[float, str]:
     """Seconds from start to end, and what was printed."""
     # What is installed is compiled; a checkout is as it is first run.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    left_out = {"PYTHONDONTWRITEBYTECODE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    environment = {k: v for k, v in os.environ.items() if k not in left_out}
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     duration = time.perf_counter() - start
     if done.returncode:
         sys.exit(f"{' '.join(command[1:4])} failed: {done.stderr.strip()}")
     return duration, done.stdout
-
-
-def _median(samples: list[float]) -> Interval:
-    median = estimate_quantile(samples, 0.5)
-    assert median is not None  # main has seen to it that there are enough
-    return median
-
-
-def _ratio(name: str, against: str, samples_s: dict[str, list[float]]) -> Ratio:
-    pairs = zip(samples_s[name], samples_s[against], strict=True)
-    return Ratio(command=name, against=against, times=_median([a / b for a, b in pairs]))
 
 
 if __name__ == "__main__":

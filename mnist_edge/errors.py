@@ -20,7 +20,6 @@ Everything else that escapes is a bug of ours: it is shown with its traceback an
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -142,7 +141,7 @@ def install_advice(packages: Collection[str], *, extra: str = _TRAIN) -> str:
 def restore_advice(folder: Path) -> str:
     """What a user does to get files of the package in `folder` as they were."""
     if checkout := _checkout():
-        return f"run git restore {shlex.quote(str(folder))} in {shlex.quote(str(checkout))}"
+        return f"run git restore {in_shell(folder)} in {in_shell(checkout)}"
     return _advice("", "--force-reinstall --no-deps ")
 
 
@@ -153,11 +152,18 @@ def has_torch() -> bool:
 
 def _advice(extra: str, options: str = "") -> str:
     if checkout := _checkout():
-        return f"run pip install -e {shlex.quote(f'.{extra}')} in {shlex.quote(str(checkout))}"
+        return f"run pip install -e {in_shell(f'.{extra}')} in {in_shell(checkout)}"
     source = _source(extra)
     if source is None:
         return f"install mnist-edge{extra} again from the wheel or checkout that it came from"
-    return f"run pip install {options}{shlex.quote(source)}"
+    return f"run pip install {options}{in_shell(source)}"
+
+
+def in_shell(text: Path | str) -> str:
+    """A path or another word as it is to be typed."""
+    import shlex  # for which a command that ends well does not wait
+
+    return shlex.quote(str(text))
 
 
 def _checkout() -> Path | None:

@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -247,6 +246,8 @@ def _gpus() -> tuple[str, ...]:
 
 def ask(*command: str) -> str:
     """What a tool prints; empty where it is not there, fails or hangs."""
+    import subprocess  # slow to import, as is ctypes where NumPy is not there
+
     try:
         done = subprocess.run(
             command,

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.bundle.folder import read_settled
-from mnist_edge.bundle.golden import KEY, unpack_golden
 from mnist_edge.bundle.imported import FOREIGN
 from mnist_edge.bundle.manifest import REJECT_BELOW, REJECT_TEMPERATURE
 from mnist_edge.bundle.signing import Trust, open_trusted, vouching_bundle
@@ -34,7 +33,6 @@ from mnist_edge.formats import (
     load_backend,
 )
 from mnist_edge.formats.format import FileFormat, Header
-from mnist_edge.formats.parity import compare
 from mnist_edge.formats.running import run_as_deployed
 from mnist_edge.picture import Picture, Source, load_picture, other_readings
 from mnist_edge.picture.several import load_pictures
@@ -479,6 +477,9 @@ def _load_file(path: Path, trust: Trust, how: Loading) -> Predictor:
 
 def _check_golden(path: Path, backend: Backend, format_: FileFormat, header: Header) -> None:
     """Let a file vouch for itself where no manifest does, by the answers that it carries."""
+    from mnist_edge.bundle.golden import KEY, unpack_golden
+    from mnist_edge.formats.parity import compare
+
     packed, precision = header.metadata.get(KEY), header.metadata.get("precision", "float32")
     if not packed:
         return

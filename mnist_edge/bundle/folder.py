@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shlex
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -41,6 +40,7 @@ from mnist_edge.errors import (
     StorageError,
     UsageError,
     has_torch,
+    in_shell,
     restore_advice,
 )
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
@@ -289,7 +289,7 @@ def read_manifest(folder: Path) -> bytes:
     if folder.is_file():
         raise BundleError(
             f"{folder} is a file, and no bundle",
-            fix=f"make a bundle of a net with mnist-edge import {shlex.quote(str(folder))}",
+            fix=f"make a bundle of a net with mnist-edge import {in_shell(folder)}",
         )
     try:
         if not file.is_file():
@@ -417,7 +417,7 @@ def weights_digest(folder: Path) -> str:
 
 def _first_bundle(folder: Path) -> str:
     if has_torch():
-        return f"mnist-edge train --bundle {shlex.quote(str(folder))}"
+        return f"mnist-edge train --bundle {in_shell(folder)}"
     return "give the folder of a bundle that was copied from where it was made"
 
 
@@ -425,7 +425,7 @@ def remedy(folder: Path, verb: str) -> str:
     """What makes the files of a bundle whole again: the verb that wrote them, where it can."""
     if is_shipped(folder):
         return f"{restore_advice(folder)}, or give another --bundle"
-    return f"mnist-edge {verb} --bundle {shlex.quote(str(folder))}" if has_torch() else _COPY
+    return f"mnist-edge {verb} --bundle {in_shell(folder)}" if has_torch() else _COPY
 
 
 def _is_signed_as(folder: Path, manifest: bytes) -> bool:

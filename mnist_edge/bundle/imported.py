@@ -1,6 +1,6 @@
 """What a bundle says of a net of others: the file it came from, and how it reads pictures."""
 
-from __future__ import annotations
+# No annotations as text here: a manifest is read by their types, and each text would be compiled.
 
 import math
 from dataclasses import dataclass

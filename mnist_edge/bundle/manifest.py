@@ -1,6 +1,6 @@
 """What a bundle says of itself: its manifest, and the records in it."""
 
-from __future__ import annotations
+# No annotations as text here: a manifest is read by their types, and each text would be compiled.
 
 import hashlib
 import re

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_edge.bundle.folder import (
     Bundle,
@@ -22,9 +22,11 @@ from mnist_edge.bundle.folder import (
     read_manifest,
 )
 from mnist_edge.bundle.manifest import MANIFEST, SIGNATURE, Artifact
-from mnist_edge.bundle.sshsig import KINDS, PublicKey, read_key, read_signature
 from mnist_edge.bundle.storage import atomic_write, read_file
 from mnist_edge.errors import BadInput, BundleError, MissingDependency, Untrusted, UsageError
+
+if TYPE_CHECKING:
+    from mnist_edge.bundle.sshsig import PublicKey
 
 KEY_VARIABLE = "MNIST_EDGE_KEY"
 
@@ -126,6 +128,8 @@ def read_keys(value: Path | str, name: str) -> tuple[PublicKey, ...]:
     Raises:
         UsageError: it is neither.
     """
+    from mnist_edge.bundle.sshsig import KINDS, read_key  # only who names a key waits for it
+
     fix = "name the .pub file of an Ed25519 key, as ssh-keygen -t ed25519 makes it"
     text = str(value)
     try:
@@ -146,6 +150,8 @@ def read_keys(value: Path | str, name: str) -> tuple[PublicKey, ...]:
 def _check(
     folder: Path, manifest: bytes, keys: tuple[PublicKey, ...], name: str, not_before: int
 ) -> Signature:
+    from mnist_edge.bundle.sshsig import read_signature
+
     try:
         text = read_file(folder / SIGNATURE, most=_MAX_SIGNATURE_BYTES).decode()
         signer, namespace = read_signature(text, manifest)
@@ -184,6 +190,8 @@ def sign_bundle(bundle: Bundle, key: Path, *, serial: int = 0) -> Signature:
         MissingDependency: there is no `ssh-keygen`.
         DigestMismatch, StorageError: see there; a signature that was there is as it was.
     """
+    from mnist_edge.bundle.sshsig import read_signature
+
     bundle.check()
     manifest = read_manifest(bundle.path)
     namespace = f"mnist-edge/{serial}"
@@ -200,6 +208,8 @@ def sign_bundle(bundle: Bundle, key: Path, *, serial: int = 0) -> Signature:
 
 
 def _ssh_keygen(key: Path, namespace: str, message: bytes) -> str:
+    import subprocess
+
     command = ["ssh-keygen", "-Y", "sign", "-q", "-f", str(key), "-n", namespace]
     try:
         done = subprocess.run(command, input=message, capture_output=True, check=False)

@@ -9,15 +9,12 @@ import io
 import math
 import os
 import re
-import shutil
 import stat
 import sys
-import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +27,9 @@ from mnist_edge.errors import (
     StorageError,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    import zipfile
 
 LOCK = ".lock"
 
@@ -151,6 +151,9 @@ def scratch_folder() -> Iterator[Path]:
     Raises:
         StorageError: there is none, or no room in it: whatever a library made of that.
     """
+    import shutil
+    import tempfile
+
     place = os.environ.get("TMPDIR", "") or tempfile.tempdir or "the folder for temporary files"
     full = StorageError(
         f"there is no room for temporary files in {place}",
@@ -175,6 +178,8 @@ def _write_beside(path: Path, data: bytes) -> Path:
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "something that is no regular file is in the way")
     path.parent.mkdir(parents=True, exist_ok=True)
+    import tempfile  # slow to import, as is zipfile: who only reads a bundle does not wait for them
+
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -297,6 +302,8 @@ def pack_arrays(arrays: dict[str, NDArray[np.generic]]) -> bytes:
 
     `numpy.savez` would store the time of writing in each entry.
     """
+    import zipfile
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
@@ -324,6 +331,8 @@ def unpack_arrays(data: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _unpack(data: bytes) -> dict[str, NDArray[Any]]:
+    import zipfile
+
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         if sum(entry.file_size for entry in entries) > _MAX_UNPACKED_BYTES:

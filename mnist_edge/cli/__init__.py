@@ -11,8 +11,8 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mnist_edge.bundle import codec
 from mnist_edge.cli.direct import find_call
@@ -27,8 +27,7 @@ BUG_EXIT_CODE = 3
 _NO_MEMORY = re.compile("bad_alloc|failed to map segment|[Cc]annot allocate memory")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failure:
+class Failure(NamedTuple):
     """Why a command did not end well, as `--json` shows it."""
 
     kind: str
@@ -153,7 +152,7 @@ def _report(failure: Failure, *, as_json: bool) -> int:
     try:
         speak(f"{PROGRAM}: error: {failure.message}; {failure.fix}")
         if as_json:
-            emit_json(codec.dumps({"error": failure}))
+            emit_json(codec.dumps({"error": failure._asdict()}))
         sys.stdout.flush()
     except OSError:  # nobody is there to hear it, but the exit code can still be told
         _abandon_output()

@@ -29,6 +29,7 @@ def _matrix() -> str:
         there = FORMATS[name].precisions
         cells = "".join(f"{'yes' if p in there else '-':14}" for p in precisions)
         lines.append(f"{name:12}{cells}".rstrip())
+    lines.append("ort is for an ONNX Runtime built for little more than this net: half as fast")
     return "\n".join(lines)
 
 

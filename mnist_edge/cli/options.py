@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, Union, get_args, get_origin
 
 from mnist_edge.cli.talk import Talk
-from mnist_edge.errors import UsageError
+from mnist_edge.errors import UsageError, in_shell
 from mnist_edge.recipes.fields import Field, Setting, as_field, fields_of
 from mnist_edge.recipes.terms import DataChoice, DeviceChoice, Preprocessing, Runtime, unknown_name
 
@@ -37,8 +37,7 @@ Command: TypeAlias = Callable[..., int | None]
 _LONGEST_KIND = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Option:
+class Option(NamedTuple):
     """An option of a verb, or an argument, as it is declared in the annotation of a parameter.
 
     Attributes:
@@ -60,8 +59,7 @@ class Option:
     read: Callable[[Any], Any] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Declared:
+class Declared(NamedTuple):
     """A parameter of a command with its option.
 
     Attributes:
@@ -242,6 +240,7 @@ DataDirOption: TypeAlias = Annotated[
     ),
 ]
 
+
 def _data(typed: str | Path) -> str | Path:
     """The name of a data set, or a folder."""
     if typed in get_args(DataChoice):
@@ -390,9 +389,7 @@ def tell_signature(talk: Talk, bundle: Bundle) -> None:
 
 def given_bundle(path: Path | None) -> str:
     """The option that the next command needs to work on the same bundle."""
-    import shlex  # slow to import
-
-    return "" if path is None else f" --bundle {shlex.quote(str(path))}"
+    return "" if path is None else f" --bundle {in_shell(path)}"
 
 
 def given_fields(part: DataclassInstance, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,7 +124,6 @@ def command(
 ) -> int:
     """Name the digit in each picture, with its probability. Works without torch."""
     from mnist_edge.bundle.folder import default_bundle_path
-    from mnist_edge.machine import usable_threads
     from mnist_edge.predict import Predictor, predict_files
 
     if as_csv + as_json + show > 1:
@@ -156,7 +155,7 @@ def command(
                 sources,
                 many=many,
                 batch_size=batch_size,
-                processes=processes or usable_threads(),
+                processes=processes or _usable(sources),
                 progress=progress,
             ):
                 if result.error is not None:
@@ -206,6 +205,15 @@ def _sources(pictures: list[str]) -> list[Source]:
     for picture in pictures:
         sources += [sys.stdin.buffer] if picture == _STDIN else find_pictures([picture])
     return sources
+
+
+def _usable(sources: list[Source]) -> int:
+    """How many processes may read these pictures."""
+    if len(sources) == 1:
+        return 1
+    from mnist_edge.machine import usable_threads  # slow to import
+
+    return usable_threads()
 
 
 def _name(source: Source) -> str:

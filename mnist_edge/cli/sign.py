@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 from mnist_edge.cli import options
 from mnist_edge.cli.talk import Talk, emit, emit_json
+from mnist_edge.errors import in_shell
 from mnist_edge.recipes.fields import Setting
 
 EPILOG = """[bold]Examples[/bold]
@@ -59,7 +59,7 @@ def command(
     else:
         emit(str(path))
     talk.say(f"signed by {signature.fingerprint}, serial {signature.serial}")
-    public = shlex.quote(str(key if key.suffix == ".pub" else f"{key}.pub"))
+    public = in_shell(key if key.suffix == ".pub" else f"{key}.pub")
     talk.suggest(
         f"mnist-edge verify{options.given_bundle(bundle)} --key {public}",
         to="check it, as others will",

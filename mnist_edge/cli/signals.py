@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,25 +50,26 @@ def stopped_by_signals(report: Callable[[Stopped], int]) -> Iterator[None]:
 @contextmanager
 def _watched(acted_on: threading.Semaphore, report: Callable[[Stopped], int]) -> Iterator[None]:
     """Let a thread see each signal as it comes; the main thread sees it between two steps."""
-    seen, told = socket.socketpair()
-    told.setblocking(False)
+    seen, told = os.pipe()
+    if hasattr(os, "set_blocking"):  # Windows had it late, and does not ask for it
+        os.set_blocking(told, False)
 
     def watch() -> None:
-        while (came := seen.recv(1)) != _END:
+        while (came := os.read(seen, 1)) != _END:
             if came[0] in _STOPPING and not acted_on.acquire(timeout=_GRACE_S):
                 os._exit(report(Stopped(came[0])))
 
     watcher = threading.Thread(target=watch, name="signals", daemon=True)
     watcher.start()
-    before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     try:
         yield
     finally:
         signal.set_wakeup_fd(before)
-        told.send(_END)
+        os.write(told, _END)
         watcher.join()
-        seen.close()
-        told.close()
+        os.close(seen)
+        os.close(told)
 
 
 def _is_of_openblas(frame: FrameType | None) -> bool:

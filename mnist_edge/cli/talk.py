@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import time
@@ -195,6 +194,8 @@ def emit_table(table: Table) -> None:
     from mnist_edge.render.table import terminal
 
     if sys.stdout.isatty():
+        import shutil
+
         import typer  # which knows old consoles of Windows
 
         colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

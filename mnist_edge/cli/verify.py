@@ -62,7 +62,7 @@ def command(
     chosen = options.chosen_bundle(bundle, talk, Trust(key=key, not_before=not_before, code=trust))
     if rebuild:
         _rebuild(talk, chosen, tuple(artifacts or ()))
-        return
+        return 0
     data = steps.known_test_set(talk, chosen, data_dir)
     names = tuple(artifacts or ())
     if thorough and backend:

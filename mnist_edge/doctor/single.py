@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from mnist_edge.bundle.signing import ANYONE, Trust, vouching_bundle
 from mnist_edge.bundle.storage import read_file, readable
 from mnist_edge.contract import IMAGE_SHAPE
 from mnist_edge.doctor.checks import Check, run_golden
-from mnist_edge.errors import BadInput, MissingDependency
+from mnist_edge.errors import BadInput, MissingDependency, in_shell
 from mnist_edge.foreign.kinds import refuse_stranger
 from mnist_edge.formats import (
     FORMATS,
@@ -89,7 +88,7 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
         if known.by_hand and path.suffix == known.suffix:
             raise BadInput(
                 f"{path} is {known.name.upper()}, which is compiled, not loaded",
-                fix=f"run {known.by_hand.format(shlex.quote(str(path)))}",
+                fix=f"run {known.by_hand.format(in_shell(path))}",
             )
     with readable(path, BadInput, _FIX):
         data = read_file(path, most=_MAX_FILE_BYTES)

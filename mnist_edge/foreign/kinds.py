@@ -6,12 +6,11 @@ Light: the edge side asks it, too.
 from __future__ import annotations
 
 import io
-import shlex
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from mnist_edge.errors import BadInput
+from mnist_edge.errors import BadInput, in_shell
 
 if TYPE_CHECKING:
     from mnist_edge.formats.format import FileFormat
@@ -113,7 +112,7 @@ def refuse_stranger(path: Path, data: bytes, format_: FileFormat | None) -> None
             raise
     raise BadInput(
         f"{path}: it is {kind.said}, and none that mnist-edge wrote",
-        fix=f"make a bundle of it: mnist-edge import {shlex.quote(str(path))}"
+        fix=f"make a bundle of it: mnist-edge import {in_shell(path)}"
         if kind.reader
         else kind.advice or "give a file that mnist-edge export wrote",
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import onnx
 from onnx import TensorProto
 
 from mnist_edge.bundle.storage import read_file
-from mnist_edge.errors import BadInput
+from mnist_edge.errors import BadInput, in_shell
 from mnist_edge.foreign.graph import damage_told, parse
 from mnist_edge.foreign.net import ForeignNet
 
@@ -67,7 +66,7 @@ def _take_inside(tensor: TensorProto, folder: Path, files: dict[str, bytes]) -> 
         except OSError as error:
             raise BadInput(
                 f"its weights lie in {name}, which cannot be read: {error.strerror}",
-                fix=f"put {shlex.quote(name)} beside it",
+                fix=f"put {in_shell(name)} beside it",
             ) from None
     whole = files[name]
     try:

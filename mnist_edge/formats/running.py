@@ -12,9 +12,7 @@ from mnist_edge.bundle.folder import Reference
 from mnist_edge.bundle.manifest import Artifact, Manifest, Score, record
 from mnist_edge.contract import Images, Logits, to_images
 from mnist_edge.formats import FORMATS, Backend, Written, load_backend
-from mnist_edge.formats.parity import compare
 from mnist_edge.formats.tolerances import Tolerance
-from mnist_edge.metrics import accuracy
 from mnist_edge.recipes.terms import Device, Format, Precision
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -86,6 +84,8 @@ def gate_of(manifest: Manifest, artifact: Artifact, device: Device = "cpu") -> T
 
 def score_on(backend: Backend, data: DataSet, *, batch_invariant: bool) -> Score:
     """What an artifact reaches on a test set, as it is deployed."""
+    from mnist_edge.metrics import accuracy
+
     images = to_images(data.test_images)
     logits = run_as_deployed(backend, images, batch_invariant=batch_invariant)
     return Score(accuracy(logits, data.test_labels), len(logits))
@@ -137,6 +137,8 @@ def judged_artifact(
         float32_error: of the checkpoint itself.
         data: whose test set the artifact is run over, too, for its accuracy there.
     """
+    from mnist_edge.formats.parity import compare  # for which a prediction does not wait
+
     images = to_images(reference.images)
     backend = load_backend(
         written.data,

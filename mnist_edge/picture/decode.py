@@ -9,11 +9,12 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
 from mnist_edge.bundle.storage import open_file
 from mnist_edge.errors import BadInput
@@ -28,7 +29,16 @@ MAX_PIXELS = 80_000_000
 MAX_MEMORY_BYTES = 232_000_000
 """That one picture may take while it is read, its file and the copy that is turned counted."""
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_READERS = {
+    "BMP": "BmpImagePlugin",
+    "GIF": "GifImagePlugin",
+    "JPEG": "JpegImagePlugin",
+    "PNG": "PngImagePlugin",
+    "PPM": "PpmImagePlugin",
+    "TIFF": "TiffImagePlugin",
+    "WEBP": "WebPImagePlugin",
+}
+FORMATS = tuple(_READERS)
 """The Pillow readers that may see a file. PPM stands for PBM, PGM and PFM, too."""
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -201,8 +211,15 @@ def _check_memory(image: Image.Image, data: bytes, name: str, *, copies: int) ->
 
 
 def _open(data: bytes, form: str) -> Image.Image:
+    # As Image.open does, which imports five readers for the one that is needed.
+    import_module(f"PIL.{_READERS[form]}")
+    factory, accept = Image.OPEN[form]
     with _no_warnings():
-        image = Image.open(io.BytesIO(data), formats=(form,))
+        if accept is not None and accept(data[:_HEAD_BYTES]) is not True:
+            raise UnidentifiedImageError("cannot identify the image file")
+        image = factory(io.BytesIO(data), "")
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
         # Asked here, where a complaint about a later page does no harm; Pillow remembers it. Pages
         # are never counted: a small file can hold millions.
         _has_pages(image)
@@ -234,6 +251,8 @@ def _check_png(data: bytes) -> None:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turn the picture as its camera held it: phones store every photo in one orientation."""
+    from PIL import ImageOps
+
     with _no_warnings():
         return ImageOps.exif_transpose(image)
 

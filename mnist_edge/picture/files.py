@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,12 +23,20 @@ def find_pictures(paths: Iterable[Path | str]) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             found += _in_folder(path) or [path]
-        elif not path.exists() and glob.has_magic(str(path)):
-            matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
-            found += [Path(match) for match in matches] or [path]
-        else:
+        elif path.exists():
             found.append(path)
+        else:
+            found += _matching(path) or [path]
     return found
+
+
+def _matching(pattern: Path) -> list[Path]:
+    import glob  # for which a picture that is there does not wait
+
+    if not glob.has_magic(str(pattern)):
+        return []
+    matches = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207
+    return [Path(match) for match in matches]
 
 
 def _in_folder(folder: Path) -> list[Path]:

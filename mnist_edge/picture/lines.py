@@ -12,23 +12,17 @@ import numpy as np
 
 from mnist_edge.picture.components import Box, Components, components, keep
 from mnist_edge.picture.layout import Digit, typical_height, union
+from mnist_edge.picture.lined import may_be_lines
 from mnist_edge.picture.paper import Mask, grown
 from mnist_edge.picture.straight import (
     CORNER,
-    SHORTEST,
     SLENDER,
-    WHOLE,
     Line,
     flipped,
     moved,
     straight_lines,
     turned,
 )
-
-_SMALL = 48  # pixels: on a smaller page a line is as short as a stroke
-_WIDER = 1.2  # than high; one digit seldom is
-
-_RIM = 0.15  # of its side: so near its edge lie the sides of a box
 
 # Of the page's longer side.
 _THICKEST = 0.05
@@ -67,13 +61,6 @@ class _Written:
     height: int
 
 
-def may_hold_lines(parts: Components) -> bool:
-    """Whether a part lies as no digit does: across the page, very wide, around others or a box."""
-    return max(parts.labels.shape) >= _SMALL and any(
-        _may_be_lines(number, parts) for number in range(1, len(parts.boxes) + 1)
-    )
-
-
 def find_lines(mask: Mask) -> Mask:
     """The pixels of a page (H, W) that belong to lines and to no digit."""
     found = np.zeros_like(mask)
@@ -94,7 +81,7 @@ def _groups(mask: Mask) -> Iterator[_Group]:
     thickest, gap = max(3, round(_THICKEST * side)), max(2, round(_LONGEST_GAP * side))
     parts = components(grown(mask))  # pale lines have gaps
     for number, box in enumerate(parts.boxes, start=1):
-        if _may_be_lines(number, parts):
+        if may_be_lines(number, parts):
             place = np.s_[box.top : box.bottom, box.left : box.right]
             own: Mask = np.logical_and(mask[place], parts.labels[place] == number)
             across = [moved(line, box) for line in straight_lines(own, thickest, gap)]
@@ -150,24 +137,6 @@ def _run(ink: list[bool]) -> tuple[int, int]:
     start = ink.index(True)
     end = ink.index(False, start) if False in ink[start:] else len(ink)
     return end - start, start
-
-
-def _may_be_lines(number: int, parts: Components) -> bool:
-    box, (height, width) = parts.boxes[number - 1], parts.labels.shape
-    if max(box.width, box.height) < SHORTEST / 2 * max(height, width):
-        return False
-    if box.width >= width - 2 or box.height >= height - 2 or box.width > _WIDER * box.height:
-        return True
-    if any(_is_inside(other, box) for other in parts.boxes if other is not box):
-        return True
-    own = parts.labels[box.top : box.bottom, box.left : box.right] == number
-    return _has_sides(own) or _has_sides(own.T)
-
-
-def _has_sides(mask: Mask) -> bool:
-    """Whether there is ink all along the upper and the lower edge."""
-    rows = max(1, round(_RIM * len(mask)))
-    return bool(min(mask[:rows].any(axis=0).mean(), mask[-rows:].any(axis=0).mean()) >= WHOLE)
 
 
 def _ruled(group: _Group, shape: tuple[int, ...]) -> list[Line]:
@@ -275,12 +244,3 @@ def _is_apart(line: Line, written: _Written) -> bool:
         return True
     beyond = max(1, _BEYOND * written.height)
     return bool(start <= touched[0] - beyond and touched[-1] + 1 + beyond <= end)
-
-
-def _is_inside(one: Box, other: Box) -> bool:
-    return (
-        other.left < one.left
-        and other.top < one.top
-        and one.right < other.right
-        and one.bottom < other.bottom
-    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeGuard
+
 from PIL import Image
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.TiffImagePlugin import ROWSPERSTRIP, TILELENGTH, TiffImageFile
+
+if TYPE_CHECKING:
+    from PIL.JpegImagePlugin import JpegImageFile
 
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 _WIDEST = 4  # colour, in whatever mode: Pillow keeps four bytes even of three channels
@@ -34,14 +37,25 @@ def memory_of(image: Image.Image, data: bytes, *, copies: int) -> int:
 
 def _buffer(image: Image.Image, data: bytes) -> int:
     """What the decoder holds besides the pixels."""
-    if isinstance(image, JpegImageFile) and _in_several_scans(image, data):
+    if _is_jpeg(image) and _in_several_scans(image, data):
         largest = max((across * down for _, across, down, _ in image.layer), default=1)
         samples = sum(across * down for _, across, down, _ in image.layer) / largest
         return int(image.width * image.height * samples * _COEFFICIENT)
-    if isinstance(image, TiffImageFile) and image.info.get("compression", "raw") != "raw":
+    if image.format == "TIFF" and image.info.get("compression", "raw") != "raw":
+        from PIL.TiffImagePlugin import ROWSPERSTRIP, TILELENGTH, TiffImageFile
+
+        assert isinstance(image, TiffImageFile)
         rows = max(image.tag_v2.get(tag, 0) for tag in (ROWSPERSTRIP, TILELENGTH))
         return image.width * min(rows or image.height, image.height) * _DEEPEST
     return 0
+
+
+def _is_jpeg(image: Image.Image) -> TypeGuard[JpegImageFile]:
+    if image.format not in ("JPEG", "MPO"):  # what has no such format need not know its reader
+        return False
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    return isinstance(image, JpegImageFile)
 
 
 def _in_several_scans(image: JpegImageFile, data: bytes) -> bool:

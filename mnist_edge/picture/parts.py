@@ -11,7 +11,7 @@ from mnist_edge.picture.components import Components, components, keep
 from mnist_edge.picture.digit import padded
 from mnist_edge.picture.faint import Faint, darkened, evened, faint_parts, pale_digits
 from mnist_edge.picture.layout import Digit
-from mnist_edge.picture.lines import find_lines, may_hold_lines
+from mnist_edge.picture.lined import may_hold_lines
 from mnist_edge.picture.paper import INK, Grey, Ink, Mask, grown, largest_around
 
 _FINE_SIDE = 100  # from here on strokes are wide enough to be grown without touching
@@ -55,7 +55,11 @@ def find_parts(ink: Ink, steps: list[str], *, many: bool) -> Parts | None:
     ink, dark, cut = _inside(ink, steps)
     if cut > _MOST_CUT and not many:
         return None
-    lines = find_lines(ink.values > _LINE) if may_hold_lines(dark) else None
+    lines = None
+    if may_hold_lines(dark):
+        from mnist_edge.picture.lines import find_lines  # for which a plain page does not wait
+
+        lines = find_lines(ink.values > _LINE)
     if lines is not None and lines.any():
         steps.append("lines of the paper taken out")
         ink, dark, _ = _inside(_without(ink, _paler(lines, ink)), steps)

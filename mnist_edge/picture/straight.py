@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.picture.components import Box
+from mnist_edge.picture.lined import SHORTEST, WHOLE
 from mnist_edge.picture.paper import Mask
 
-# Of a part, in the line's direction.
-SHORTEST = 0.25
 _THIN = 0.5  # of the length of a line no stroke crosses it
-WHOLE = 0.9  # of its length is ink, its own or that of a stroke
 _STEEPEST = 0.12  # a page that leans more is to be turned first
 
 SLENDER = 10  # times as long as thick is a line, and no stroke

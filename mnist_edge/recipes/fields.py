@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.terms import as_limit, check_range, unknown_name
@@ -19,8 +27,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """What is said of a field in its annotation.
 
     Attributes:
@@ -36,8 +43,7 @@ class Setting:
     group: str = ""
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A field with its setting.
 
     Attributes:

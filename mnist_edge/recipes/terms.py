@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Literal, TypeAlias
 
 from mnist_edge.errors import UsageError
@@ -35,6 +34,8 @@ OPSETS = range(18, 22)
 
 def unknown_name(what: str, name: str, known: tuple[str, ...]) -> UsageError:
     """The error for a name that is in no table, with the nearest one that is."""
+    import difflib  # for which whoever types no mistake does not wait
+
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     return UsageError(f"unknown {what} {name!r:.60}", fix=f"{hint}choose from {', '.join(known)}")

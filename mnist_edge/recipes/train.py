@@ -3,7 +3,7 @@
 Every default of the project stands here once; the command line shows it. Standard library only.
 """
 
-from __future__ import annotations
+# No annotations as text here: a recipe is read by their types, and each text would be compiled.
 
 import re
 from dataclasses import dataclass, field

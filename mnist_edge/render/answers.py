@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -139,6 +138,8 @@ def line(answer: Answer, *, placed: bool = False) -> str:
 def csv_line(answer: Answer) -> str:
     """The answer under `CSV_HEADER`."""
     notes = [*answer.notes, *([answer.error.message] if answer.error else [])]
+    import csv
+
     stream, box = io.StringIO(), answer.box
     csv.writer(stream, lineterminator="").writerow(
         (

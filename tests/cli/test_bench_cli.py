@@ -138,7 +138,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_in_one_line(
         raise OSError(errno.EROFS, "Read-only file system")
 
     make_bundle(Path("exports/model"), {"onnx-float32": b"no graph"})
-    monkeypatch.setattr("mnist_edge.bundle.storage.tempfile.mkstemp", refused)
+    monkeypatch.setattr("tempfile.mkstemp", refused)
     recipe = BenchRecipe(processes=1, timeout_s=60.0)
     monkeypatch.setitem(recipes.BENCH_RECIPES, "quick", recipe)
     assert bench("--quick", "--artifact", "onnx-float32", "--quiet") == 2

@@ -22,7 +22,20 @@ SPELLINGS = {
     verb: [name for known in declared for name, _ in known.spellings]
     for verb, declared in DECLARED.items()
 }
-VALUES = ["7.png", "scans", "-", "3", "0.5", "18", "cpu", "onnx", "onnxruntime", "digit", "auto", "a b=c"]
+VALUES = [
+    "7.png",
+    "scans",
+    "-",
+    "3",
+    "0.5",
+    "18",
+    "cpu",
+    "onnx",
+    "onnxruntime",
+    "digit",
+    "auto",
+    "a b=c",
+]
 ODD = ["", "--", "-x", "-1", "--help", "-h", "-qq", "--quie", "--json=", "x", "1e999", "nan", "Ⅶ"]
 
 
@@ -115,6 +128,6 @@ def test_a_shell_that_completes_is_answered_by_typer(monkeypatch: pytest.MonkeyP
 
 
 def test_an_option_given_twice_has_its_last_value() -> None:
-    found = find_call("predict 7.png --bundle a --bundle b".split())
+    found = find_call(["predict", "7.png", "--bundle", "a", "--bundle", "b"])
     assert found is not None
     assert found[1]["bundle"] == Path("b")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 import time
 from functools import cache, partial
@@ -26,7 +25,6 @@ from mnist_edge.formats.graph.bounds import count_numbers
 from mnist_edge.formats.graph.file import read_outline as read_onnx
 from mnist_edge.formats.graph.outline import Outline
 from mnist_edge.formats.onnx.header import read_header
-from mnist_edge.formats.ort.outline import read_outline as read_ort
 from mnist_edge.recipes.classes import DIGITS, MOST_CLASSES
 from mnist_edge.recipes.terms import Device
 
@@ -205,6 +203,8 @@ def _open_session(data: bytes, options: ort.SessionOptions, device: Device) -> o
 
 
 def _no_device(device: Device, reason: str) -> DeviceUnavailable:
+    import shutil
+
     fix = "choose --device cpu"
     if device == "cuda" and shutil.which("nvidia-smi"):
         fix = "run pip uninstall onnxruntime && pip install onnxruntime-gpu, or choose --device cpu"
@@ -222,7 +222,12 @@ def _read_outline(data: bytes) -> Outline:
     except ValueError as error:
         raise BadInput(f"not an ONNX file: {error}{_hint(data)}", fix=_FIX) from None
     try:
-        outline = read_ort(data) if own else read_onnx(data)
+        if own:
+            from mnist_edge.formats.ort.outline import read_outline as read_ort
+
+            outline = read_ort(data)
+        else:
+            outline = read_onnx(data)
         count_numbers(outline, 1)
     except ValueError as error:
         raise BadInput(f"the ONNX model is not one to run: {error}", fix=_FIX) from None
