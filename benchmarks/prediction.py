@@ -11,7 +11,7 @@ Takes some four minutes on two idle cores. The jobs, each way in turns:
 * one array: `Predictor` on the net's own input, against the bare session of ONNX Runtime.
 
 With --before, the checkout of an earlier version, that one's `predict` does the first three jobs,
-too, on the same bundle. A ratio is the median over the rounds of one's time over the other's.
+too, with the net that came with it. A ratio is the median over the rounds of the two times.
 
 The torch side of the first two is the shortest script that reads pictures with Pillow, scales them
 to 28x28 and runs the TorchScript file. It does none of what makes a photo readable.
@@ -127,7 +127,7 @@ def main() -> None:
         ours = [sys.executable, "-m", "mnist_edge", "predict", "--bundle", str(bundle.path)]
         ways = {OURS: ours}
         if options.before:
-            ways[BEFORE] = command_before(options.before, bundle.path)
+            ways[BEFORE] = command_before(options.before)
         torch = [sys.executable, "-W", "ignore", "-c", TORCH_SCRIPT, str(script)]
         every = ways | {TORCH: torch}
         sources: dict[str, tuple[Path, dict[str, list[str]]]] = {
@@ -139,10 +139,8 @@ def main() -> None:
             job: _processes(job, source, commands, options.rounds)
             for job, (source, commands) in sources.items()
         }
-        rows = (
-            *(row for job in jobs.values() for row in job.rows),
-            *_arrays(bundle, options.rounds),
-        )
+        processes = (row for job in jobs.values() for row in job.rows)
+        rows = (*processes, *_arrays(bundle, options.rounds))
     report = PredictionReport(
         machine=describe_machine(),
         versions=library_versions(),

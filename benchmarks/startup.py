@@ -11,9 +11,9 @@ installation does, and is kept apart.
 Beside them stand the imports that each cannot do without, and with --before, the checkout of an
 earlier version, that one's predict. OpenBLAS, which NumPy brings, starts a thread a core as it is
 imported, unless it is told to take one, as `predict` tells it: so these imports are timed both
-ways, and no number of threads is taken over from the shell. torch does the job twice: through this package
-(`predict --artifact torchscript-float32`), and in the shortest script that reads a picture and runs
-the TorchScript file.
+ways, and no number of threads is taken over from the shell. torch does the job twice: through this
+package (`predict --artifact torchscript-float32`), and in the shortest script that reads a picture
+and runs the TorchScript file.
 """
 
 from __future__ import annotations

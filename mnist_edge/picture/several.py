@@ -22,7 +22,7 @@ from mnist_edge.recipes.terms import Preprocessing
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-_LOOK_S = 0.2  # in which the first pictures tell how long one takes
+_LOOK_S = 0.1  # in which the first pictures tell how long one takes
 _PAYS_S = 2.0  # of reading that must lie ahead: some times what a process takes to start
 _CHUNK, _AHEAD = 8, 3  # pictures of one task, tasks of one process that wait or are done
 
