@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.formats.c.layout import move_table, resize_tables, surround_calls
-from mnist_edge.formats.c.plan import Plan
+from mnist_edge.formats.c.plan import Site
 from mnist_edge.formats.c.text import Code, call, define, number
 from mnist_edge.formats.graph.layers import (
     Activate,
@@ -16,7 +16,6 @@ from mnist_edge.formats.graph.layers import (
     Move,
     Pool,
     Resize,
-    SpaceToDepth,
     Step,
 )
 from mnist_edge.formats.graph.quantized import Grid, QuantizedNet
@@ -24,132 +23,117 @@ from mnist_edge.formats.graph.quantized import Grid, QuantizedNet
 _BYTES = np.arange(256)
 
 
-def write_bytewise(
-    quantized: QuantizedNet, name: str, comment: str, step: Step, plan: Plan, index: int
-) -> Code:
-    """The C function of a step without weights."""
-    writer = _Bytewise(quantized, name, plan, index)
+def write_bytewise(quantized: QuantizedNet, site: Site, step: Step) -> Code:
+    """A step without weights."""
+    writer = _Bytewise(quantized, site)
     match step:
         case Pool():
-            data, body = writer.mean(step)
+            return writer.mean(step)
         case Add():
-            data, body = writer.add(step)
+            return writer.add(step)
         case Concat():
-            data, body = writer.concatenate(step)
+            return writer.concatenate(step)
         case Move():
-            data, body = writer.move(step)
+            return writer.move(step)
         case Border():
-            data, body = writer.surround(step)
+            return writer.surround(step)
         case Resize():
-            data, body = writer.resize(step)
+            return writer.resize(step)
         case Activate():
-            data, body = writer.activate(step)
-        case SpaceToDepth():
-            data, body = writer.space_to_depth(step)
-        case _:
-            raise AssertionError(f"no quantized net has a {type(step).__name__}")
-    inputs: tuple[str, ...] = ("in",)
-    if isinstance(step, Add):
-        inputs = ("in0", "in1")
-    elif isinstance(step, Concat):
-        inputs = tuple(f"in{number}" for number in range(len(step.sources)))
-    return Code(
-        name=name,
-        comment=comment,
-        data=data,
-        body=body,
-        inputs=inputs,
-        reads="uint8_t",
-        writes="uint8_t",
-    )
+            return writer.activate(step)
+    raise AssertionError(f"no quantized net has a {type(step).__name__}")
 
 
 class _Bytewise:
-    """Where a step stands."""
+    """Where a step stands, and what the bytes around it stand for."""
 
-    def __init__(self, quantized: QuantizedNet, name: str, plan: Plan, index: int) -> None:
-        self._grids, self._name, self._plan = quantized.grids, name, plan
-        self._grid, self._place = quantized.grids[index], plan.places[index]
+    def __init__(self, quantized: QuantizedNet, site: Site) -> None:
+        self._grids, self._grid, self._site = quantized.grids, quantized.grids[site.index], site
 
-    def mean(self, step: Pool) -> tuple[str, str]:
+    def mean(self, step: Pool) -> Code:
         """AveragePool."""
-        source, window = self._grids[step.source], step.window
-        numbers = f"{self._name}_numbers"
-        return define(numbers, _numbers(source)), call(
-            *("mean", *self._plan.shape(step.source), "in", self._row(step.source), *window[:4]),
-            *(window.top, window.left, step.counts_border, numbers),
-            *(number(float(self._grid.scale)), self._grid.zero),
-            *(*step.shape[1:], "out", self._place.row, step.relu),
+        site, window = self._site, step.window
+        data, numbers = self._table("numbers", _numbers(self._grids[step.source]))
+        body = call(
+            *("mean", *site.plan.shape(step.source), "in", site.row(step.source), *window[:4]),
+            *(window.top, window.left, step.counts_border, numbers, *self._units()),
+            *(*step.shape[1:], "out", site.place.row, step.relu),
         )
+        return Code(data, body)
 
-    def add(self, step: Add) -> tuple[str, str]:
+    def add(self, step: Add) -> Code:
         """Add."""
-        tables = [
-            define(f"{self._name}_{which}", _numbers(self._grids[source]))
-            for which, source in (("first", step.source), ("second", step.other))
-        ]
-        return "\n".join(tables), call(
-            *("add", *step.shape, "in0", self._row(step.source), "in1", self._row(step.other)),
-            *(f"{self._name}_first", f"{self._name}_second", number(float(self._grid.scale))),
-            *(self._grid.zero, "out", self._place.row, step.relu),
+        site = self._site
+        first, left = self._table("first", _numbers(self._grids[step.source]))
+        second, right = self._table("second", _numbers(self._grids[step.other]))
+        body = call(
+            *("add", *step.shape, "in0", site.row(step.source), "in1", site.row(step.other)),
+            *(left, right, *self._units(), "out", site.place.row, step.relu),
         )
+        return Code(f"{first}\n{second}", body)
 
-    def concatenate(self, step: Concat) -> tuple[str, str]:
+    def concatenate(self, step: Concat) -> Code:
         """Concat."""
-        tables, lines, offset = [], [], 0
+        site, tables, lines, offset = self._site, [], [], 0
         for index, source in enumerate(step.sources):
-            shape, table = self._plan.shape(source), f"{self._name}_as{index}"
-            tables.append(define(table, requantized(self._grids[source], self._grid)))
-            to = (f"out + {offset}", self._place.row, self._place.shape.channels)
-            lines.append(call("translate", *shape, f"in{index}", self._row(source), table, *to))
+            shape = site.plan.shape(source)
+            data, table = self._as_ours(source, f"as{index}")
+            tables.append(data)
+            to = (f"out + {offset}", site.place.row, site.place.shape.channels)
+            lines.append(call("translate", *shape, f"in{index}", site.row(source), table, *to))
             offset += shape.channels
-        return "\n".join(tables), "\n".join(lines)
+        return Code("\n".join(tables), "\n".join(lines))
 
-    def move(self, step: Move) -> tuple[str, str]:
+    def move(self, step: Move) -> Code:
         """Bytes in another order, or in another grid."""
         channels, height, width = step.shape
-        table = define(f"{self._name}_as", requantized(self._grids[step.source], self._grid))
-        data = f"{move_table(self._name, step, self._plan)}\n{table}"
-        arrays = (f"{self._name}_from", f"{self._name}_as")
-        run = width * channels
-        return data, call("move", height, run, "in", *arrays, "out", self._place.row)
+        data, table = self._as_ours(step.source)
+        to = ("in", f"{self._site.name}_from", table, "out", self._site.place.row)
+        body = call("move", height, width * channels, *to)
+        return Code(f"{move_table(self._site, step)}\n{data}", body)
 
-    def surround(self, step: Border) -> tuple[str, str]:
+    def surround(self, step: Border) -> Code:
         """Pad."""
+        site, (data, table) = self._site, self._as_ours(step.source)
         fill = int(quantized_bytes(np.array([step.fill], np.float32), self._grid)[0])
-        filled, within = surround_calls(step, self._place, str(fill))
-        table = define(f"{self._name}_as", requantized(self._grids[step.source], self._grid))
-        shape, to = self._plan.shape(step.source), (within, self._place.row, step.shape.channels)
-        copied = call("translate", *shape, "in", self._row(step.source), f"{self._name}_as", *to)
-        return table, f"{filled}\n{copied}"
+        filled, within = surround_calls(step, site.place, str(fill))
+        to = (table, within, site.place.row, step.shape.channels)
+        shape = site.plan.shape(step.source)
+        copied = call("translate", *shape, "in", site.row(step.source), *to)
+        return Code(data, f"{filled}\n{copied}")
 
-    def resize(self, step: Resize) -> tuple[str, str]:
+    def resize(self, step: Resize) -> Code:
         """Resize."""
-        tables = (f"{self._name}_{t}" for t in ("rows", "lower", "columns", "right", "numbers"))
-        numbers = define(f"{self._name}_numbers", _numbers(self._grids[step.source]))
-        data = f"{resize_tables(self._name, step, self._plan)}\n{numbers}"
-        return data, call(
+        site = self._site
+        data, numbers = self._table("numbers", _numbers(self._grids[step.source]))
+        tables = (f"{site.name}_{table}" for table in ("rows", "lower", "columns", "right"))
+        body = call(
             "resize",
-            *(*step.shape, "in", self._row(step.source), *tables),
-            *(number(float(self._grid.scale)), self._grid.zero, "out", self._place.row),
+            *(*step.shape, "in", site.row(step.source), *tables, numbers),
+            *(*self._units(), "out", site.place.row),
         )
+        return Code(f"{resize_tables(site, step)}\n{data}", body)
 
-    def activate(self, step: Activate) -> tuple[str, str]:
+    def activate(self, step: Activate) -> Code:
         """A function of each number, as a table."""
         results = evaluate(step, _numbers(self._grids[step.source]))
-        table = define(f"{self._name}_as", quantized_bytes(results, self._grid))
-        to = ("out", self._place.row, step.shape.channels)
-        row = self._row(step.source)
-        return table, call("translate", *step.shape, "in", row, f"{self._name}_as", *to)
+        data, table = self._table("as", quantized_bytes(results, self._grid))
+        to = (table, "out", self._site.place.row, step.shape.channels)
+        row = self._site.row(step.source)
+        return Code(data, call("translate", *step.shape, "in", row, *to))
 
-    def space_to_depth(self, step: SpaceToDepth) -> tuple[str, str]:
-        """SpaceToDepth."""
-        channels = self._plan.shape(step.source).channels
-        to = (*step.shape[1:], "in", self._row(step.source), "out", self._place.row)
-        return "", call("space_to_depth", channels, step.block, *to)
+    def _units(self) -> tuple[str, int]:
+        """What a result's bytes stand for, as kernels take it."""
+        return number(float(self._grid.scale)), self._grid.zero
 
-    def _row(self, source: int) -> int:
-        return self._plan.view(source).row
+    def _as_ours(self, source: int, what: str = "as") -> tuple[str, str]:
+        """What each byte of a source is in the result, as a table and its name."""
+        return self._table(what, requantized(self._grids[source], self._grid))
+
+    def _table(self, what: str, numbers: NDArray[np.generic]) -> tuple[str, str]:
+        """An array of 256 numbers, and its name."""
+        name = f"{self._site.name}_{what}"
+        return define(name, numbers), name
 
 
 def _numbers(grid: Grid) -> NDArray[np.float32]:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.formats.c.plan import LANES, Place, Plan, padded
+from mnist_edge.formats.c.plan import LANES, Plan, Site, padded
 from mnist_edge.formats.c.text import Code, call, define, either, padded_rows
-from mnist_edge.formats.graph.layers import Convolution, is_depthwise
+from mnist_edge.formats.graph.layers import Convolution, Linear, Step, is_depthwise
 
 # How F(2, 3) spreads the three weights of a row, or of a column, over four products: see rows.c
 # and winograd.c.
@@ -23,20 +23,13 @@ _SPREAD3 = np.array([[3, 0, 0], [-3, -3, -3], [-1, 1, -1], [1, 2, 4], [0, 0, 6]]
 _MOST_PIECES = 25
 
 
-def write_convolution(name: str, comment: str, step: Convolution, plan: Plan, place: Place) -> Code:
-    """The C function of a convolution, which reads from `step.source` and writes to `place`."""
+def write_convolution(site: Site, step: Convolution) -> Code:
+    """A convolution in float32."""
     if is_depthwise(step):
-        return _depthwise(name, comment, step, plan, place)
-    plain = _direct(name, step, plan, place)
-    data, body = multiply_less(plain, name, step, plan, place, step.relu, _FLOAT32)
-    bias = define(f"{name}_bias", padded_rows(step.bias, padded(step.shape.channels)))
-    return Code(
-        name=name,
-        comment=comment,
-        data=f"{data}\n{bias}",
-        body=body,
-        macs=multiply_adds(step),
-    )
+        return _depthwise(site, step)
+    data, body = multiply_less(_direct(site, step), site, step, step.relu, _FLOAT32)
+    bias = define(f"{site.name}_bias", padded_rows(step.bias, padded(step.shape.channels)))
+    return Code(f"{data}\n{bias}", body)
 
 
 def describe(step: Convolution) -> str:
@@ -52,16 +45,17 @@ def describe(step: Convolution) -> str:
     return text + (", the largest of each 2 x 2" if step.pooled else "")
 
 
-def _direct(name: str, step: Convolution, plan: Plan, place: Place) -> tuple[str, str]:
-    """Weights and body of the way that fits every convolution."""
+def _direct(site: Site, step: Convolution) -> Code:
+    """The way that fits every convolution."""
     rows = padded_rows(dense(step).transpose(2, 3, 1, 0), padded(step.shape.channels))
-    return define(f"{name}_weight", rows, rows.shape), slide(name, step, plan, place, step.relu)
+    data = define(f"{site.name}_weight", rows, rows.shape)
+    return Code(data, slide(site, step, step.relu))
 
 
-def slide(name: str, step: Convolution, plan: Plan, place: Place, ending: object) -> str:
+def slide(site: Site, step: Convolution, ending: object) -> str:
     """The statement that gives the results row by row; `ending` is what the kernels call so."""
     outputs, height, width = step.shape
-    window = step.window
+    window, plan = step.window, site.plan
     row, next_, _ = plan.view(step.source)
     down, right = window.stride_y * row, window.stride_x * next_
     down, lines = (2 * down, (right, down)) if step.pooled else (down, (right,))
@@ -69,8 +63,8 @@ def slide(name: str, step: Convolution, plan: Plan, place: Place, ending: object
         *("pooled_line" if step.pooled else "line", width, outputs),
         *(f"{plan.start(step.source, window)} + y * {down}", *lines),
         *(row, window.height, window.width * plan.shape(step.source).channels),
-        *(f"{name}_weight", padded(outputs), f"{name}_bias"),
-        *(f"out + y * {place.row}", outputs, ending),
+        *(f"{site.name}_weight", padded(outputs), f"{site.name}_bias"),
+        *(f"out + y * {site.place.row}", outputs, ending),
         indent=8,
     )
     return f"    for (int y = 0; y < {height}; y++)\n{statement}"
@@ -98,32 +92,23 @@ def _arranged(exact: NDArray[np.float64]) -> NDArray[np.float32]:
 _FLOAT32 = Terms(4, 1, _arranged)
 
 
-def multiply_less(
-    plain: tuple[str, str],
-    name: str,
-    step: Convolution,
-    plan: Plan,
-    place: Place,
-    ending: object,
-    terms: Terms,
-) -> tuple[str, str]:
-    """Weights and body of one of Winograd's ways, where it fits the target's vectors.
+def multiply_less(plain: Code, site: Site, step: Convolution, ending: object, terms: Terms) -> Code:
+    """A convolution by one of Winograd's ways, where it fits the target's vectors.
 
     Args:
         plain: what stands for all other targets, and where none of the ways fits.
-        name: of the function.
+        site: of the convolution.
         step: the convolution.
-        plan: where all lies.
-        place: of the result.
         ending: what the kernels call so.
         terms: what they want.
     """
     weight = step.weight.astype(np.float64)
+    plan = site.plan
     if suits_winograd(step, plan, terms):
         spread = _SPREAD3 if _suits_threes(step) else _SPREAD
         exact = np.einsum("ay,oiyx,bx->abio", spread, weight, spread)
         exact = exact.reshape(-1, *exact.shape[2:])
-        body = (_threes if _suits_threes(step) else _twos)(name, step, plan, place, ending)
+        body = (_threes if _suits_threes(step) else _twos)(site, step, ending)
         # A vector of its kernel holds neighbouring channels of one pixel.
         condition = f"WINOGRAD && LANES <= {plan.shape(step.source).channels}"
         if not step.pooled:
@@ -131,25 +116,32 @@ def multiply_less(
     elif _suits_rows(step, plan, terms):
         taps = weight.transpose(2, 3, 1, 0).reshape(len(weight[0, 0]), 3, -1, len(weight))
         exact = np.einsum("kx,yxjo->kyjo", _SPREAD, taps).reshape(4, -1, len(weight))
-        body, condition = _rows(name, step, plan, place, ending), "WINOGRAD"
+        body, condition = _rows(site, step, ending), "WINOGRAD"
     else:
         return plain
     arranged = terms.arrange(exact)
-    data = define(f"{name}_weight", arranged, arranged.shape, "transformed")
-    return either(condition, data, plain[0]), either(condition, body, plain[1])
+    data = define(f"{site.name}_weight", arranged, arranged.shape, "transformed")
+    return Code(either(condition, data, plain.data), either(condition, body, plain.body))
 
 
-def _twos(name: str, step: Convolution, plan: Plan, place: Place, ending: object) -> str:
+def _twos(site: Site, step: Convolution, ending: object) -> str:
     """The body, where pieces give 2×2 results of which one is kept."""
     outputs, height, width = step.shape
-    wide, depth = padded(outputs), plan.shape(step.source).channels
-    row = plan.view(step.source).row
+    wide, depth = padded(outputs), site.plan.shape(step.source).channels
+    row = site.plan.view(step.source).row
     lines = _lines(height, width)
     count = 16 * lines * width
     statement = call(
         *("winograd", lines, width, depth, outputs),
-        f"{plan.start(step.source, step.window)} + y * {2 * row}",
-        *(row, f"{name}_weight", wide, f"{name}_bias", f"out + y * {place.row}", place.row),
+        f"{site.plan.start(step.source, step.window)} + y * {2 * row}",
+        *(
+            row,
+            f"{site.name}_weight",
+            wide,
+            f"{site.name}_bias",
+            f"out + y * {site.place.row}",
+            site.place.row,
+        ),
         *(outputs, ending, "pieces", "products"),
         indent=8,
     )
@@ -160,12 +152,12 @@ def _twos(name: str, step: Convolution, plan: Plan, place: Place, ending: object
     )
 
 
-def _threes(name: str, step: Convolution, plan: Plan, place: Place, ending: object) -> str:
+def _threes(site: Site, step: Convolution, ending: object) -> str:
     """Likewise, where the results can be cut into pieces of 3×3."""
     outputs = step.shape.channels
     height, width = _unpooled(step)
-    wide, depth = padded(outputs), plan.shape(step.source).channels
-    row = plan.view(step.source).row
+    wide, depth = padded(outputs), site.plan.shape(step.source).channels
+    row = site.plan.view(step.source).row
     across = width // 3
     lines = height // 3 if step.pooled else _lines(height // 3, across)
     count = lines * across
@@ -177,8 +169,15 @@ def _threes(name: str, step: Convolution, plan: Plan, place: Place, ending: obje
         body += f"    tally results[{9 * count * wide}] ALIGNED;\n"
     statement = call(
         *("winograd3", 3 * lines, width, depth, outputs),
-        f"{plan.start(step.source, step.window)} + y * {row}",
-        *(row, f"{name}_weight", wide, f"{name}_bias", f"out + y * {place.row}", place.row),
+        f"{site.plan.start(step.source, step.window)} + y * {row}",
+        *(
+            row,
+            f"{site.name}_weight",
+            wide,
+            f"{site.name}_bias",
+            f"out + y * {site.place.row}",
+            site.place.row,
+        ),
         *(outputs, ending, "pieces", "products", "results" if step.pooled else 0),
         indent=8,
     )
@@ -197,16 +196,16 @@ def _unpooled(step: Convolution) -> tuple[int, int]:
     return scale * step.shape.height, scale * step.shape.width
 
 
-def _rows(name: str, step: Convolution, plan: Plan, place: Place, ending: object) -> str:
+def _rows(site: Site, step: Convolution, ending: object) -> str:
     """Likewise, where a kernel is three strides wide."""
     outputs, height, width = step.shape
     window, wide = step.window, padded(outputs)
-    length = window.stride_x * plan.shape(step.source).channels
+    length = window.stride_x * site.plan.shape(step.source).channels
     lines = (2 * height - 1) * window.stride_y + window.height
     statement = call(
-        *("convolve_rows", height, width, outputs, plan.start(step.source, window)),
-        *(plan.view(step.source).row, window.height, window.stride_y, length),
-        *(f"{name}_weight", wide, f"{name}_bias", "out", place.row, outputs, ending),
+        *("convolve_rows", height, width, outputs, site.plan.start(step.source, window)),
+        *(site.plan.view(step.source).row, window.height, window.stride_y, length),
+        *(f"{site.name}_weight", wide, f"{site.name}_bias", "out", site.place.row, outputs, ending),
         *("slides", "products"),
     )
     return (
@@ -215,27 +214,26 @@ def _rows(name: str, step: Convolution, plan: Plan, place: Place, ending: object
     )
 
 
-def _depthwise(name: str, comment: str, step: Convolution, plan: Plan, place: Place) -> Code:
-    window = step.window
-    channels, height, width = step.shape
+def _depthwise(site: Site, step: Convolution) -> Code:
     taps = step.weight.transpose(2, 3, 1, 0)[:, :, 0]
-    weight = define(f"{name}_weight", taps, taps.shape)
-    return Code(
-        name=name,
-        comment=comment,
-        data=f"{weight}\n{define(f'{name}_bias', step.bias)}",
-        body=call(
-            *("depthwise", channels, height, width, plan.start(step.source, window)),
-            *(plan.view(step.source).row, *window[:4], f"{name}_weight", f"{name}_bias", "out"),
-            *(place.row, step.relu),
-        ),
-        macs=step.shape.size * window.height * window.width,
+    weight, bias = f"{site.name}_weight", f"{site.name}_bias"
+    body = call(
+        *("depthwise", *step.shape, site.plan.start(step.source, step.window)),
+        *(site.row(step.source), *step.window[:4], weight, bias, "out", site.place.row),
+        step.relu,
     )
+    return Code(f"{define(weight, taps, taps.shape)}\n{define(bias, step.bias)}", body)
 
 
-def multiply_adds(step: Convolution) -> int:
+def multiply_adds(step: Step) -> int:
     """For one picture, without those whose result pooling would drop."""
-    return dense(step).size * step.shape.height * step.shape.width * (4 if step.pooled else 1)
+    match step:
+        case Convolution():
+            weight = step.weight if is_depthwise(step) else dense(step)
+            return weight.size * step.shape.height * step.shape.width * (4 if step.pooled else 1)
+        case Linear():
+            return step.weight.size
+    return 0
 
 
 def dense(step: Convolution) -> NDArray[np.float32]:

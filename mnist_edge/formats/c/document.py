@@ -32,6 +32,30 @@ class Golden:
     tolerance: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """One step in C.
+
+    Attributes:
+        name: of the function.
+        comment: what it does, with shapes.
+        code: its constants and its statements.
+        macs: multiply-adds for one picture, without those whose result pooling would drop.
+        inputs: the names of what it reads.
+        counted: whether it is told how many pictures to work on.
+        reads, writes: the types of the numbers.
+    """
+
+    name: str
+    comment: str
+    code: Code
+    macs: int
+    inputs: tuple[str, ...]
+    counted: bool
+    reads: str
+    writes: str
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Program:
     """A net in C, as far as float32 and int8 differ.
@@ -50,7 +74,7 @@ class Program:
     """
 
     plan: Plan
-    steps: Sequence[Code]
+    steps: Sequence[Function]
     kernels: Sequence[str]
     workspace: int
     marks: Mapping[str, object]
@@ -162,15 +186,16 @@ def _facts(program: Program) -> dict[str, object]:
     }
 
 
-def _function(code: Code) -> str:
-    work = f" {code.macs:,} multiply-adds." if code.macs else ""
-    count = "const int count, " if code.counted else ""
-    kind = "INLINE" if code.counted else "static"
-    sources = ", ".join(f"const {code.reads} *{name}" for name in code.inputs)
-    data = f"{code.data}\n\n" if code.data else ""
+def _function(step: Function) -> str:
+    work = f" {step.macs:,} multiply-adds." if step.macs else ""
+    count = "const int count, " if step.counted else ""
+    kind = "INLINE" if step.counted else "static"
+    sources = ", ".join(f"const {step.reads} *{name}" for name in step.inputs)
+    data = f"{step.code.data}\n\n" if step.code.data else ""
     return (
-        f"/* {code.name}: {code.comment}.{work} */\n{data}"
-        f"{kind} void {code.name}({count}{sources}, {code.writes} *out)\n{{\n{code.body}\n}}\n"
+        f"/* {step.name}: {step.comment}.{work} */\n{data}"
+        f"{kind} void {step.name}({count}{sources}, {step.writes} *out)\n"
+        f"{{\n{step.code.body}\n}}\n"
     )
 
 
@@ -183,14 +208,14 @@ def _calls(program: Program) -> dict[str, object]:
         channels, height, width = net.picture
         to = (f"workspace + {place.inside}", place.row, channels)
         body.append(call("copy", channels, height, width, "picture", width, 1, height * width, *to))
-    for index, (step, code) in enumerate(zip(net.steps, steps, strict=True)):
+    for index, (step, function) in enumerate(zip(net.steps, steps, strict=True)):
         slot = "" if index >= plan.head else "slot"
         pointers = [_pointer(plan, source, slot) for source in sources(step)]
         pointers.append(_pointer(plan, index, slot))
         if index >= plan.head:
-            head.append(f"    {code.name}(count, {', '.join(pointers)});")
+            head.append(f"    {function.name}(count, {', '.join(pointers)});")
         else:
-            body.append(f"    {code.name}({', '.join(pointers)});")
+            body.append(f"    {function.name}({', '.join(pointers)});")
     return {
         "body": "\n".join(body),
         "head": "\n".join(head),

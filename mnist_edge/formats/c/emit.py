@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.formats.c.convolve import describe, write_convolution
-from mnist_edge.formats.c.document import Program
+from mnist_edge.formats.c.convolve import describe, multiply_adds, write_convolution
+from mnist_edge.formats.c.document import Function, Program
 from mnist_edge.formats.c.layout import move_table, resize_tables, surround_calls
-from mnist_edge.formats.c.plan import GROUP, LANES, Place, Plan, lay_out, padded
+from mnist_edge.formats.c.plan import GROUP, LANES, Plan, Site, lay_out, padded
 from mnist_edge.formats.c.text import Code, call, define, number, padded_rows, size
 from mnist_edge.formats.graph.layers import (
+    PICTURE,
     Activate,
     Add,
     Border,
@@ -41,14 +42,14 @@ C99 with GCC's vector types where the compiler has them; MNIST_EDGE_SCALAR does 
 _ANSWERS = """\
         COPY(logits + i * @NAME@_CLASSES, workspace + @last@, sizeof *logits * @NAME@_CLASSES);"""
 
-Writer: TypeAlias = Callable[[str, str, Step, Plan, int], Code]
-"""Gives the code of one step, from its name, comment, step, plan and index."""
+Writer: TypeAlias = Callable[[Site, Step], Code]
+"""Gives the code of one step."""
 
 
 def write_program(net: Net) -> Program:
     """A float32 net in C."""
     plan = lay_out(net, weight_bytes=4)
-    steps = write_steps(plan, _write)
+    steps = write_steps(plan, _write, "float")
     zeroed = max((place.end for place in plan.places.values() if place.bordered), default=0)
     return Program(
         plan=plan,
@@ -68,21 +69,21 @@ def write_program(net: Net) -> Program:
     )
 
 
-def are_half_empty(net: Net, steps: Sequence[Code]) -> bool:
+def are_half_empty(net: Net, steps: Sequence[Function]) -> bool:
     """Whether it takes hardly more vectors of 8 channels than of 16: narrow ones wait less."""
     eights, sixteens = (
         sum(
-            code.macs / step.shape.channels * -(-step.shape.channels // lanes)
-            for step, code in zip(net.steps, steps, strict=True)
+            function.macs / step.shape.channels * -(-step.shape.channels // lanes)
+            for step, function in zip(net.steps, steps, strict=True)
         )
         for lanes in (8, 16)
     )
     return eights < 1.1 * sixteens
 
 
-def _kernels(steps: Sequence[Code]) -> Iterator[str]:
+def _kernels(steps: Sequence[Function]) -> Iterator[str]:
     """The files whose functions the steps call."""
-    bodies = "".join(step.body for step in steps)
+    bodies = "".join(step.code.body for step in steps)
     yield from ("lanes.c", "common.c", "vectors.c", "kernels.c", "dots.c")
     yield from winograd_files(bodies, "terms.c")
     yield "plain.c"
@@ -99,18 +100,46 @@ def winograd_files(bodies: str, terms: str) -> Iterator[str]:
     yield from (terms, *files) if files else ()
 
 
-def write_steps(plan: Plan, write: Writer) -> list[Code]:
-    """The C function of each step, in order."""
+def write_steps(
+    plan: Plan, write: Writer, kind: str, notes: Mapping[int, str] = {}
+) -> list[Function]:
+    """The C function of each step, in order.
+
+    Args:
+        plan: of the net.
+        write: gives the code of each.
+        kind: the type of results; that of the picture is float.
+        notes: what else is said of steps, by their index.
+    """
     numbers: Counter[str] = Counter()
-    codes = []
+    functions = []
     for index, step in enumerate(plan.net.steps):
-        kind, what = _kind(step)
-        numbers[kind] += 1
-        before = " and ".join(size(plan.shape(source)) for source in sources(step))
+        stem, what = _kind(step)
+        numbers[stem] += 1
+        reads = sources(step)
+        before = " and ".join(size(plan.shape(source)) for source in reads)
         relu = "; ReLU" if getattr(step, "relu", False) else ""
-        comment = f"{before} -> {size(step.shape)}: {what}{relu}"
-        codes.append(write(f"{kind}{numbers[kind]}", comment, step, plan, index))
-    return codes
+        site = Site(name=f"{stem}{numbers[stem]}", plan=plan, index=index)
+        functions.append(
+            Function(
+                name=site.name,
+                comment=f"{before} -> {size(step.shape)}: {what}{relu}{notes.get(index, '')}",
+                code=write(site, step),
+                macs=multiply_adds(step),
+                inputs=input_names(step),
+                counted=index >= plan.head,
+                reads="float" if PICTURE in reads else kind,
+                writes=kind,
+            )
+        )
+    return functions
+
+
+def input_names(step: Step) -> tuple[str, ...]:
+    """What the function of a step calls what it reads."""
+    if isinstance(step, (Add, Concat)):
+        return tuple(f"in{number}" for number in range(len(sources(step))))
+    return ("in",)
 
 
 def _kind(step: Step) -> tuple[str, str]:
@@ -141,44 +170,38 @@ def _kind(step: Step) -> tuple[str, str]:
             return "each", step.function
 
 
-def _write(name: str, comment: str, step: Step, plan: Plan, index: int) -> Code:
-    place = plan.places[index]
+def _write(site: Site, step: Step) -> Code:
     match step:
         case Convolution():
-            return write_convolution(name, comment, step, plan, place)
+            return write_convolution(site, step)
         case Linear():
-            return _linear(name, comment, step, plan, index)
+            return _linear(site, step)
         case Scale():
-            return _scale(name, comment, step, plan, place)
+            return _scale(site, step)
         case Pool():
-            return _pool(name, comment, step, plan, place)
+            return _pool(site, step)
         case Add():
-            return _add(name, comment, step, plan, place)
+            return _add(site, step)
         case Concat():
-            return _concat(name, comment, step, plan, place)
+            return _concat(site, step)
         case SpaceToDepth():
-            return _space_to_depth(name, comment, step, plan, place)
+            return space_to_depth(site, step)
         case Move():
-            return _move(name, comment, step, plan, place)
+            return _move(site, step)
         case Border():
-            return _surround(name, comment, step, plan, place)
+            return _surround(site, step)
         case Resize():
-            return _resize(name, comment, step, plan, place)
+            return _resize(site, step)
         case Activate():
-            return _activate(name, comment, step, plan, place)
+            return _activate(site, step)
 
 
-def _linear(name: str, comment: str, step: Linear, plan: Plan, index: int) -> Code:
-    rows = padded_rows(innermost(step, plan), padded(step.shape.channels))
-    weight = define(f"{name}_weight", rows, rows.shape)
-    return Code(
-        name=name,
-        comment=comment,
-        data=f"{weight}\n{define(f'{name}_bias', padded_rows(step.bias, rows.shape[-1]))}",
-        body=product(name, step, plan, index, step.relu, by_dots=step.shape.channels <= MOST_DOTS),
-        macs=step.weight.size,
-        counted=index >= plan.head,
-    )
+def _linear(site: Site, step: Linear) -> Code:
+    rows = padded_rows(innermost(step, site.plan), padded(step.shape.channels))
+    weight = define(f"{site.name}_weight", rows, rows.shape)
+    bias = define(f"{site.name}_bias", padded_rows(step.bias, rows.shape[-1]))
+    by_dots = step.shape.channels <= MOST_DOTS
+    return Code(f"{weight}\n{bias}", product(site, step, step.relu, by_dots=by_dots))
 
 
 def innermost(step: Linear, plan: Plan) -> NDArray[np.float32]:
@@ -187,29 +210,25 @@ def innermost(step: Linear, plan: Plan) -> NDArray[np.float32]:
     return step.weight.reshape(-1, *shape).transpose(2, 3, 1, 0)
 
 
-def product(
-    name: str, step: Linear, plan: Plan, index: int, ending: object, *, by_dots: bool
-) -> str:
+def product(site: Site, step: Linear, ending: object, *, by_dots: bool) -> str:
     """The statement that multiplies by a matrix.
 
     Args:
-        name: of the function that it is for, and of its arrays.
+        site: of the product.
         step: the product.
-        plan: where all lies.
-        index: of the step.
         ending: what the kernels call so.
         by_dots: in a few sums at once for each column, where the input lies in one piece.
     """
-    shape, outputs = plan.shape(step.source), step.shape.channels
-    source = plan.places.get(step.source)
+    plan, outputs = site.plan, step.shape.channels
+    shape, source = plan.shape(step.source), plan.places.get(step.source)
     right = source.stride if source else shape.size
-    count = "count" if index >= plan.head else 1
-    arrays = (f"{name}_weight", padded(outputs), f"{name}_bias")
-    tail = (*arrays, "out", plan.places[index].stride, ending)
+    count = "count" if site.index >= plan.head else 1
+    arrays = (f"{site.name}_weight", padded(outputs), f"{site.name}_bias")
+    tail = (*arrays, "out", site.place.stride, ending)
     whole = in_one_piece(step, plan)
     if by_dots and whole:
         return call("dots", count, outputs, "in", right, shape.size, *tail)
-    row = plan.view(step.source).row
+    row = site.row(step.source)
     taps = (0, 1, shape.size) if whole else (row, shape.height, shape.width * shape.channels)
     return call("line", count, outputs, "in", right, *taps, *tail)
 
@@ -220,99 +239,73 @@ def in_one_piece(step: Linear, plan: Plan) -> bool:
     return plan.view(step.source).row == shape.width * shape.channels
 
 
-def _scale(name: str, comment: str, step: Scale, plan: Plan, place: Place) -> Code:
+def _scale(site: Site, step: Scale) -> Code:
     channels, height, width = step.shape
-    factor = define(f"{name}_factor", step.factor)
-    return Code(
-        name=name,
-        comment=comment,
-        data=f"{factor}\n{define(f'{name}_offset', step.offset)}",
-        body=call(
-            *("scale", channels, height, width, "in", *plan.view(step.source)),
-            *(f"{name}_factor", f"{name}_offset", "out", place.row, channels, step.relu),
-        ),
+    factor, offset = f"{site.name}_factor", f"{site.name}_offset"
+    body = call(
+        *("scale", channels, height, width, "in", *site.plan.view(step.source)),
+        *(factor, offset, "out", site.place.row, channels, step.relu),
     )
+    return Code(f"{define(factor, step.factor)}\n{define(offset, step.offset)}", body)
 
 
-def _pool(name: str, comment: str, step: Pool, plan: Plan, place: Place) -> Code:
+def _pool(site: Site, step: Pool) -> Code:
     window = step.window
-    return Code(
-        name=name,
-        comment=comment,
-        body=call(
-            *("pool", step.kind == "max", *plan.shape(step.source), "in"),
-            *(plan.view(step.source).row, *window[:4], window.top, window.left),
-            *(step.counts_border, *step.shape[1:], "out", place.row, step.relu),
-        ),
+    body = call(
+        *("pool", step.kind == "max", *site.plan.shape(step.source), "in", site.row(step.source)),
+        *(*window[:4], window.top, window.left, step.counts_border, *step.shape[1:]),
+        *("out", site.place.row, step.relu),
     )
+    return Code("", body)
 
 
-def _add(name: str, comment: str, step: Add, plan: Plan, place: Place) -> Code:
-    left, right = (plan.view(source).row for source in sources(step))
-    return Code(
-        name=name,
-        comment=comment,
-        body=call("add", *step.shape, "in0", left, "in1", right, "out", place.row, step.relu),
-        inputs=("in0", "in1"),
-    )
+def _add(site: Site, step: Add) -> Code:
+    left, right = site.row(step.source), site.row(step.other)
+    to = ("out", site.place.row, step.relu)
+    return Code("", call("add", *step.shape, "in0", left, "in1", right, *to))
 
 
-def _concat(name: str, comment: str, step: Concat, plan: Plan, place: Place) -> Code:
+def _concat(site: Site, step: Concat) -> Code:
     lines, offset = [], 0
-    for index, source in enumerate(step.sources):
-        shape, view = plan.shape(source), plan.view(source)
-        to = (f"out + {offset}", place.row, place.shape.channels)
-        lines.append(call("copy", *shape, f"in{index}", *view, *to))
+    for name, source in zip(input_names(step), step.sources, strict=True):
+        shape, view = site.plan.shape(source), site.plan.view(source)
+        to = (f"out + {offset}", site.place.row, site.place.shape.channels)
+        lines.append(call("copy", *shape, name, *view, *to))
         offset += shape.channels
-    return Code(
-        name=name,
-        comment=comment,
-        body="\n".join(lines),
-        inputs=tuple(f"in{index}" for index in range(len(step.sources))),
-    )
+    return Code("", "\n".join(lines))
 
 
-def _space_to_depth(name: str, comment: str, step: SpaceToDepth, plan: Plan, place: Place) -> Code:
-    channels, row = plan.shape(step.source).channels, plan.view(step.source).row
-    to = (*step.shape[1:], "in", row, "out", place.row)
-    return Code(name=name, comment=comment, body=call("space_to_depth", channels, step.block, *to))
+def space_to_depth(site: Site, step: SpaceToDepth) -> Code:
+    """Cells of pixels as channels, of numbers and of bytes."""
+    channels, row = site.plan.shape(step.source).channels, site.row(step.source)
+    to = (*step.shape[1:], "in", row, "out", site.place.row)
+    return Code("", call("space_to_depth", channels, step.block, *to))
 
 
-def _move(name: str, comment: str, step: Move, plan: Plan, place: Place) -> Code:
+def _move(site: Site, step: Move) -> Code:
     channels, height, width = step.shape
-    return Code(
-        name=name,
-        comment=comment,
-        data=move_table(name, step, plan),
-        body=call("move", height, width * channels, "in", f"{name}_from", "out", place.row),
-    )
+    to = ("in", f"{site.name}_from", "out", site.place.row)
+    return Code(move_table(site, step), call("move", height, width * channels, *to))
 
 
-def _surround(name: str, comment: str, step: Border, plan: Plan, place: Place) -> Code:
-    filled, within = surround_calls(step, place, number(step.fill))
-    to = (within, place.row, step.shape.channels)
-    shape, view = plan.shape(step.source), plan.view(step.source)
-    return Code(
-        name=name, comment=comment, body=f"{filled}\n{call('copy', *shape, 'in', *view, *to)}"
-    )
+def _surround(site: Site, step: Border) -> Code:
+    filled, within = surround_calls(step, site.place, number(step.fill))
+    to = (within, site.place.row, step.shape.channels)
+    shape, view = site.plan.shape(step.source), site.plan.view(step.source)
+    return Code("", f"{filled}\n{call('copy', *shape, 'in', *view, *to)}")
 
 
-def _resize(name: str, comment: str, step: Resize, plan: Plan, place: Place) -> Code:
-    tables = (f"{name}_{table}" for table in ("rows", "lower", "columns", "right"))
-    return Code(
-        name=name,
-        comment=comment,
-        data=resize_tables(name, step, plan),
-        body=call("resize", *step.shape, "in", *plan.view(step.source), *tables, "out", place.row),
-    )
+def _resize(site: Site, step: Resize) -> Code:
+    tables = (f"{site.name}_{table}" for table in ("rows", "lower", "columns", "right"))
+    view = site.plan.view(step.source)
+    body = call("resize", *step.shape, "in", *view, *tables, "out", site.place.row)
+    return Code(resize_tables(site, step), body)
 
 
-def _activate(name: str, comment: str, step: Activate, plan: Plan, place: Place) -> Code:
+def _activate(site: Site, step: Activate) -> Code:
     function = step.function.upper().replace("-", "_")
     constants = (number(step.first), number(step.second))
-    view = plan.view(step.source)
+    view = site.plan.view(step.source)
     return Code(
-        name=name,
-        comment=comment,
-        body=call(*("EACH", function, *constants, *step.shape, "in", *view, "out", place.row)),
+        "", call("EACH", function, *constants, *step.shape, "in", *view, "out", site.place.row)
     )

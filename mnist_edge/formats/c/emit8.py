@@ -14,7 +14,6 @@ from mnist_edge.formats.c.bytes8 import write_bytewise
 from mnist_edge.formats.c.convolve import (
     Terms,
     dense,
-    multiply_adds,
     multiply_less,
     slide,
     suits_winograd,
@@ -26,10 +25,11 @@ from mnist_edge.formats.c.emit import (
     in_one_piece,
     innermost,
     product,
+    space_to_depth,
     winograd_files,
     write_steps,
 )
-from mnist_edge.formats.c.plan import LANES, LARGE_BYTES, Place, Plan, lay_out, padded
+from mnist_edge.formats.c.plan import LANES, LARGE_BYTES, Plan, Site, lay_out, padded
 from mnist_edge.formats.c.text import Code, call, define, either, number, padded_rows
 from mnist_edge.formats.graph.layers import (
     PICTURE,
@@ -38,6 +38,7 @@ from mnist_edge.formats.graph.layers import (
     Net,
     Pool,
     Scale,
+    SpaceToDepth,
     Step,
     is_depthwise,
 )
@@ -75,8 +76,9 @@ def write_quantized(quantized: QuantizedNet) -> Program:
         )
     plan = lay_out(quantized.net, weight_bytes=1)
     last = quantized.grids[len(quantized.net.steps) - 1]
-    steps = write_steps(plan, partial(_write, quantized))
-    bodies = "".join(step.body for step in steps)
+    notes = {index: _note(grid) for index, grid in quantized.grids.items()}
+    steps = write_steps(plan, partial(_write, quantized), "uint8_t", notes)
+    bodies = "".join(step.code.body for step in steps)
     moves = any(re.search(rf"\b{name}\(", bodies) for name in _MOVES)
     return Program(
         plan=plan,
@@ -123,39 +125,35 @@ def _are_narrow(net: Net) -> bool:
     return all(255 * 2 * np.abs(weight.astype(np.int64)).max() < 2**15 for weight in weights)
 
 
-def _write(
-    quantized: QuantizedNet, name: str, comment: str, step: Step, plan: Plan, index: int
-) -> Code:
-    grid = quantized.grids[index]
-    comment += f"; in bytes of {grid.scale:.6g}" + (f" around {grid.zero}" if grid.zero else "")
+def _note(grid: Grid) -> str:
+    return f"; in bytes of {grid.scale:.6g}" + (f" around {grid.zero}" if grid.zero else "")
+
+
+def _write(quantized: QuantizedNet, site: Site, step: Step) -> Code:
     match step:
         case Scale():
-            return _bytes(name, comment, step, plan, grid)
-        case Pool() if step.kind == "max":
-            return _pool(name, comment, step, plan, plan.places[index])
+            return _bytes(site, step, quantized.grids[site.index])
+        case Pool(kind="max"):
+            return _pool(site, step)
         case Convolution() if is_depthwise(step):
-            return _depthwise(quantized, name, comment, step, plan, index)
+            return _depthwise(quantized, site, step)
         case Convolution() | Linear():
-            return _product(quantized, name, comment, step, plan, index)
-        case _:
-            return write_bytewise(quantized, name, comment, step, plan, index)
+            return _product(quantized, site, step)
+        case SpaceToDepth():
+            return space_to_depth(site, step)
+    return write_bytewise(quantized, site, step)
 
 
-def _bytes(name: str, comment: str, step: Scale, plan: Plan, grid: Grid) -> Code:
+def _bytes(site: Site, step: Scale, grid: Grid) -> Code:
     """The picture, `x · factor + offset`, in bytes, as one difference and one quotient."""
-    place = plan.places[0]
     shift, unit = picture_units(step, grid)
     _, height, width = step.shape
-    lines = (1, height * width) if not place.bordered else (height, width)
-    return Code(
-        name=name,
-        comment=comment,
-        body=call(
-            *("to_bytes", *lines, "in", plan.view(PICTURE).row),
-            *(number(float(shift)), number(float(unit)), "out", place.row, grid.zero),
-        ),
-        writes="uint8_t",
+    lines = (height, width) if site.place.bordered else (1, height * width)
+    body = call(
+        *("to_bytes", *lines, "in", site.row(PICTURE)),
+        *(number(float(shift)), number(float(unit)), "out", site.place.row, grid.zero),
     )
+    return Code("", body)
 
 
 def picture_units(step: Scale, grid: Grid) -> tuple[np.float32, np.float32]:
@@ -165,61 +163,31 @@ def picture_units(step: Scale, grid: Grid) -> tuple[np.float32, np.float32]:
     return np.float32((0.0 - offset) / factor), np.float32(float(grid.scale) / factor)
 
 
-def _pool(name: str, comment: str, step: Pool, plan: Plan, place: Place) -> Code:
+def _pool(site: Site, step: Pool) -> Code:
     window = step.window
-    row = plan.view(step.source).row
-    return Code(
-        name=name,
-        comment=comment,
-        body=call(
-            *("pool", *plan.shape(step.source), "in", row, *window[:4], window.top, window.left),
-            *(*step.shape[1:], "out", place.row),
-        ),
-        reads="uint8_t",
-        writes="uint8_t",
+    body = call(
+        *("pool", *site.plan.shape(step.source), "in", site.row(step.source), *window[:4]),
+        *(window.top, window.left, *step.shape[1:], "out", site.place.row),
     )
+    return Code("", body)
 
 
-def _product(
-    quantized: QuantizedNet,
-    name: str,
-    comment: str,
-    step: Convolution | Linear,
-    plan: Plan,
-    index: int,
-) -> Code:
+def _product(quantized: QuantizedNet, site: Site, step: Convolution | Linear) -> Code:
     """A convolution or a matrix product."""
-    grid = quantized.grids[index]
+    name, grid = site.name, quantized.grids[site.index]
     ending = f"(ending){{{name}_factor, {grid.zero}, {int(step.relu)}}}"
-    weights = packed(step, plan)
+    weights = packed(step, site.plan)
     data = define(f"{name}_weight", weights, weights.shape, "rows, fours, outputs")
     if isinstance(step, Convolution):
-        place, macs = plan.places[index], multiply_adds(step)
-        body = slide(name, step, plan, place, ending)
+        body = slide(site, step, ending)
         if _has_room(step):
-            data, body = multiply_less((data, body), name, step, plan, place, ending, _PAIRS)
+            data, body = multiply_less(Code(data, body), site, step, ending, _PAIRS)
     else:
         by_dots = step.shape.channels <= MOST_DOTS or step.weight.size < LARGE_BYTES
-        body = product(name, step, plan, index, ending, by_dots=by_dots)
-        macs = step.weight.size
-    return Code(
-        name=name,
-        comment=comment,
-        data="\n".join(
-            (
-                data,
-                either(
-                    "SIGNED", *(define(f"{name}_bias", bias) for bias in offsets(quantized, step))
-                ),
-                define(f"{name}_factor", factors(quantized, step, index)),
-            )
-        ),
-        body=body,
-        macs=macs,
-        counted=isinstance(step, Linear) and index >= plan.head,
-        reads="uint8_t",
-        writes="uint8_t",
-    )
+        body = product(site, step, ending, by_dots=by_dots)
+    biases = (define(f"{name}_bias", bias) for bias in offsets(quantized, step))
+    factor = define(f"{name}_factor", factors(quantized, step, site.index))
+    return Code("\n".join((data, either("SIGNED", *biases), factor)), body)
 
 
 def _has_room(step: Convolution) -> bool:
@@ -247,31 +215,19 @@ def _terms(plan: Plan) -> int:
     return 16 if min(depths, default=16) >= 16 else _PAIRS.least
 
 
-def _depthwise(
-    quantized: QuantizedNet, name: str, comment: str, step: Convolution, plan: Plan, index: int
-) -> Code:
-    source, grid, place = quantized.grids[step.source], quantized.grids[index], plan.places[index]
-    factor = source.scale * quantized.scales[index] / grid.scale
+def _depthwise(quantized: QuantizedNet, site: Site, step: Convolution) -> Code:
+    source, grid = quantized.grids[step.source], quantized.grids[site.index]
+    factor = source.scale * quantized.scales[site.index] / grid.scale
     taps = step.weight.transpose(2, 3, 1, 0)[:, :, 0].astype(np.int8)
     sums = step.weight.reshape(len(step.weight), -1).astype(np.int64).sum(axis=1)
-    bias = step.bias.astype(np.int64) - source.zero * sums
-    arrays = (f"{name}_weight", f"{name}_bias", f"{name}_factor")
-    return Code(
-        name=name,
-        comment=comment,
-        data="\n".join(
-            define(array, numbers)
-            for array, numbers in zip(arrays, (taps, bias.astype(np.int32), factor), strict=True)
-        ),
-        body=call(
-            *("depthwise", *step.shape, plan.start(step.source, step.window)),
-            *(plan.view(step.source).row, *step.window[:4], *arrays, grid.zero, "out", place.row),
-            step.relu,
-        ),
-        macs=step.shape.size * step.window.height * step.window.width,
-        reads="uint8_t",
-        writes="uint8_t",
+    bias = (step.bias.astype(np.int64) - source.zero * sums).astype(np.int32)
+    arrays = {f"{site.name}_weight": taps, f"{site.name}_bias": bias, f"{site.name}_factor": factor}
+    body = call(
+        *("depthwise", *step.shape, site.plan.start(step.source, step.window)),
+        *(site.row(step.source), *step.window[:4], *arrays, grid.zero, "out", site.place.row),
+        step.relu,
     )
+    return Code("\n".join(define(name, numbers) for name, numbers in arrays.items()), body)
 
 
 def packed(step: Convolution | Linear, plan: Plan) -> NDArray[np.int8]:

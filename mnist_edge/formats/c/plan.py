@@ -115,6 +115,30 @@ class Plan:
         return f"in - {back}" if back else "in"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where a step stands for whoever writes its function.
+
+    Attributes:
+        name: of the function, with which the names of its arrays begin.
+        plan: where all lies.
+        index: of the step.
+    """
+
+    name: str
+    plan: Plan
+    index: int
+
+    @property
+    def place(self) -> Place:
+        """Where the result goes."""
+        return self.plan.places[self.index]
+
+    def row(self, source: int) -> int:
+        """Numbers from one row to the next of what the step reads."""
+        return self.plan.view(source).row
+
+
 def padded(count: int) -> int:
     """`count`, rounded up to whole vectors."""
     return -(-count // LANES) * LANES

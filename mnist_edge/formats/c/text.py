@@ -1,11 +1,10 @@
-"""C text: arrays of numbers, calls, and the description of a step."""
+"""C text: arrays of numbers, calls, and the two parts of a step."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,30 +22,16 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Code:
-    """One step in C.
+class Code(NamedTuple):
+    """What a step is in C.
 
     Attributes:
-        name: of the function.
-        comment: what it does, with shapes.
-        data: its weights, as definitions.
-        body: the statements of the function: from `in`, or `in0`, `in1` ..., to `out`.
-        macs: multiply-adds for one picture, without those whose result pooling would drop.
-        inputs: the names of what it reads.
-        counted: whether it is told how many pictures to work on.
-        reads, writes: the types of the numbers.
+        data: its constants, as definitions.
+        body: the statements of its function: from `in`, or `in0`, `in1` ..., to `out`.
     """
 
-    name: str
-    comment: str
+    data: str
     body: str
-    data: str = ""
-    macs: int = 0
-    inputs: tuple[str, ...] = ("in",)
-    counted: bool = False
-    reads: str = "float"
-    writes: str = "float"
 
 
 def define(
