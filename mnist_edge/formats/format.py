@@ -23,7 +23,7 @@ from typing import (
     runtime_checkable,
 )
 
-from mnist_edge.errors import BadInput, UsageError, missing_package
+from mnist_edge.errors import BadInput, DeviceUnavailable, UsageError, missing_package
 from mnist_edge.formats.seal import check_seal, check_sealed
 from mnist_edge.formats.tolerances import (
     FLOAT16_TOLERANCE,
@@ -130,9 +130,9 @@ class Loading:
 
     Attributes:
         recipe: names the architecture, for weights alone; None for a file without its bundle.
-        classes: that it must tell apart.
+        classes: that it must tell apart; 0 for as many as the file says, where one says it.
         device: that must run it; a fall-back to another one is an error.
-        threads: compute threads of the runtime.
+        threads: compute threads of the runtime; of torch they are those of the whole process.
         optimization: of the graph, for runtimes that have levels.
         mode: how torch runs a checkpoint.
         runtime: that runs it, where a format has several; empty for the usual one.
@@ -148,6 +148,13 @@ class Loading:
 
 
 USUAL = Loading()
+
+
+def claim_cpu(how: Loading, what: str) -> Device:
+    """The one device of what runs on the CPU alone. Raises DeviceUnavailable for another."""
+    if how.device != "cpu":
+        raise DeviceUnavailable(f"{what} cannot use {how.device} here", fix="choose --device cpu")
+    return how.device
 
 
 @dataclass(frozen=True, kw_only=True)

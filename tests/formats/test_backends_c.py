@@ -16,6 +16,7 @@ from mnist_edge.errors import BadInput, DeviceUnavailable, MissingDependency, St
 from mnist_edge.formats.c import compiler
 from mnist_edge.formats.c.compiler import build_library, find_compiler
 from mnist_edge.formats.c.run import CBackend
+from mnist_edge.formats.format import Loading
 
 pytestmark = [
     pytest.mark.edge,
@@ -201,7 +202,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 
 def test_there_is_no_gpu_in_a_c_file() -> None:
     with pytest.raises(DeviceUnavailable, match="choose --device cpu"):
-        CBackend(SOURCE, device="cuda")
+        CBackend(SOURCE, Loading(device="cuda"))
 
 
 @pytest.mark.parametrize(

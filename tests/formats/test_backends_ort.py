@@ -16,6 +16,7 @@ from tiny_onnx import DOUBLE, field, number, text, tiny_onnx, weight_matrix
 
 from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput, DeviceUnavailable
+from mnist_edge.formats.format import Loading
 from mnist_edge.formats.graph.file import read_outline
 from mnist_edge.formats.onnx.run import OrtBackend
 
@@ -150,15 +151,15 @@ def test_a_device_that_the_wheel_lacks_is_refused_with_the_fix(
         pytest.skip("this onnxruntime is built for CUDA")
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(DeviceUnavailable) as caught:
-        OrtBackend(GOOD, device="cuda")
+        OrtBackend(GOOD, Loading(device="cuda"))
     assert caught.value.fix == "choose --device cpu"  # no package makes a GPU
     monkeypatch.setattr("shutil.which", lambda name: name)
     with pytest.raises(DeviceUnavailable) as caught:
-        OrtBackend(GOOD, device="cuda")
+        OrtBackend(GOOD, Loading(device="cuda"))
     assert "pip uninstall onnxruntime && pip install onnxruntime-gpu" in caught.value.fix
     assert capfd.readouterr() == ("", "")  # ORT itself would print to stdout
     with pytest.raises(DeviceUnavailable, match="mps"):
-        OrtBackend(GOOD, device="mps")
+        OrtBackend(GOOD, Loading(device="mps"))
 
 
 def test_a_session_that_fell_back_to_the_cpu_is_refused(
@@ -176,7 +177,7 @@ def test_a_session_that_fell_back_to_the_cpu_is_refused(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", cannot_start_cuda)
     with pytest.raises(DeviceUnavailable, match="fell back"):
-        OrtBackend(GOOD, device="cuda")
+        OrtBackend(GOOD, Loading(device="cuda"))
     assert capfd.readouterr() == ("", "")
 
 
@@ -200,13 +201,13 @@ def test_a_gpu_that_cannot_start_is_told_from_a_file_that_cannot_be_loaded(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
     monkeypatch.setattr(onnxruntime, "InferenceSession", cannot_start_cuda)
     with pytest.raises(DeviceUnavailable, match="no CUDA-capable device"):
-        OrtBackend(GOOD, device="cuda")
+        OrtBackend(GOOD, Loading(device="cuda"))
     with pytest.raises(BadInput, match="Opset 99"):
-        OrtBackend(tiny_onnx(opset=99), device="cuda")
+        OrtBackend(tiny_onnx(opset=99), Loading(device="cuda"))
     assert capfd.readouterr() == ("", "")
 
 
-def test_threads_spinning_and_optimization_reach_the_session(
+def test_threads_and_optimization_reach_the_session_and_none_waits_busily(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[onnxruntime.SessionOptions] = []
@@ -225,11 +226,11 @@ def test_threads_spinning_and_optimization_reach_the_session(
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", spy)
     OrtBackend(GOOD)
-    OrtBackend(GOOD, threads=2, optimization="none", spinning=True)
+    OrtBackend(GOOD, Loading(threads=2, optimization="none"))
     spinning = "session.intra_op.allow_spinning"
     assert [options.intra_op_num_threads for options in seen] == [1, 2]
     assert [options.inter_op_num_threads for options in seen] == [1, 1]
-    assert [options.get_session_config_entry(spinning) for options in seen] == ["0", "1"]
+    assert [options.get_session_config_entry(spinning) for options in seen] == ["0", "0"]
     assert [options.graph_optimization_level.name for options in seen] == [
         "ORT_ENABLE_ALL",
         "ORT_DISABLE_ALL",

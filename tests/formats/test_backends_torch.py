@@ -21,6 +21,7 @@ from mnist_edge.contract import Images
 from mnist_edge.errors import BadInput, DeviceUnavailable
 from mnist_edge.formats.checkpoint.module import TorchModuleBackend
 from mnist_edge.formats.checkpoint.run import EagerBackend, checkpoint_logits, float64_logits
+from mnist_edge.formats.format import Loading
 from mnist_edge.formats.torchscript.run import TorchScriptBackend, torchscript_warnings_ignored
 
 DIGITS: Images = np.random.default_rng(0).random((6, 1, 28, 28), dtype=np.float32)
@@ -167,8 +168,10 @@ def test_broken_weights_are_noticed_in_the_answer() -> None:
 
 def on_cuda(kind: str) -> TorchModuleBackend:
     if kind == "torchscript":
-        return TorchScriptBackend(GOOD, device="cuda")
-    return EagerBackend(exported.artifact("checkpoint", "float32"), exported.RECIPE, device="cuda")
+        return TorchScriptBackend(GOOD, Loading(device="cuda"))
+    return EagerBackend(
+        exported.artifact("checkpoint", "float32"), exported.RECIPE, Loading(device="cuda")
+    )
 
 
 @pytest.mark.parametrize("kind", ["eager", "torchscript"])

@@ -16,7 +16,7 @@ from mnist_edge.bundle.golden import pack_golden, unpack_golden
 from mnist_edge.bundle.manifest import DataRecord, Manifest
 from mnist_edge.errors import BadInput, BundleError
 from mnist_edge.formats import load_backend
-from mnist_edge.formats.format import Header
+from mnist_edge.formats.format import Header, Loading
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.predict import Predictor
 from mnist_edge.recipes.classes import DIGITS
@@ -39,7 +39,7 @@ def test_a_net_of_so_many_classes_runs(classes: int) -> None:
     for images in (PICTURE, PICTURE.repeat(5, axis=0), PICTURE[:0]):
         expected = images.reshape(len(images), 784) @ weights(classes)
         np.testing.assert_allclose(backend.run(images), expected, atol=1e-5)
-    assert OrtBackend(data, classes=0).run(PICTURE).shape == (1, classes)
+    assert OrtBackend(data, Loading(classes=0)).run(PICTURE).shape == (1, classes)
 
 
 @pytest.mark.parametrize("classes", [9, 11, 26])
@@ -51,7 +51,7 @@ def test_a_net_of_other_classes_than_its_bundle_is_refused(classes: int) -> None
 @pytest.mark.parametrize("classes", [1, 1001])
 def test_a_net_of_too_few_or_too_many_classes_is_refused(classes: int) -> None:
     with pytest.raises(BadInput, match=rf"\['N', {classes}\]"):
-        OrtBackend(tiny_onnx(weights(classes)), classes=0)
+        OrtBackend(tiny_onnx(weights(classes)), Loading(classes=0))
 
 
 @pytest.mark.parametrize("classes", [2, 26, 1000])

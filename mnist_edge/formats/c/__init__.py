@@ -47,7 +47,7 @@ class C(FileFormat):
         """See `FileFormat.load`."""
         from mnist_edge.formats.c.run import CBackend
 
-        return CBackend(written.data, device=how.device, threads=how.threads, classes=how.classes)
+        return CBackend(written.data, how)
 
     def absent(self) -> str:
         """Where there is no compiler."""

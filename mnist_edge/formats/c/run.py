@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnist_edge.contract import IMAGE_SHAPE, Images, Logits, check_images, check_logits
-from mnist_edge.errors import BadInput, DeviceUnavailable
+from mnist_edge.errors import BadInput
 from mnist_edge.formats.c.compiler import build_library, built_bytes, find_compiler
-from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import Device
+from mnist_edge.formats.format import USUAL, Loading, claim_cpu
 
 if TYPE_CHECKING:
     from ctypes import _NamedFuncPointer
@@ -26,34 +25,18 @@ _FIX = "give a C file as mnist-edge export wrote it"
 class CBackend:
     """A C file that mnist-edge wrote, on the CPU, in one thread.
 
-    Args:
-        data: the file.
-        device: `cpu`, else DeviceUnavailable.
-        threads: without meaning: one thread is all it uses.
-        classes: that it must tell apart.
-
     Raises:
         BadInput: not such a file, another signature than ours, or the compiler refuses it.
         MissingDependency: there is no C compiler.
     """
 
-    def __init__(
-        self,
-        data: bytes,
-        *,
-        device: Device = "cpu",
-        threads: int = 1,
-        classes: int = len(DIGITS),
-    ) -> None:
-        del threads
-        if device != "cpu":
-            raise DeviceUnavailable(f"a C file cannot use {device}", fix="choose --device cpu")
-        function, workspace_size = _read_header(data, classes)
-        self._classes = classes
+    def __init__(self, data: bytes, how: Loading = USUAL) -> None:
+        self.device = claim_cpu(how, "a C file")
+        function, workspace_size = _read_header(data, how.classes)
+        self._classes = how.classes
         compiler = find_compiler()
         self._library = library = build_library(data, compiler)
         self.name, self.version = compiler.kind, compiler.version
-        self.device: Device = device
         try:
             # PyDLL keeps the interpreter's lock: no other thread can enter the same workspace.
             classify = PyDLL(str(library))[function]

@@ -13,7 +13,7 @@ from mnist_edge.errors import UsageError
 from mnist_edge.formats.c.document import Golden, write_document
 from mnist_edge.formats.c.emit import write_program
 from mnist_edge.formats.c.emit8 import write_quantized
-from mnist_edge.formats.format import Header
+from mnist_edge.formats.format import Header, Loading
 from mnist_edge.formats.graph.layers import (
     Border,
     Convolution,
@@ -52,7 +52,7 @@ def write_c(
     if source.golden is not None:
         pictures, logits = source.golden
         if quantized:  # it must give the very answers of ONNX Runtime, not the checkpoint's
-            with closing(OrtBackend(graph, classes=0)) as backend:
+            with closing(OrtBackend(graph, Loading(classes=0))) as backend:
                 logits = backend.run(to_images(pictures)).astype(np.float64)
             tolerance = max(tolerance, _step_of(read_quantized(graph)))
         golden = Golden(pictures=pictures, logits=logits, tolerance=tolerance)

@@ -21,6 +21,4 @@ class Checkpoint(FileFormat):
         from mnist_edge.formats.checkpoint.run import EagerBackend
 
         assert how.recipe is not None
-        return EagerBackend(
-            written.data, how.recipe, device=how.device, threads=how.threads, mode=how.mode
-        )
+        return EagerBackend(written.data, how.recipe, how)

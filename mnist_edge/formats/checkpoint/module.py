@@ -10,7 +10,7 @@ from torch import nn
 
 from mnist_edge.contract import Images, Logits, check_images, check_logits
 from mnist_edge.errors import BadInput, DeviceUnavailable
-from mnist_edge.recipes.classes import DIGITS
+from mnist_edge.formats.format import Loading
 from mnist_edge.recipes.terms import Device
 
 
@@ -20,17 +20,14 @@ class TorchModuleBackend:
     Args:
         name: of the runtime.
         module: in evaluation mode, its weights on `device`.
-        device: see `claim_device`.
-        classes: that it must tell apart.
+        how: see `Loading`, and `claim_device`.
     """
 
-    def __init__(
-        self, name: str, module: nn.Module, *, device: Device, classes: int = len(DIGITS)
-    ) -> None:
+    def __init__(self, name: str, module: nn.Module, how: Loading) -> None:
         self.name = name
         self.version = str(torch.__version__)
-        self.device = device
-        self._classes = classes
+        self.device = how.device
+        self._classes = how.classes
         self._module: nn.Module | None = module
 
     def run(self, images: Images) -> Logits:

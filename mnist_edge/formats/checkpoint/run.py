@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from torch import nn
 from mnist_edge.contract import Images, check_images
 from mnist_edge.formats.checkpoint.accelerated import accelerate
 from mnist_edge.formats.checkpoint.module import TorchModuleBackend, claim_device
+from mnist_edge.formats.format import USUAL, Loading
 from mnist_edge.models import deployable, load_weights
-from mnist_edge.recipes.terms import Device, Mode
 from mnist_edge.recipes.train import TrainRecipe
 
 # Bounds the memory of a pass in double precision, whatever the number of digits.
@@ -27,28 +28,15 @@ class EagerBackend(TorchModuleBackend):
     Args:
         data: a safetensors file.
         recipe: names the architecture that the weights belong to.
-        device: must be there, else DeviceUnavailable.
-        threads: of torch, for the whole process.
-        mode: `compile` and `cuda-graph` take their time at the first run of each batch size.
+        how: its modes `compile` and `cuda-graph` take their time at the first run of each batch
+            size.
     """
 
-    def __init__(
-        self,
-        data: bytes,
-        recipe: TrainRecipe,
-        *,
-        device: Device = "cpu",
-        threads: int = 1,
-        mode: Mode = "plain",
-    ) -> None:
-        claim_device(device, threads)
-        network = deployable(load_weights(recipe, data)).to(device)
-        super().__init__(
-            "torch",
-            accelerate(network, mode, device),
-            device=device,
-            classes=recipe.outputs,
-        )
+    def __init__(self, data: bytes, recipe: TrainRecipe, how: Loading = USUAL) -> None:
+        claim_device(how.device, how.threads)
+        network = deployable(load_weights(recipe, data)).to(how.device)
+        how = replace(how, classes=recipe.outputs)
+        super().__init__("torch", accelerate(network, how.mode, how.device), how)
 
 
 def checkpoint_logits(

@@ -72,9 +72,7 @@ class LiteRt(FileFormat):
         """See `FileFormat.load`."""
         from mnist_edge.formats.litert.run import LiteRtBackend
 
-        return LiteRtBackend(
-            written.data, device=how.device, threads=how.threads, classes=how.classes
-        )
+        return LiteRtBackend(written.data, how)
 
     def is_one(self, data: bytes) -> bool:
         """By the mark of its flatbuffer."""

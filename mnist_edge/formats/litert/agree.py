@@ -8,6 +8,7 @@ import numpy as np
 
 from mnist_edge.contract import Images
 from mnist_edge.errors import NotEquivalent
+from mnist_edge.formats.format import Loading
 from mnist_edge.formats.litert.read import read_litert
 from mnist_edge.formats.litert.run import LiteRtBackend
 from mnist_edge.formats.litert.schema import Graph
@@ -26,8 +27,8 @@ def check_agreement(data: bytes, graph: bytes, images: Images) -> None:
         images: (N, 1, 28, 28), N at least 1.
     """
     with (
-        closing(LiteRtBackend(data, classes=0)) as written,
-        closing(OrtBackend(graph, classes=0)) as original,
+        closing(LiteRtBackend(data, Loading(classes=0))) as written,
+        closing(OrtBackend(graph, Loading(classes=0))) as original,
     ):
         error = float(np.abs(written.run(images) - original.run(images)).max())
     step = output_step(read_litert(data).graph)

@@ -18,12 +18,11 @@ from mnist_edge.contract import (
     check_logits,
     check_outputs,
 )
-from mnist_edge.errors import BadInput, DeviceUnavailable
+from mnist_edge.errors import BadInput
+from mnist_edge.formats.format import USUAL, Loading, claim_cpu
 from mnist_edge.formats.litert.read import LiteRtFile, read_litert
 from mnist_edge.formats.litert.schema import FACTOR, OFFSET, Type
 from mnist_edge.formats.quiet import printed
-from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import Device
 
 _FIX = "give a LiteRT file as mnist-edge export wrote it"
 _PACKAGE = "ai-edge-litert"
@@ -32,39 +31,24 @@ _PACKAGE = "ai-edge-litert"
 class LiteRtBackend:
     """A `.tflite` file on the CPU.
 
-    Args:
-        data: the file.
-        device: `cpu`, else DeviceUnavailable.
-        threads: of the runtime.
-        classes: that it must tell apart; 0 for as many as it says.
-
     Raises:
         BadInput: not a file that mnist-edge wrote, or the runtime refuses it.
     """
 
     name = "litert"
 
-    def __init__(
-        self,
-        data: bytes,
-        *,
-        device: Device = "cpu",
-        threads: int = 1,
-        classes: int = len(DIGITS),
-    ) -> None:
-        if device != "cpu":
-            raise DeviceUnavailable(f"LiteRT cannot use {device} here", fix="choose --device cpu")
+    def __init__(self, data: bytes, how: Loading = USUAL) -> None:
+        self.device = claim_cpu(how, "LiteRT")
         self.version = version(_PACKAGE)
-        self.device: Device = device
         file = read_litert(data)
         outputs = file.graph.tensors[file.graph.output].shape[-1]
-        self._classes = check_outputs(outputs, classes, source="the LiteRT model")
+        self._classes = check_outputs(outputs, how.classes, source="the LiteRT model")
         self._bytes = (
             _Bytes(file) if file.graph.tensors[file.graph.input].type is Type.INT8 else None
         )
         try:
             with printed():
-                interpreter = Interpreter(model_content=data, num_threads=threads)
+                interpreter = Interpreter(model_content=data, num_threads=how.threads)
                 interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise BadInput(f"LiteRT cannot load the model: {_reason(error)}", fix=_FIX) from None

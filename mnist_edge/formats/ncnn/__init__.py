@@ -38,10 +38,7 @@ class Ncnn(FileFormat):
         """See `FileFormat.load`."""
         from mnist_edge.formats.ncnn.run import NcnnBackend
 
-        weights = written.companions[_WEIGHTS]
-        return NcnnBackend(
-            written.data, weights, device=how.device, threads=how.threads, classes=how.classes
-        )
+        return NcnnBackend(written.data, written.companions[_WEIGHTS], how)
 
     def is_one(self, data: bytes) -> bool:
         """By the number in its first line."""

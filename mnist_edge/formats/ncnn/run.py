@@ -18,11 +18,10 @@ from mnist_edge.contract import (
     check_logits,
     check_outputs,
 )
-from mnist_edge.errors import BadInput, DeviceUnavailable
+from mnist_edge.errors import BadInput
+from mnist_edge.formats.format import USUAL, Loading, claim_cpu
 from mnist_edge.formats.ncnn.read import read_ncnn
 from mnist_edge.formats.quiet import printed
-from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import Device
 
 _FIX = "give the ncnn files as mnist-edge export wrote them"
 # ncnn computes in 16 bits where the processor can, whatever the file holds. An artifact gives the
@@ -42,9 +41,7 @@ class NcnnBackend:
     Args:
         param: the file that lists its layers.
         weights: the file that holds their weights.
-        device: `cpu`, else DeviceUnavailable.
-        threads: of the runtime.
-        classes: that it must tell apart.
+        how: see `Loading`.
 
     Raises:
         BadInput: not files that mnist-edge wrote, or the runtime refuses them.
@@ -52,23 +49,13 @@ class NcnnBackend:
 
     name = "ncnn"
 
-    def __init__(
-        self,
-        param: bytes,
-        weights: bytes,
-        *,
-        device: Device = "cpu",
-        threads: int = 1,
-        classes: int = len(DIGITS),
-    ) -> None:
-        if device != "cpu":
-            raise DeviceUnavailable(f"ncnn cannot use {device} here", fix="choose --device cpu")
+    def __init__(self, param: bytes, weights: bytes, how: Loading = USUAL) -> None:
+        self.device = claim_cpu(how, "ncnn")
         outputs = read_ncnn(param, weights)
-        self._classes = check_outputs(outputs, classes, source="the ncnn model")
+        self._classes = check_outputs(outputs, how.classes, source="the ncnn model")
         self.version = str(ncnn.__version__)
-        self.device: Device = device
         net = ncnn.Net()
-        net.opt.num_threads = threads
+        net.opt.num_threads = how.threads
         net.opt.use_vulkan_compute = False
         for option in _SIXTEEN_BITS:
             if hasattr(net.opt, option):

@@ -35,18 +35,10 @@ class Onnx(FileFormat):
         if how.runtime == "openvino":
             from mnist_edge.formats.onnx.openvino import OpenVinoBackend
 
-            return OpenVinoBackend(
-                written.data, device=how.device, threads=how.threads, classes=how.classes
-            )
+            return OpenVinoBackend(written.data, how)
         from mnist_edge.formats.onnx.run import OrtBackend
 
-        return OrtBackend(
-            written.data,
-            device=how.device,
-            threads=how.threads,
-            optimization=how.optimization,
-            classes=how.classes,
-        )
+        return OrtBackend(written.data, how)
 
     def is_one(self, data: bytes) -> bool:
         """A message whose first fields are those of a model: ONNX has no mark of its own."""

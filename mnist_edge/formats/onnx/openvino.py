@@ -8,11 +8,10 @@ import numpy as np
 import openvino
 
 from mnist_edge.contract import IMAGE_SHAPE, Images, Logits, check_images, check_logits
-from mnist_edge.errors import BadInput, DeviceUnavailable
+from mnist_edge.errors import BadInput
+from mnist_edge.formats.format import USUAL, Loading, claim_cpu
 from mnist_edge.formats.onnx.run import MOST_IN_A_BATCH, OrtBackend
 from mnist_edge.formats.quiet import printed
-from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import Device
 
 _FIX = "choose --backend onnxruntime"
 
@@ -20,36 +19,21 @@ _FIX = "choose --backend onnxruntime"
 class OpenVinoBackend:
     """An ONNX file on the CPU.
 
-    Args:
-        data: the file.
-        device: `cpu`, else DeviceUnavailable.
-        threads: of the runtime.
-        classes: as for `OrtBackend`.
-
     Raises:
         BadInput: as for `OrtBackend`, which looks at the file first, or OpenVINO refuses it.
     """
 
     name = "openvino"
 
-    def __init__(
-        self,
-        data: bytes,
-        *,
-        device: Device = "cpu",
-        threads: int = 1,
-        classes: int = len(DIGITS),
-    ) -> None:
-        if device != "cpu":
-            raise DeviceUnavailable(f"OpenVINO cannot use {device} here", fix="choose --device cpu")
+    def __init__(self, data: bytes, how: Loading = USUAL) -> None:
+        self.device = claim_cpu(how, "OpenVINO")
         # Its bounds and its signature are ours to check, whoever runs the file.
-        checked = OrtBackend(data, classes=classes)
+        checked = OrtBackend(data, Loading(classes=how.classes))
         checked.close()
         self._classes, self._numbers = checked.classes, checked.numbers
         self.version = str(openvino.__version__).partition("-")[0]
-        self.device: Device = device
         settings = {
-            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_NUM_THREADS": how.threads,
             "NUM_STREAMS": 1,
             # Where the processor has bfloat16, it would round to 8 bits.
             "INFERENCE_PRECISION_HINT": "f32",

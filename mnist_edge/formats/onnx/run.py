@@ -20,12 +20,12 @@ from mnist_edge.contract import (
     check_logits,
 )
 from mnist_edge.errors import BadInput, DeviceUnavailable
-from mnist_edge.formats.format import Optimization
+from mnist_edge.formats.format import USUAL, Loading, Optimization
 from mnist_edge.formats.graph.bounds import count_numbers
 from mnist_edge.formats.graph.file import read_outline as read_onnx
 from mnist_edge.formats.graph.outline import Outline
 from mnist_edge.formats.onnx.header import read_header
-from mnist_edge.recipes.classes import DIGITS, MOST_CLASSES
+from mnist_edge.recipes.classes import MOST_CLASSES
 from mnist_edge.recipes.terms import Device
 
 _PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -52,11 +52,7 @@ class OrtBackend:
 
     Args:
         data: the file. It is loaded from memory, so that no other file can be drawn in.
-        device: `cpu` or `cuda`; must be there, else DeviceUnavailable.
-        threads: that compute one operator; operators run one after the other.
-        optimization: of the graph.
-        classes: that it must tell apart; 0 for as many as it says.
-        spinning: whether idle threads wait busily, which takes a core from whatever else runs.
+        how: its threads compute one operator; operators run one after the other.
 
     Attributes:
         classes: that it tells apart.
@@ -68,28 +64,20 @@ class OrtBackend:
 
     name = "onnxruntime"
 
-    def __init__(
-        self,
-        data: bytes,
-        *,
-        device: Device = "cpu",
-        threads: int = 1,
-        optimization: Optimization = "all",
-        classes: int = len(DIGITS),
-        spinning: bool = False,
-    ) -> None:
+    def __init__(self, data: bytes, how: Loading = USUAL) -> None:
         self.version = str(ort.__version__)
-        self.device = device
+        self.device = how.device
         outline = _read_outline(data)
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = how.threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = _LEVELS[optimization]
+        options.graph_optimization_level = _LEVELS[how.optimization]
         options.log_severity_level = _FATAL
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
-        session = _open_session(data, options, device)
-        self.classes = _check_signature(session, classes)
+        # Idle threads that wait busily would take a core from whatever else runs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = _open_session(data, options, how.device)
+        self.classes = _check_signature(session, how.classes)
         self._session: ort.InferenceSession | None = session
         self._one_picture: _OnePicture | None = _OnePicture(session, self.classes)
         self.numbers = cache(partial(_numbers, outline))

@@ -23,6 +23,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from mnist_edge.bundle.storage import scratch_folder
 from mnist_edge.contract import INPUT_NAME, Images
+from mnist_edge.formats.format import Loading
 from mnist_edge.formats.onnx.run import OrtBackend
 from mnist_edge.metrics import sqnr_db
 
@@ -136,5 +137,5 @@ def _quantized(model: onnx.ModelProto, ranges: TensorsData) -> onnx.ModelProto:
 
 
 def _logits(model: onnx.ModelProto, images: Images) -> NDArray[np.float64]:
-    with closing(OrtBackend(model.SerializeToString(), classes=0)) as backend:
+    with closing(OrtBackend(model.SerializeToString(), Loading(classes=0))) as backend:
         return backend.run(images).astype(np.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mnist_edge.formats.format import Backend, FileFormat, Loading, Written
 from mnist_edge.formats.tolerances import Tolerance
 
@@ -20,10 +22,4 @@ class Original(FileFormat):
         """Without any optimisation: what its maker's framework computes in float32."""
         from mnist_edge.formats.original.run import OrtBackend
 
-        return OrtBackend(
-            written.data,
-            device=how.device,
-            threads=how.threads,
-            optimization="none",
-            classes=how.classes,
-        )
+        return OrtBackend(written.data, replace(how, optimization="none"))

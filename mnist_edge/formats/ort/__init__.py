@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, ClassVar
 
-from mnist_edge.formats.format import Header, Written
+from mnist_edge.formats.format import Header, Loading, Written
 from mnist_edge.formats.onnx import Onnx
 from mnist_edge.recipes.terms import Precision, Runtime
 
@@ -36,5 +36,5 @@ class Ort(Onnx):
         """See `FileFormat.header`; the runtime must tell."""
         from mnist_edge.formats.onnx.run import OrtBackend
 
-        with closing(OrtBackend(data, classes=0)) as backend:
+        with closing(OrtBackend(data, Loading(classes=0))) as backend:
             return Header(metadata=backend.metadata())

@@ -30,9 +30,7 @@ class Program(TorchScript):
         """See `FileFormat.load`."""
         from mnist_edge.formats.pt2.run import ProgramBackend
 
-        return ProgramBackend(
-            written.data, device=how.device, threads=how.threads, classes=how.classes
-        )
+        return ProgramBackend(written.data, how)
 
     def is_one(self, data: bytes) -> bool:
         """An archive that says so."""

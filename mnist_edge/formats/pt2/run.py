@@ -13,8 +13,7 @@ from torch.export.passes import move_to_device_pass
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.archive import check_archive
 from mnist_edge.formats.checkpoint.module import TorchModuleBackend, claim_device, torch_reason
-from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import Device
+from mnist_edge.formats.format import USUAL, Loading
 
 _FIX = "give a .pt2 file as mnist-edge export wrote it"
 
@@ -22,25 +21,12 @@ _FIX = "give a .pt2 file as mnist-edge export wrote it"
 class ProgramBackend(TorchModuleBackend):
     """A `.pt2` file on one device.
 
-    Args:
-        data: the file.
-        device: must be there, else DeviceUnavailable.
-        threads: of torch, for the whole process.
-        classes: that it must tell apart.
-
     Raises:
         BadInput: not a `.pt2` file, or one that does not map one tensor to one tensor.
     """
 
-    def __init__(
-        self,
-        data: bytes,
-        *,
-        device: Device = "cpu",
-        threads: int = 1,
-        classes: int = len(DIGITS),
-    ) -> None:
-        claim_device(device, threads)
+    def __init__(self, data: bytes, how: Loading = USUAL) -> None:
+        claim_device(how.device, how.threads)
         check_archive(data, holds="/models/model.json", kind="a .pt2 file", fix=_FIX)
         try:
             program = torch.export.load(io.BytesIO(data))
@@ -53,6 +39,6 @@ class ProgramBackend(TorchModuleBackend):
                 f"the .pt2 file maps {counts[0]} values to {counts[1]}, expected one to one",
                 fix=_FIX,
             )
-        if device != "cpu":
-            program = move_to_device_pass(program, device)
-        super().__init__("torch.export", program.module(), device=device, classes=classes)
+        if how.device != "cpu":
+            program = move_to_device_pass(program, how.device)
+        super().__init__("torch.export", program.module(), how)

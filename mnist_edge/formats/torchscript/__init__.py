@@ -35,9 +35,7 @@ class TorchScript(FileFormat):
         """See `FileFormat.load`."""
         from mnist_edge.formats.torchscript.run import TorchScriptBackend
 
-        return TorchScriptBackend(
-            written.data, device=how.device, threads=how.threads, classes=how.classes
-        )
+        return TorchScriptBackend(written.data, how)
 
     def is_one(self, data: bytes) -> bool:
         """An archive that does not say that it is another."""

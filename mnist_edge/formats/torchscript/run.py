@@ -16,8 +16,7 @@ import torch
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.archive import check_archive
 from mnist_edge.formats.checkpoint.module import TorchModuleBackend, claim_device, torch_reason
-from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import Device
+from mnist_edge.formats.format import USUAL, Loading
 
 _FIX = "give a TorchScript file as mnist-edge export wrote it"
 
@@ -25,35 +24,22 @@ _FIX = "give a TorchScript file as mnist-edge export wrote it"
 class TorchScriptBackend(TorchModuleBackend):
     """A TorchScript file on one device.
 
-    Args:
-        data: the file.
-        device: must be there, else DeviceUnavailable.
-        threads: of torch, for the whole process.
-        classes: that it must tell apart.
-
     Raises:
         BadInput: not a TorchScript file, or one that does not map one tensor to one tensor.
     """
 
-    def __init__(
-        self,
-        data: bytes,
-        *,
-        device: Device = "cpu",
-        threads: int = 1,
-        classes: int = len(DIGITS),
-    ) -> None:
-        claim_device(device, threads)
+    def __init__(self, data: bytes, how: Loading = USUAL) -> None:
+        claim_device(how.device, how.threads)
         check_archive(data, holds="/constants.pkl", kind="a TorchScript file", fix=_FIX)
         try:
             with torchscript_warnings_ignored():
                 module = torch.jit.load(  # type: ignore[no-untyped-call]
-                    io.BytesIO(data), map_location=device
+                    io.BytesIO(data), map_location=how.device
                 )
         except (RuntimeError, ValueError) as error:
             raise BadInput(f"not a TorchScript file: {torch_reason(error)}", fix=_FIX) from None
         _check_forward(module)
-        super().__init__("torchscript", module.eval(), device=device, classes=classes)
+        super().__init__("torchscript", module.eval(), how)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class Web(FileFormat):
         """See `FileFormat.load`."""
         from mnist_edge.formats.web.run import WebBackend
 
-        return WebBackend(written.data, device=how.device, threads=how.threads, classes=how.classes)
+        return WebBackend(written.data, how)
 
     def is_one(self, data: bytes) -> bool:
         """By the mark in its head."""

@@ -20,11 +20,10 @@ from mnist_edge.contract import (
     check_logits,
     check_outputs,
 )
-from mnist_edge.errors import BadInput, DeviceUnavailable
+from mnist_edge.errors import BadInput
+from mnist_edge.formats.format import USUAL, Loading, claim_cpu
 from mnist_edge.formats.web.bounds import check_net
 from mnist_edge.formats.web.page import ENGINES, take_apart
-from mnist_edge.recipes.classes import DIGITS
-from mnist_edge.recipes.terms import Device
 
 _FIX = "give a page as mnist-edge export wrote it"
 _MOST_MEMORY = 1 << 29
@@ -33,36 +32,21 @@ _MOST_MEMORY = 1 << 29
 class WebBackend:
     """The net of a page on the CPU, in one thread, one picture at a time.
 
-    Args:
-        data: the page.
-        device: `cpu`, else DeviceUnavailable.
-        threads: without meaning: one thread is all it uses.
-        classes: that it must tell apart; 0 for as many as it says.
-
     Raises:
         BadInput: not a page that mnist-edge wrote, or its engine is none of ours.
     """
 
     name = "wasmtime"
 
-    def __init__(
-        self,
-        data: bytes,
-        *,
-        device: Device = "cpu",
-        threads: int = 1,
-        classes: int = len(DIGITS),
-    ) -> None:
-        del threads
-        if device != "cpu":
-            raise DeviceUnavailable(f"a page cannot use {device} here", fix="choose --device cpu")
+    def __init__(self, data: bytes, how: Loading = USUAL) -> None:
+        self.device = claim_cpu(how, "a page")
         page = take_apart(data)
         digest = hashlib.sha256(page.engine).hexdigest()
         if not any(digest in known for known in ENGINES.values()):
             raise BadInput("the WebAssembly of the page is none of mnist-edge's", fix=_FIX)
-        self._classes = check_outputs(check_net(page.net), classes, source="the net of the page")
+        outputs = check_net(page.net)
+        self._classes = check_outputs(outputs, how.classes, source="the net of the page")
         self.version = version("wasmtime")
-        self.device: Device = device
         self._lock = threading.Lock()
         try:
             self._engine: _Engine | None = _Engine(page.engine, page.net, self._classes)

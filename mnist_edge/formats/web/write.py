@@ -6,7 +6,7 @@ from contextlib import closing
 
 from mnist_edge.contract import to_images
 from mnist_edge.errors import UsageError
-from mnist_edge.formats.format import Header
+from mnist_edge.formats.format import Header, Loading
 from mnist_edge.formats.graph.quantized import read_quantized
 from mnist_edge.formats.graph.read import read_graph
 from mnist_edge.formats.onnx.run import OrtBackend
@@ -38,7 +38,7 @@ def write_web(source: Source, precision: Precision) -> bytes:
     answers = b""
     if source.golden is not None:
         # What ONNX Runtime makes of the very graph: of int8, the same bits.
-        with closing(OrtBackend(graph, classes=0)) as backend:
+        with closing(OrtBackend(graph, Loading(classes=0))) as backend:
             answers = backend.run(to_images(source.golden[0])).astype("<f4").tobytes()
     return put_together(
         Page(
