@@ -98,7 +98,7 @@ class Plan:
 
     def shape(self, source: int) -> Shape:
         """Of the result of a step, or of the picture."""
-        return self.net.picture if source == PICTURE else self.net.steps[source].shape
+        return self.net.shape(source)
 
     def view(self, source: int) -> View:
         """How the result of a step is read, or the picture."""

@@ -234,6 +234,10 @@ class Net:
     picture: Shape
     sha256: str
 
+    def shape(self, index: int) -> Shape:
+        """Of the result of a step, or of the picture."""
+        return self.picture if index == PICTURE else self.steps[index].shape
+
 
 def sources(step: Step) -> tuple[int, ...]:
     """The steps whose results a step reads."""

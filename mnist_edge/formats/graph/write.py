@@ -24,7 +24,6 @@ from mnist_edge.formats.graph.layers import (
     Pool,
     Resize,
     Scale,
-    Shape,
     SpaceToDepth,
     Step,
     Window,
@@ -129,16 +128,13 @@ class _Graph:
         if index not in self._rows:
             return self._names[index]
         name = self._names[index]
-        return self._reshape(name, f"{name}_picture{len(self.nodes)}", self._shape(index))
+        return self._reshape(name, f"{name}_picture{len(self.nodes)}", self._net.shape(index))
 
     def rename(self, old: str, new: str) -> None:
         """Call a result otherwise."""
         for node in self.nodes:
             node.output[:] = [new if name == old else name for name in node.output]
             node.input[:] = [new if name == old else name for name in node.input]
-
-    def _shape(self, index: int) -> Shape:
-        return self._net.picture if index == PICTURE else self._net.steps[index].shape
 
     def _as(self, index: int, source: int) -> str:
         return self.row(source) if index in self._rows else self.picture(source)
@@ -165,7 +161,7 @@ class _Graph:
     def _pool(self, name: str, step: Pool) -> str:
         window, source = step.window, self.picture(step.source)
         average = step.kind == "average"
-        if average and window == Window(*self._shape(step.source)[1:]):
+        if average and window == Window(*self._net.shape(step.source)[1:]):
             return self._add("GlobalAveragePool", [source], name)
         return self._add(
             "AveragePool" if average else "MaxPool",
@@ -204,7 +200,7 @@ class _Graph:
         return self._add(kind, [source], name, **values)
 
     def _move(self, name: str, step: Move) -> str:
-        before = self._shape(step.source)
+        before = self._net.shape(step.source)
         numbers = np.arange(before.size)
         if np.array_equal(step.order, numbers):
             return self._reshape(self.picture(step.source), name, step.shape)
@@ -221,7 +217,7 @@ class _Graph:
         return self._reshape(taken, name, step.shape)
 
     def _border(self, name: str, step: Border) -> str:
-        _, height, width = self._shape(step.source)
+        _, height, width = self._net.shape(step.source)
         bottom = step.shape.height - height - step.top
         right = step.shape.width - width - step.left
         pads = np.array([0, 0, step.top, step.left, 0, 0, bottom, right], np.int64)

@@ -80,45 +80,16 @@ class Slot(NamedTuple):
 
 
 _BYTE, _INT, _ONE = Slot(8), Slot(32), Slot(32, 1)
+_SLIDING = {"valid": _BYTE, "stride_x": _INT, "stride_y": _INT}
+_DILATED = {"dilation_x": _ONE, "dilation_y": _ONE}
 
 # The number of the table in the union of options, and its fields in order.
 OPTIONS: dict[Operator, tuple[int, dict[str, Slot]]] = {
     Operator.ADD: (11, {"relu": _BYTE}),
-    Operator.AVERAGE_POOL_2D: (
-        5,
-        {
-            "valid": _BYTE,
-            "stride_x": _INT,
-            "stride_y": _INT,
-            "width": _INT,
-            "height": _INT,
-            "relu": _BYTE,
-        },
-    ),
+    Operator.AVERAGE_POOL_2D: (5, _SLIDING | {"width": _INT, "height": _INT, "relu": _BYTE}),
     Operator.CONCATENATION: (10, {"axis": _INT, "relu": _BYTE}),
-    Operator.CONV_2D: (
-        1,
-        {
-            "valid": _BYTE,
-            "stride_x": _INT,
-            "stride_y": _INT,
-            "relu": _BYTE,
-            "dilation_x": _ONE,
-            "dilation_y": _ONE,
-        },
-    ),
-    Operator.DEPTHWISE_CONV_2D: (
-        2,
-        {
-            "valid": _BYTE,
-            "stride_x": _INT,
-            "stride_y": _INT,
-            "multiplier": _INT,
-            "relu": _BYTE,
-            "dilation_x": _ONE,
-            "dilation_y": _ONE,
-        },
-    ),
+    Operator.CONV_2D: (1, _SLIDING | {"relu": _BYTE} | _DILATED),
+    Operator.DEPTHWISE_CONV_2D: (2, _SLIDING | {"multiplier": _INT, "relu": _BYTE} | _DILATED),
     Operator.FULLY_CONNECTED: (8, {"relu": _BYTE}),
     Operator.GATHER: (23, {"axis": _INT, "batch": _INT}),
     Operator.MUL: (21, {"relu": _BYTE}),

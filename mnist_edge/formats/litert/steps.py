@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.graph.layers import (
     HALVING,
-    PICTURE,
     Activate,
     Add,
     Border,
@@ -59,7 +58,7 @@ class Steps:
 
     def layout(self, index: int) -> tuple[int, ...]:
         """The shape of what a step gives for a picture, or of the picture."""
-        channels, height, width = self._shape(index)
+        channels, height, width = self._net.shape(index)
         return (channels,) if index in self._rows else (height, width, channels)
 
     def scale(self, step: Scale, source: int, result: Callable[[str], Tensor]) -> int:
@@ -161,7 +160,7 @@ class Steps:
                 raise BadInput(f"LiteRT has no {function} of {first:g}", fix=_FIX)
 
     def _surround(self, index: int, step: Border) -> int:
-        before, after = self._shape(step.source), step.shape
+        before, after = self._net.shape(step.source), step.shape
         window = Window(
             *(1, 1, 1, 1, step.top, step.left),
             bottom=after.height - before.height - step.top,
@@ -172,7 +171,7 @@ class Steps:
 
     def _move(self, index: int, step: Move) -> int:
         """Of a row of all numbers, one after the other, those that are wanted."""
-        row, before = self._row(step.source), self._shape(step.source)
+        row, before = self._row(step.source), self._net.shape(step.source)
         place = np.argsort(_channels_last(before))
         order = place[step.order[_channels_last(step.shape)]].astype(np.int32)
         moved = self._draft.apply(
@@ -188,7 +187,7 @@ class Steps:
     def _convolve(self, index: int, step: Convolution) -> int:
         out, depth, *_ = step.weight.shape
         source, border = self._bordered(index, step.source, step.window)
-        inputs = self._shape(step.source).channels
+        inputs = self._net.shape(step.source).channels
         options = border | {
             "stride_x": step.window.stride_x,
             "stride_y": step.window.stride_y,
@@ -204,7 +203,7 @@ class Steps:
             f"conv{index}.weight", step.weight.transpose(order), index, axis=axis
         )
         bias = self._draft.bias(f"conv{index}.bias", step.bias, index, step.source)
-        height, width = step.window.steps(self._shape(step.source))
+        height, width = step.window.steps(self._net.shape(step.source))
         result = self._draft.result(f"conv{index}", (height, width, out), index)
         number = self._draft.apply(operator, (source, weight, bias), result, **options)
         if step.pooled:
@@ -216,7 +215,7 @@ class Steps:
     def _multiply(self, index: int, step: Linear) -> int:
         source = self._row(step.source)
         # In the order in which the channels come last.
-        weight = step.weight.reshape(-1, *self._shape(step.source)).transpose(0, 2, 3, 1)
+        weight = step.weight.reshape(-1, *self._net.shape(step.source)).transpose(0, 2, 3, 1)
         inputs = (
             source,
             self._draft.weight(
@@ -233,7 +232,7 @@ class Steps:
         if (
             not (largest or counts)
             and any(window[4:])
-            and not _is_same(window, self._shape(step.source))
+            and not _is_same(window, self._net.shape(step.source))
         ):
             raise BadInput(
                 f"LiteRT has no mean of windows over a border of {window[4:]} that does not count",
@@ -264,13 +263,13 @@ class Steps:
         """The result of a step as a row of all its numbers for each picture."""
         if index in self._rows:
             return self._at[index]
-        return self._reshaped(f"row{index}", index, (self._shape(index).size,))
+        return self._reshaped(f"row{index}", index, (self._net.shape(index).size,))
 
     def _plane(self, index: int) -> int:
         """The result of a step with a height and a width, of one pixel where it has none."""
         if index not in self._rows:
             return self._at[index]
-        return self._reshaped(f"plane{index}", index, (1, 1, self._shape(index).channels))
+        return self._reshaped(f"plane{index}", index, (1, 1, self._net.shape(index).channels))
 
     def _reshaped(self, name: str, index: int, sizes: tuple[int, ...]) -> int:
         shape = self._draft.constant(f"{name}.shape", np.array([-1, *sizes], np.int32))
@@ -289,7 +288,7 @@ class Steps:
             lowest: the border holds the lowest number, not zero.
             whole: the border counts like any pixel.
         """
-        shape, number = self._shape(source), self._plane(source)
+        shape, number = self._net.shape(source), self._plane(source)
         if not any(window[4:]):
             return number, {"valid": 1}
         if not whole and _is_same(window, shape):
@@ -299,7 +298,7 @@ class Steps:
 
     def _pad(self, index: int, source: int, window: Window, *fill: int) -> int:
         """With the border of a window, which holds zero or the number of a tensor."""
-        shape = self._shape(source)
+        shape = self._net.shape(source)
         border = [[0, 0], [window.top, window.bottom], [window.left, window.right], [0, 0]]
         sides = self._draft.constant(f"border{index}", np.array(border, np.int32))
         height = window.top + shape.height + window.bottom
@@ -310,9 +309,6 @@ class Steps:
 
     def _result(self, name: str, index: int) -> Tensor:
         return self._draft.result(name, self.layout(index), index)
-
-    def _shape(self, index: int) -> Shape:
-        return self._net.picture if index == PICTURE else self._net.steps[index].shape
 
 
 def _channels_last(shape: Shape) -> NDArray[np.int64]:

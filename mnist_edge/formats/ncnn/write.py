@@ -153,8 +153,7 @@ class _Writer:
         name = self._take(source)
         if source in self._rows:
             return name
-        shape = self._net.picture if source == PICTURE else self._net.steps[source].shape
-        return self._add("Reshape", f"{name}_row", (name,), {0: shape.size})
+        return self._add("Reshape", f"{name}_row", (name,), {0: self._net.shape(source).size})
 
     def _give(self, index: int, name: str) -> None:
         """A step gives a result of this name, and a copy of it for each that reads it."""

@@ -21,7 +21,6 @@ from mnist_edge.formats.graph.layers import (
     Pool,
     Resize,
     Scale,
-    Shape,
     SpaceToDepth,
     Step,
     Window,
@@ -53,7 +52,7 @@ class StepsModule(nn.Module):
                 case Move():
                     self.register_buffer(_name(index), torch.from_numpy(step.order.copy()))
                 case Pool() if step.kind == "average" and not step.counts_border:
-                    ones = torch.ones(1, 1, *_shape(net, step.source)[1:])
+                    ones = torch.ones(1, 1, *net.shape(step.source)[1:])
                     counted = functional.avg_pool2d(_padded(ones, step.window), *_sizes(step))
                     self.register_buffer(_name(index), counted)
 
@@ -93,7 +92,7 @@ class StepsModule(nn.Module):
             case Move():
                 return values.flatten(1)[:, self._kept(index)].reshape(shape)
             case Border():
-                _, height, width = _shape(self._net, step.source)
+                _, height, width = self._net.shape(step.source)
                 bottom = step.shape.height - height - step.top
                 right = step.shape.width - width - step.left
                 edges = (step.left, right, step.top, bottom)
@@ -119,10 +118,6 @@ class StepsModule(nn.Module):
 
 def _name(index: int) -> str:
     return f"step{index}"
-
-
-def _shape(net: Net, source: int) -> Shape:
-    return net.picture if source == PICTURE else net.steps[source].shape
 
 
 def _layer(step: Convolution | Linear) -> nn.Module:
