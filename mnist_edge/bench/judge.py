@@ -60,13 +60,7 @@ def machine_doubts(
 
 
 def verdict(row: Measurement, against: Measurement, seed: int) -> Verdict:
-    """Whether one row of a report is faster or slower than another one, both usable.
-
-    Args:
-        row: whose time is the numerator.
-        against: whose time is the denominator.
-        seed: of the drawing, where they did not take turns.
-    """
+    """Whether one row of a report is faster or slower than another one, both usable."""
     ratio = ratio_in_turns(row.runs, against.runs, single_medians)
     return _worded(row, against, ratio) if ratio else verdict_apart(row, against, seed)
 

@@ -161,16 +161,7 @@ def advise(
     *,
     told: str,
 ) -> str:
-    """One sentence: what the artifact costs and gains on this machine, and whether to take it.
-
-    Args:
-        artifact: a quantized one.
-        size_ratio: of its bytes to those of float32.
-        change: of the accuracy.
-        latency: ratio of the medians to those of float32; None where not measured.
-        pace: what that ratio proves.
-        told: the change in words.
-    """
+    """One sentence: what the artifact costs and gains on this machine, and whether to take it."""
     smaller = size_ratio < _SMALLER
     size = f"{1 / size_ratio:.1f}× smaller" if smaller else "not smaller"
     drop = FORMATS[artifact.format].gate(artifact.precision).accuracy_drop / 100

@@ -93,15 +93,7 @@ def self_test(
     progress: Progress = silent,
     start: Start = start_apart,
 ) -> SelfTest:
-    """Benchmark an artifact against itself, and against itself slowed down.
-
-    Args:
-        bundle: where it lies.
-        artifact: its name.
-        recipe: how to measure; each round has another seed.
-        rounds: how often.
-        progress: told after each start and each round.
-        start: gives each job its worker; by default a fresh process.
+    """Benchmark an artifact against itself and itself slowed down, each round with another seed.
 
     Raises:
         BadInput: the artifact cannot be measured.

@@ -220,13 +220,7 @@ def empty_report(bundle: Bundle, recipe: BenchRecipe) -> BenchReport:
 
 
 def complete_report(report: BenchReport, rows: Sequence[Measurement], watch: Watch) -> BenchReport:
-    """The report with its rows, what disturbed them, and the verdicts that follow.
-
-    Args:
-        report: as it was before anything had run.
-        rows: what was measured of each.
-        watch: what it has seen.
-    """
+    """The report with its rows, what disturbed them, and the verdicts that follow."""
     moments = tuple(watch.moments)
     judged, doubts = with_disturbances(rows, moments, report.doubts)
     groups = [run.beside for row in judged for run in row.runs]

@@ -66,14 +66,7 @@ def choose_subjects(
     *,
     compile_: bool = False,
 ) -> tuple[Subject, ...]:
-    """Every artifact on every device with every number of threads, and what torch adds to them.
-
-    Args:
-        artifacts: names, in the order of the rows.
-        devices: in order.
-        recipe: names the numbers of threads.
-        compile_: whether torch also compiles the checkpoint.
-    """
+    """Every artifact on every device with every number of threads, and what torch adds to them."""
     counts = dict.fromkeys((recipe.threads, *recipe.sweep_threads))
     return tuple(
         Subject(artifact=artifact, device=device, threads=threads, mode=mode)

@@ -71,11 +71,7 @@ def work() -> int:
 
 
 def serve(load: Callable[[Job], AbstractContextManager[Loaded]]) -> int:
-    """Take a job and then turns from stdin, and answer on what was stdout.
-
-    Args:
-        load: opens what the job names.
-    """
+    """Take a job and then turns from stdin, and answer on what was stdout."""
     # monotonic_ns counts alike in all processes of a machine, perf_counter_ns need not.
     entered_ns = time.monotonic_ns()
     with _answers() as answers:

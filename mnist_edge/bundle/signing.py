@@ -75,10 +75,6 @@ def open_trusted(path: Path | None = None, trust: Trust = ANYONE) -> Bundle:
     With `MNIST_EDGE_KEY` in the environment the key that it names must have signed it, whatever
     else is asked for; a bundle that came with the package is exempt from that.
 
-    Args:
-        path: the folder; by default as for `open_bundle`.
-        trust: what is asked of it.
-
     Raises:
         Untrusted: it is not signed, or by another key, or is older.
         UsageError: a key that is none, or a serial number without a key.
@@ -95,11 +91,6 @@ def open_trusted(path: Path | None = None, trust: Trust = ANYONE) -> Bundle:
 
 def vouching_bundle(path: Path, data: bytes, trust: Trust) -> tuple[Bundle, Artifact] | None:
     """The bundle that a file lies in, and what it is there; None where no manifest names it.
-
-    Args:
-        path: of the file.
-        data: its bytes.
-        trust: what is asked of the bundle.
 
     Raises:
         DigestMismatch: the manifest beside it names another file of its name.

@@ -61,10 +61,6 @@ def read_key(line: str) -> PublicKey:
 def read_signature(text: str, message: bytes) -> tuple[PublicKey, str]:
     """Whose signature of a message it is, and for what: the namespace is signed as well.
 
-    Args:
-        text: of the signature file.
-        message: the bytes that were signed.
-
     Raises:
         ValueError: it is no signature of these bytes.
     """

@@ -131,11 +131,7 @@ def atomic_write_all(files: Sequence[tuple[Path, bytes]]) -> None:
 
 
 def check_free(folder: Path, option: str) -> None:
-    """Refuse a folder that holds something already, or is none.
-
-    Args:
-        folder: to be written.
-        option: that names it.
+    """Refuse a folder, named by an option, that holds something already, or is none.
 
     Raises:
         UsageError: something is there.

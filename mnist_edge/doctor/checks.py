@@ -51,14 +51,6 @@ def run_golden(
 ) -> Check:
     """Run golden vectors on a backend.
 
-    Args:
-        name: of the artifact.
-        backend: that has loaded it.
-        images: (N, 28, 28), N at least 1.
-        logits: (N, 10), what the checkpoint says of them.
-        gate: how far the artifact may be from that.
-        batch_invariant: whether several pictures may be run at once.
-
     Raises:
         BadInput: the artifact cannot run, or gives no numbers.
     """

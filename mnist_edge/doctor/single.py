@@ -73,11 +73,6 @@ def examine_file(path: Path, trust: Trust = ANYONE, *, threads: int = 1) -> File
     Torch's formats are programs that may call any operator. They run only by the consent that
     their bundle has, or where the user says so.
 
-    Args:
-        path: an ONNX, .ort, TorchScript or .pt2 file.
-        trust: what is asked of the bundle that it lies in.
-        threads: of the runtime.
-
     Raises:
         BadInput: there is no such file, it is no artifact, or it cannot run.
         DigestMismatch: as for `vouching_bundle`.

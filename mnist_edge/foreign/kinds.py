@@ -95,11 +95,6 @@ def kind_of(data: bytes) -> FileKind:
 def refuse_stranger(path: Path, data: bytes, format_: FileFormat | None) -> None:
     """Keep a model file of others from being run as ours: what it wants of a picture is not known.
 
-    Args:
-        path: of the file, which no bundle names.
-        data: its bytes.
-        format_: which of ours it looks like, if one.
-
     Raises:
         BadInput: others made it, or it is damaged.
     """

@@ -20,10 +20,6 @@ def read_file_of_others(
 ) -> tuple[tuple[ForeignNet, ...], str]:
     """The nets that a file may hold, and the SHA-256 of its bytes.
 
-    Args:
-        path: of the file.
-        read_torch: what reads a torch file, for which torch is needed.
-
     Raises:
         BadInput: it cannot be read, or holds no net that can be taken in.
         MissingDependency: what reads it is not installed.

@@ -67,13 +67,7 @@ def archive_metadata(data: bytes) -> dict[str, str]:
 
 
 def check_archive(data: bytes, *, holds: str, kind: str, fix: str) -> None:
-    """Refuse what is not a stored zip archive with a certain entry.
-
-    Args:
-        data: the file.
-        holds: how the name of the entry ends.
-        kind: what the file should be, with its article.
-        fix: the advice.
+    """Refuse all but a stored zip archive with an entry whose name ends so; `kind` has an article.
 
     Raises:
         BadInput: it is something else.

@@ -136,12 +136,7 @@ class Ink:
 
 
 def find_ink(grey: Grey, steps: list[str]) -> Ink | None:
-    """The ink on a page; None where there is nothing but paper.
-
-    Args:
-        grey: of either polarity.
-        steps: told what was done.
-    """
+    """The ink on a page of either polarity; None where there is nothing but paper."""
     if int(grey.max()) - int(grey.min()) < MIN_CONTRAST:
         return None
     dark = _turn_dark_on_bright(grey, steps)

@@ -86,12 +86,7 @@ def _tell(axes: Axes, told: Sequence[tuple[str, str, str]]) -> None:
 
 @styled()
 def samples_over_time(report: BenchReport, rows: Sequence[Measurement]) -> bytes:
-    """Every row from its first run on, and below them what disturbed them.
-
-    Args:
-        report: where they stand.
-        rows: usable ones of it.
-    """
+    """Usable rows from their first run on, and below them what disturbed them."""
     below = _disturbed(report)
     count = len(rows) + len(below)
     figure = Figure(figsize=(9, 0.6 + 1.4 * count), layout="constrained")

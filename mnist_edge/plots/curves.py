@@ -25,11 +25,7 @@ _MARKED_EPOCHS = 20
 
 @styled()
 def training_curves(history: Sequence[Epoch]) -> bytes:
-    """Loss and accuracy after each epoch, training and test, side by side.
-
-    Args:
-        history: at least one epoch.
-    """
+    """Loss and accuracy after each epoch, training and test, side by side."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
     epochs = [line.epoch for line in history]

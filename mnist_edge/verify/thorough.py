@@ -77,15 +77,7 @@ def verify_thoroughly(
     device: Device = "cpu",
     progress: Progress = silent,
 ) -> ThoroughReport:
-    """Compare artifacts with the checkpoint in every way in which they may be run.
-
-    Args:
-        bundle: as for `verify`, which see for the errors.
-        data: whose test set is run.
-        artifacts: their names; by default all of the bundle.
-        device: that runs them.
-        progress: in percent.
-    """
+    """Compare artifacts with the checkpoint in every way in which they may be run; see `verify`."""
     plain, answers = run_samples(
         bundle,
         Loading(device=device),

@@ -93,15 +93,7 @@ _FLOAT32 = Terms(4, 1, _arranged)
 
 
 def multiply_less(plain: Code, site: Site, step: Convolution, ending: object, terms: Terms) -> Code:
-    """A convolution by one of Winograd's ways, where it fits the target's vectors.
-
-    Args:
-        plain: what stands for all other targets, and where none of the ways fits.
-        site: of the convolution.
-        step: the convolution.
-        ending: what the kernels call so.
-        terms: what they want.
-    """
+    """A convolution by one of Winograd's ways; `plain` where none fits, and for other targets."""
     weight = step.weight.astype(np.float64)
     plan = site.plan
     if suits_winograd(step, plan, terms):

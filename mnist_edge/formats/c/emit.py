@@ -211,14 +211,7 @@ def innermost(step: Linear, plan: Plan) -> NDArray[np.float32]:
 
 
 def product(site: Site, step: Linear, ending: object, *, by_dots: bool) -> str:
-    """The statement that multiplies by a matrix.
-
-    Args:
-        site: of the product.
-        step: the product.
-        ending: what the kernels call so.
-        by_dots: in a few sums at once for each column, where the input lies in one piece.
-    """
+    """The statement that multiplies by a matrix: where the input lies in one piece, `by_dots`."""
     plan, outputs = site.plan, step.shape.channels
     shape, source = plan.shape(step.source), plan.places.get(step.source)
     right = source.stride if source else shape.size

@@ -31,11 +31,7 @@ _READING = {
 
 
 def write_package(source: bytes) -> dict[str, bytes]:
-    """The files of the folder, by their paths in it.
-
-    Args:
-        source: a C file of ours.
-    """
+    """The files of the folder that a C file of ours becomes, by their paths in it."""
     text = source.decode("ascii")
     found = re.search(r"^void (\w+)_logits\(", text, re.MULTILINE)
     assert found is not None

@@ -106,9 +106,6 @@ class _Reader(Reader):
 def read_quantized(data: bytes) -> QuantizedNet:
     """The steps of a statically quantized classifier.
 
-    Args:
-        data: an ONNX file, as for `read_graph`.
-
     Raises:
         BadInput: as for `read_graph`, or something in the graph is not quantized, not to 8 bits,
             or may overflow.

@@ -19,13 +19,7 @@ _ROUNDING = 1e-4
 
 
 def check_agreement(data: bytes, graph: bytes, images: Images) -> None:
-    """Raise NotEquivalent where a file of int8 and its graph differ by more than a step.
-
-    Args:
-        data: the `.tflite` file.
-        graph: the quantized ONNX file.
-        images: (N, 1, 28, 28), N at least 1.
-    """
+    """Raise NotEquivalent where a file of int8 and its graph differ by more than a step."""
     with (
         closing(LiteRtBackend(data, Loading(classes=0))) as written,
         closing(OrtBackend(graph, Loading(classes=0))) as original,

@@ -36,12 +36,7 @@ from mnist_edge.recipes.terms import Precision
 def write_ncnn(
     graph: bytes, precision: Precision, metadata: Mapping[str, str]
 ) -> tuple[bytes, bytes]:
-    """The `.param` and the `.bin` file of a classifier.
-
-    Args:
-        graph: an ONNX file of float32.
-        precision: of the weights, float32 or float16.
-        metadata: what the files shall say of themselves.
+    """The `.param` and the `.bin` file of a float32 graph, its weights in float32 or float16.
 
     Raises:
         BadInput: the graph holds something that cannot be written.

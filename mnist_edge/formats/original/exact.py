@@ -30,11 +30,6 @@ def exact_logits(
 ) -> NDArray[np.float64]:
     """The logits (N, classes) of a graph in our contract, in double precision.
 
-    Args:
-        data: an ONNX file.
-        images: (N, 1, 28, 28) float32 in [0, 1].
-        on_batch: told how many more images are done.
-
     Raises:
         BadInput: the evaluator lacks an operator, or a form of one.
     """

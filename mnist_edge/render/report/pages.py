@@ -118,12 +118,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
 
 
 def picture(png: bytes, description: str) -> Html:
-    """A picture inside the page, at half its size in pixels; on a phone one scrolls along it.
-
-    Args:
-        png: the bytes of the file.
-        description: for a reader who does not see it.
-    """
+    """A picture inside the page, at half its size in pixels; on a phone one scrolls along it."""
     width, height = struct.unpack_from(">2I", png, 16)  # of the IHDR chunk, which comes first
     data = base64.b64encode(png).decode("ascii")
     return Html(
