@@ -14,23 +14,7 @@ from mnist_edge.formats.c.document import Function, Program
 from mnist_edge.formats.c.layout import move_table, resize_tables, surround_calls
 from mnist_edge.formats.c.plan import GROUP, LANES, Plan, Site, lay_out, padded
 from mnist_edge.formats.c.text import Code, call, define, number, padded_rows, size
-from mnist_edge.formats.graph.layers import (
-    PICTURE,
-    Activate,
-    Add,
-    Border,
-    Concat,
-    Convolution,
-    Linear,
-    Move,
-    Net,
-    Pool,
-    Resize,
-    Scale,
-    SpaceToDepth,
-    Step,
-    sources,
-)
+from mnist_edge.formats.graph import layers
 
 # Columns of a matrix that count as few: so many classes at most.
 MOST_DOTS = 16
@@ -42,11 +26,11 @@ C99 with GCC's vector types where the compiler has them; MNIST_EDGE_SCALAR does 
 _ANSWERS = """\
         COPY(logits + i * @NAME@_CLASSES, workspace + @last@, sizeof *logits * @NAME@_CLASSES);"""
 
-Writer: TypeAlias = Callable[[Site, Step], Code]
+Writer: TypeAlias = Callable[[Site, layers.Step], Code]
 """Gives the code of one step."""
 
 
-def write_program(net: Net) -> Program:
+def write_program(net: layers.Net) -> Program:
     """A float32 net in C."""
     plan = lay_out(net, weight_bytes=4)
     steps = write_steps(plan, _write, "float")
@@ -69,7 +53,7 @@ def write_program(net: Net) -> Program:
     )
 
 
-def are_half_empty(net: Net, steps: Sequence[Function]) -> bool:
+def are_half_empty(net: layers.Net, steps: Sequence[Function]) -> bool:
     """Whether it takes hardly more vectors of 8 channels than of 16: narrow ones wait less."""
     eights, sixteens = (
         sum(
@@ -116,9 +100,9 @@ def write_steps(
     for index, step in enumerate(plan.net.steps):
         stem, what = _kind(step)
         numbers[stem] += 1
-        reads = sources(step)
+        reads = layers.sources(step)
         before = " and ".join(size(plan.shape(source)) for source in reads)
-        relu = "; ReLU" if getattr(step, "relu", False) else ""
+        relu = "; ReLU" if layers.is_rectified(step) else ""
         site = Site(name=f"{stem}{numbers[stem]}", plan=plan, index=index)
         functions.append(
             Function(
@@ -128,75 +112,75 @@ def write_steps(
                 macs=multiply_adds(step),
                 inputs=input_names(step),
                 counted=index >= plan.head,
-                reads="float" if PICTURE in reads else kind,
+                reads="float" if layers.PICTURE in reads else kind,
                 writes=kind,
             )
         )
     return functions
 
 
-def input_names(step: Step) -> tuple[str, ...]:
+def input_names(step: layers.Step) -> tuple[str, ...]:
     """What the function of a step calls what it reads."""
-    if isinstance(step, (Add, Concat)):
-        return tuple(f"in{number}" for number in range(len(sources(step))))
+    if isinstance(step, (layers.Add, layers.Concat)):
+        return tuple(f"in{number}" for number in range(len(layers.sources(step))))
     return ("in",)
 
 
-def _kind(step: Step) -> tuple[str, str]:
+def _kind(step: layers.Step) -> tuple[str, str]:
     """What a step is called in C, and what it does in a few words."""
     match step:
-        case Convolution():
+        case layers.Convolution():
             return "conv", describe(step)
-        case Linear():
+        case layers.Linear():
             return "linear", "all with all"
-        case Scale():
+        case layers.Scale():
             return "scale", "a factor and an offset"
-        case Pool():
+        case layers.Pool():
             word = "largest" if step.kind == "max" else "mean"
             return "pool", f"the {word} of each {step.window.height} x {step.window.width}"
-        case Add():
+        case layers.Add():
             return "add", "their sum"
-        case Concat():
+        case layers.Concat():
             return "concat", "one after the other"
-        case SpaceToDepth():
+        case layers.SpaceToDepth():
             return "space", f"each {step.block} x {step.block} becomes one"
-        case Move():
+        case layers.Move():
             return "move", "in another order"
-        case Border():
+        case layers.Border():
             return "border", f"a border of {step.fill:g} around it"
-        case Resize():
+        case layers.Resize():
             return "resize", "between neighbours"
-        case Activate():
+        case layers.Activate():
             return "each", step.function
 
 
-def _write(site: Site, step: Step) -> Code:
+def _write(site: Site, step: layers.Step) -> Code:
     match step:
-        case Convolution():
+        case layers.Convolution():
             return write_convolution(site, step)
-        case Linear():
+        case layers.Linear():
             return _linear(site, step)
-        case Scale():
+        case layers.Scale():
             return _scale(site, step)
-        case Pool():
+        case layers.Pool():
             return _pool(site, step)
-        case Add():
+        case layers.Add():
             return _add(site, step)
-        case Concat():
+        case layers.Concat():
             return _concat(site, step)
-        case SpaceToDepth():
+        case layers.SpaceToDepth():
             return space_to_depth(site, step)
-        case Move():
+        case layers.Move():
             return _move(site, step)
-        case Border():
+        case layers.Border():
             return _surround(site, step)
-        case Resize():
+        case layers.Resize():
             return _resize(site, step)
-        case Activate():
+        case layers.Activate():
             return _activate(site, step)
 
 
-def _linear(site: Site, step: Linear) -> Code:
+def _linear(site: Site, step: layers.Linear) -> Code:
     rows = padded_rows(innermost(step, site.plan), padded(step.shape.channels))
     weight = define(f"{site.name}_weight", rows, rows.shape)
     bias = define(f"{site.name}_bias", padded_rows(step.bias, rows.shape[-1]))
@@ -204,13 +188,13 @@ def _linear(site: Site, step: Linear) -> Code:
     return Code(f"{weight}\n{bias}", product(site, step, step.relu, by_dots=by_dots))
 
 
-def innermost(step: Linear, plan: Plan) -> NDArray[np.float32]:
+def innermost(step: layers.Linear, plan: Plan) -> NDArray[np.float32]:
     """The weights (height, width, channels, out) of a matrix, in the order of what it reads."""
     shape = plan.shape(step.source)
     return step.weight.reshape(-1, *shape).transpose(2, 3, 1, 0)
 
 
-def product(site: Site, step: Linear, ending: object, *, by_dots: bool) -> str:
+def product(site: Site, step: layers.Linear, ending: object, *, by_dots: bool) -> str:
     """The statement that multiplies by a matrix: where the input lies in one piece, `by_dots`."""
     plan, outputs = site.plan, step.shape.channels
     shape, source = plan.shape(step.source), plan.places.get(step.source)
@@ -226,13 +210,13 @@ def product(site: Site, step: Linear, ending: object, *, by_dots: bool) -> str:
     return call("line", count, outputs, "in", right, *taps, *tail)
 
 
-def in_one_piece(step: Linear, plan: Plan) -> bool:
+def in_one_piece(step: layers.Linear, plan: Plan) -> bool:
     """Whether a row follows the other in what a matrix product reads."""
     shape = plan.shape(step.source)
     return plan.view(step.source).row == shape.width * shape.channels
 
 
-def _scale(site: Site, step: Scale) -> Code:
+def _scale(site: Site, step: layers.Scale) -> Code:
     channels, height, width = step.shape
     factor, offset = f"{site.name}_factor", f"{site.name}_offset"
     body = call(
@@ -242,7 +226,7 @@ def _scale(site: Site, step: Scale) -> Code:
     return Code(f"{define(factor, step.factor)}\n{define(offset, step.offset)}", body)
 
 
-def _pool(site: Site, step: Pool) -> Code:
+def _pool(site: Site, step: layers.Pool) -> Code:
     window = step.window
     body = call(
         *("pool", step.kind == "max", *site.plan.shape(step.source), "in", site.row(step.source)),
@@ -252,13 +236,13 @@ def _pool(site: Site, step: Pool) -> Code:
     return Code("", body)
 
 
-def _add(site: Site, step: Add) -> Code:
+def _add(site: Site, step: layers.Add) -> Code:
     left, right = site.row(step.source), site.row(step.other)
     to = ("out", site.place.row, step.relu)
     return Code("", call("add", *step.shape, "in0", left, "in1", right, *to))
 
 
-def _concat(site: Site, step: Concat) -> Code:
+def _concat(site: Site, step: layers.Concat) -> Code:
     lines, offset = [], 0
     for name, source in zip(input_names(step), step.sources, strict=True):
         shape, view = site.plan.shape(source), site.plan.view(source)
@@ -268,34 +252,34 @@ def _concat(site: Site, step: Concat) -> Code:
     return Code("", "\n".join(lines))
 
 
-def space_to_depth(site: Site, step: SpaceToDepth) -> Code:
+def space_to_depth(site: Site, step: layers.SpaceToDepth) -> Code:
     """Cells of pixels as channels, of numbers and of bytes."""
     channels, row = site.plan.shape(step.source).channels, site.row(step.source)
     to = (*step.shape[1:], "in", row, "out", site.place.row)
     return Code("", call("space_to_depth", channels, step.block, *to))
 
 
-def _move(site: Site, step: Move) -> Code:
+def _move(site: Site, step: layers.Move) -> Code:
     channels, height, width = step.shape
     to = ("in", f"{site.name}_from", "out", site.place.row)
     return Code(move_table(site, step), call("move", height, width * channels, *to))
 
 
-def _surround(site: Site, step: Border) -> Code:
+def _surround(site: Site, step: layers.Border) -> Code:
     filled, within = surround_calls(step, site.place, number(step.fill))
     to = (within, site.place.row, step.shape.channels)
     shape, view = site.plan.shape(step.source), site.plan.view(step.source)
     return Code("", f"{filled}\n{call('copy', *shape, 'in', *view, *to)}")
 
 
-def _resize(site: Site, step: Resize) -> Code:
+def _resize(site: Site, step: layers.Resize) -> Code:
     tables = (f"{site.name}_{table}" for table in ("rows", "lower", "columns", "right"))
     view = site.plan.view(step.source)
     body = call("resize", *step.shape, "in", *view, *tables, "out", site.place.row)
     return Code(resize_tables(site, step), body)
 
 
-def _activate(site: Site, step: Activate) -> Code:
+def _activate(site: Site, step: layers.Activate) -> Code:
     function = step.function.upper().replace("-", "_")
     constants = (number(step.first), number(step.second))
     view = site.plan.view(step.source)

@@ -30,6 +30,7 @@ from mnist_edge.formats.graph.layers import (
     Scale,
     Step,
     Window,
+    is_rectified,
     sources,
 )
 from mnist_edge.formats.graph.operators import halved, may_halve
@@ -314,9 +315,7 @@ def _pool_bordered(work: _Work, index: int) -> bool:
         work.steps[index] = replace(step, source=before.source, window=window, counts_border=True)
         return True
     source = work.step(before.source)
-    rectified = source is None or (
-        isinstance(source, (Convolution, Linear, Scale, Add, Pool)) and source.relu
-    )
+    rectified = source is None or is_rectified(source)
     inside = (
         max(window.top, window.bottom) < window.height
         and max(window.left, window.right) < window.width

@@ -248,6 +248,11 @@ def sources(step: Step) -> tuple[int, ...]:
     return (step.source,)
 
 
+def is_rectified(step: Step) -> bool:
+    """Whether a step ends in a ReLU."""
+    return bool(getattr(step, "relu", False))
+
+
 def is_depthwise(step: Convolution) -> bool:
     """Whether each of several channels sees only itself."""
     return step.groups == len(step.weight) > 1 and step.weight.shape[1] == 1

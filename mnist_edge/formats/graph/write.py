@@ -11,24 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from mnist_edge.contract import BATCH_NAME, INPUT_NAME, OUTPUT_NAME
-from mnist_edge.formats.graph.layers import (
-    PICTURE,
-    Activate,
-    Add,
-    Border,
-    Concat,
-    Convolution,
-    Linear,
-    Move,
-    Net,
-    Pool,
-    Resize,
-    Scale,
-    SpaceToDepth,
-    Step,
-    Window,
-    rows,
-)
+from mnist_edge.formats.graph import layers
 
 _FUNCTIONS = {
     "sigmoid": ("Sigmoid", ()),
@@ -41,7 +24,7 @@ _FUNCTIONS = {
 }
 
 
-def write_graph(net: Net, opset: int) -> onnx.ModelProto:
+def write_graph(net: layers.Net, opset: int) -> onnx.ModelProto:
     """The graph of a net, from `images` to `logits`."""
     graph = _Graph(net)
     for index, step in enumerate(net.steps):
@@ -70,47 +53,47 @@ def _value(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
 class _Graph:
     """Operators and constants so far."""
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: layers.Net) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self._net, self._rows = net, rows(net)
-        self._names = {PICTURE: INPUT_NAME}
+        self._net, self._rows = net, layers.rows(net)
+        self._names = {layers.PICTURE: INPUT_NAME}
         self._as_rows: dict[int, str] = {}
 
-    def write(self, index: int, step: Step) -> None:
+    def write(self, index: int, step: layers.Step) -> None:
         """The operators of a step."""
         name = f"{type(step).__name__.lower()}{index}"
         match step:
-            case Convolution():
+            case layers.Convolution():
                 result = self._convolve(name, step)
-            case Linear():
+            case layers.Linear():
                 inputs = [self.row(step.source), *self._weights(name, step)]
                 result = self._add("Gemm", inputs, name, transB=1)
-            case Pool():
+            case layers.Pool():
                 result = self._pool(name, step)
-            case Scale():
+            case layers.Scale():
                 result = self._scale(name, step, index)
-            case Add():
+            case layers.Add():
                 inputs = [self._as(index, source) for source in (step.source, step.other)]
                 result = self._add("Add", inputs, name)
-            case Concat():
+            case layers.Concat():
                 inputs = [self._as(index, source) for source in step.sources]
                 result = self._add("Concat", inputs, name, axis=1)
-            case SpaceToDepth():
+            case layers.SpaceToDepth():
                 result = self._add(
                     "SpaceToDepth", [self.picture(step.source)], name, blocksize=step.block
                 )
-            case Move():
+            case layers.Move():
                 result = self._move(name, step)
-            case Border():
+            case layers.Border():
                 result = self._border(name, step)
-            case Resize():
+            case layers.Resize():
                 sizes = self._constant(f"{name}_sizes", np.array(step.shape[1:], np.int64))
                 inputs = [self.picture(step.source), "", "", sizes]
                 result = self._add("Resize", inputs, name, mode="linear", axes=[2, 3])
-            case Activate():
+            case layers.Activate():
                 result = self._activate(name, step, index)
-        if isinstance(step, (Linear, Pool, Scale, Add)) and step.relu:
+        if isinstance(step, (layers.Linear, layers.Pool, layers.Scale, layers.Add)) and step.relu:
             result = self._add("Relu", [result], f"{name}_relu")
         self._names[index] = result
 
@@ -139,7 +122,7 @@ class _Graph:
     def _as(self, index: int, source: int) -> str:
         return self.row(source) if index in self._rows else self.picture(source)
 
-    def _convolve(self, name: str, step: Convolution) -> str:
+    def _convolve(self, name: str, step: layers.Convolution) -> str:
         window = step.window
         result = self._add(
             "Conv",
@@ -158,10 +141,10 @@ class _Graph:
             )
         return result
 
-    def _pool(self, name: str, step: Pool) -> str:
+    def _pool(self, name: str, step: layers.Pool) -> str:
         window, source = step.window, self.picture(step.source)
         average = step.kind == "average"
-        if average and window == Window(*self._net.shape(step.source)[1:]):
+        if average and window == layers.Window(*self._net.shape(step.source)[1:]):
             return self._add("GlobalAveragePool", [source], name)
         return self._add(
             "AveragePool" if average else "MaxPool",
@@ -173,7 +156,7 @@ class _Graph:
             **({"count_include_pad": 1} if step.counts_border else {}),
         )
 
-    def _scale(self, name: str, step: Scale, index: int) -> str:
+    def _scale(self, name: str, step: layers.Scale, index: int) -> str:
         result = self._as(index, step.source)
         shape = (-1,) if index in self._rows else (-1, 1, 1)
         # Sub, not Add: that is quantized.
@@ -184,7 +167,7 @@ class _Graph:
                 result = self._add(kind, [result, number], part)
         return result
 
-    def _activate(self, name: str, step: Activate, index: int) -> str:
+    def _activate(self, name: str, step: layers.Activate, index: int) -> str:
         source = self._as(index, step.source)
         if step.function == "silu":
             gate = self._add("Sigmoid", [source], f"{name}_gate")
@@ -199,7 +182,7 @@ class _Graph:
         values = dict(zip(options, (step.first, step.second), strict=False))
         return self._add(kind, [source], name, **values)
 
-    def _move(self, name: str, step: Move) -> str:
+    def _move(self, name: str, step: layers.Move) -> str:
         before = self._net.shape(step.source)
         numbers = np.arange(before.size)
         if np.array_equal(step.order, numbers):
@@ -216,7 +199,7 @@ class _Graph:
         taken = self._add("Gather", [self.row(step.source), order], f"{name}_taken", axis=1)
         return self._reshape(taken, name, step.shape)
 
-    def _border(self, name: str, step: Border) -> str:
+    def _border(self, name: str, step: layers.Border) -> str:
         _, height, width = self._net.shape(step.source)
         bottom = step.shape.height - height - step.top
         right = step.shape.width - width - step.left
@@ -232,7 +215,7 @@ class _Graph:
         sizes = self._constant(f"{name}_sizes", np.array([-1, *shape], np.int64))
         return self._add("Reshape", [source, sizes], name)
 
-    def _weights(self, name: str, step: Convolution | Linear) -> list[str]:
+    def _weights(self, name: str, step: layers.Convolution | layers.Linear) -> list[str]:
         return [
             self._constant(f"{name}_weight", step.weight),
             self._constant(f"{name}_bias", step.bias),

@@ -8,25 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
-from mnist_edge.formats.graph.layers import (
-    HALVING,
-    Activate,
-    Add,
-    Border,
-    Concat,
-    Convolution,
-    Linear,
-    Move,
-    Net,
-    Pool,
-    Resize,
-    Scale,
-    Shape,
-    SpaceToDepth,
-    Step,
-    Window,
-    rows,
-)
+from mnist_edge.formats.graph import layers
 from mnist_edge.formats.litert.draft import Draft
 from mnist_edge.formats.litert.schema import Operator, Tensor
 
@@ -39,10 +21,10 @@ _CHANNELS = 3  # the axis
 class Steps:
     """A net that is written into a draft."""
 
-    def __init__(self, net: Net, draft: Draft) -> None:
+    def __init__(self, net: layers.Net, draft: Draft) -> None:
         self._net, self._draft = net, draft
         self._at: dict[int, int] = {}
-        self._rows = rows(net)
+        self._rows = layers.rows(net)
 
     def write(self, given: dict[int, int]) -> int:
         """Write all steps but those that are given, by the numbers of their tensors.
@@ -61,7 +43,7 @@ class Steps:
         channels, height, width = self._net.shape(index)
         return (channels,) if index in self._rows else (height, width, channels)
 
-    def scale(self, step: Scale, source: int, result: Callable[[str], Tensor]) -> int:
+    def scale(self, step: layers.Scale, source: int, result: Callable[[str], Tensor]) -> int:
         """A product and a sum, as far as they change anything, or a ReLU alone."""
         parts = [
             (operator, constant.astype(np.float32))
@@ -80,21 +62,21 @@ class Steps:
             source = self._draft.apply(Operator.RELU, (source,), result(f"relu{len(self._at)}"))
         return source
 
-    def _write(self, index: int, step: Step) -> int:
+    def _write(self, index: int, step: layers.Step) -> int:
         match step:
-            case Convolution():
+            case layers.Convolution():
                 return self._convolve(index, step)
-            case Linear():
+            case layers.Linear():
                 return self._multiply(index, step)
-            case Pool():
+            case layers.Pool():
                 return self._pool(index, step)
-            case Scale():
+            case layers.Scale():
                 return self.scale(step, self._at[step.source], lambda n: self._result(n, index))
-            case Add():
+            case layers.Add():
                 return self._add(index, step)
-            case Concat():
+            case layers.Concat():
                 return self._concatenate(index, step)
-            case SpaceToDepth():
+            case layers.SpaceToDepth():
                 return self._draft.apply(
                     Operator.SPACE_TO_DEPTH,
                     (self._at[step.source],),
@@ -103,19 +85,19 @@ class Steps:
                 )
         self._draft.check_whole(type(step).__name__)
         match step:
-            case Activate():
+            case layers.Activate():
                 return self._activate(index, step)
-            case Border():
+            case layers.Border():
                 return self._surround(index, step)
-            case Resize():
+            case layers.Resize():
                 size = np.array([step.shape.height, step.shape.width], np.int32)
                 inputs = (self._plane(step.source), self._draft.constant(f"size{index}", size))
                 result = self._result(f"resized{index}", index)
                 return self._draft.apply(Operator.RESIZE_BILINEAR, inputs, result, half=1)
-            case Move():
+            case layers.Move():
                 return self._move(index, step)
 
-    def _activate(self, index: int, step: Activate) -> int:
+    def _activate(self, index: int, step: layers.Activate) -> int:
         def apply(operator: Operator, *inputs: float) -> int:
             """The result for tensors by their number; a float is the same for each channel."""
             numbers = [
@@ -159,9 +141,9 @@ class Steps:
             case function:
                 raise BadInput(f"LiteRT has no {function} of {first:g}", fix=_FIX)
 
-    def _surround(self, index: int, step: Border) -> int:
+    def _surround(self, index: int, step: layers.Border) -> int:
         before, after = self._net.shape(step.source), step.shape
-        window = Window(
+        window = layers.Window(
             *(1, 1, 1, 1, step.top, step.left),
             bottom=after.height - before.height - step.top,
             right=after.width - before.width - step.left,
@@ -169,7 +151,7 @@ class Steps:
         fill = self._draft.constant(f"fill{index}", np.full(1, step.fill, np.float32))
         return self._pad(index, step.source, window, fill)
 
-    def _move(self, index: int, step: Move) -> int:
+    def _move(self, index: int, step: layers.Move) -> int:
         """Of a row of all numbers, one after the other, those that are wanted."""
         row, before = self._row(step.source), self._net.shape(step.source)
         place = np.argsort(_channels_last(before))
@@ -184,7 +166,7 @@ class Steps:
         inputs = (moved, self._draft.constant(f"moved{index}.shape", shape))
         return self._draft.apply(Operator.RESHAPE, inputs, self._result(f"laid{index}", index))
 
-    def _convolve(self, index: int, step: Convolution) -> int:
+    def _convolve(self, index: int, step: layers.Convolution) -> int:
         out, depth, *_ = step.weight.shape
         source, border = self._bordered(index, step.source, step.window)
         inputs = self._net.shape(step.source).channels
@@ -208,11 +190,11 @@ class Steps:
         number = self._draft.apply(operator, (source, weight, bias), result, **options)
         if step.pooled:
             result = self._result(f"pool{index}", index)
-            options = _pooling(HALVING) | {"valid": 1}
+            options = _pooling(layers.HALVING) | {"valid": 1}
             number = self._draft.apply(Operator.MAX_POOL_2D, (number,), result, **options)
         return number
 
-    def _multiply(self, index: int, step: Linear) -> int:
+    def _multiply(self, index: int, step: layers.Linear) -> int:
         source = self._row(step.source)
         # In the order in which the channels come last.
         weight = step.weight.reshape(-1, *self._net.shape(step.source)).transpose(0, 2, 3, 1)
@@ -226,7 +208,7 @@ class Steps:
         result = self._result(f"linear{index}", index)
         return self._draft.apply(Operator.FULLY_CONNECTED, inputs, result, relu=int(step.relu))
 
-    def _pool(self, index: int, step: Pool) -> int:
+    def _pool(self, index: int, step: layers.Pool) -> int:
         largest, window = step.kind == "max", step.window
         counts = not largest and step.counts_border
         if (
@@ -244,12 +226,12 @@ class Steps:
         result = self._result(f"pool{index}", index)
         return self._draft.apply(operator, (source,), result, **options)
 
-    def _add(self, index: int, step: Add) -> int:
+    def _add(self, index: int, step: layers.Add) -> int:
         inputs = tuple(self._as(index, source) for source in (step.source, step.other))
         result = self._result(f"add{index}", index)
         return self._draft.apply(Operator.ADD, inputs, result, relu=int(step.relu))
 
-    def _concatenate(self, index: int, step: Concat) -> int:
+    def _concatenate(self, index: int, step: layers.Concat) -> int:
         inputs = tuple(self._as(index, source) for source in step.sources)
         axis = 1 if index in self._rows else _CHANNELS
         result = self._result(f"concat{index}", index)
@@ -277,7 +259,13 @@ class Steps:
         return self._draft.apply(Operator.RESHAPE, (self._at[index], shape), result)
 
     def _bordered(
-        self, index: int, source: int, window: Window, *, lowest: bool = False, whole: bool = False
+        self,
+        index: int,
+        source: int,
+        window: layers.Window,
+        *,
+        lowest: bool = False,
+        whole: bool = False,
     ) -> tuple[int, dict[str, int]]:
         """What a window slides over, and whether it stays within: with a border, where needed.
 
@@ -296,7 +284,7 @@ class Steps:
         fill = (self._draft.lowest(f"lowest{index}", source),) if lowest else ()
         return self._pad(index, source, window, *fill), {"valid": 1}
 
-    def _pad(self, index: int, source: int, window: Window, *fill: int) -> int:
+    def _pad(self, index: int, source: int, window: layers.Window, *fill: int) -> int:
         """With the border of a window, which holds zero or the number of a tensor."""
         shape = self._net.shape(source)
         border = [[0, 0], [window.top, window.bottom], [window.left, window.right], [0, 0]]
@@ -311,12 +299,12 @@ class Steps:
         return self._draft.result(name, self.layout(index), index)
 
 
-def _channels_last(shape: Shape) -> NDArray[np.int64]:
+def _channels_last(shape: layers.Shape) -> NDArray[np.int64]:
     """Which number, in the order channel, row, column, lies where when channels come last."""
     return np.arange(shape.size).reshape(shape).transpose(1, 2, 0).ravel()
 
 
-def _pooling(window: Window) -> dict[str, int]:
+def _pooling(window: layers.Window) -> dict[str, int]:
     return {
         "stride_x": window.stride_x,
         "stride_y": window.stride_y,
@@ -325,7 +313,7 @@ def _pooling(window: Window) -> dict[str, int]:
     }
 
 
-def _is_same(window: Window, shape: Shape) -> bool:
+def _is_same(window: layers.Window, shape: layers.Shape) -> bool:
     """Whether a border is the one that TensorFlow calls SAME."""
     height = _same(shape.height, window.height, window.stride_y)
     width = _same(shape.width, window.width, window.stride_x)

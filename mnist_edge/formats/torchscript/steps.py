@@ -8,24 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mnist_edge.formats.graph.layers import (
-    PICTURE,
-    Activate,
-    Add,
-    Border,
-    Concat,
-    Convolution,
-    Linear,
-    Move,
-    Net,
-    Pool,
-    Resize,
-    Scale,
-    SpaceToDepth,
-    Step,
-    Window,
-    sources,
-)
+from mnist_edge.formats.graph import layers
 
 
 class StepsModule(nn.Module):
@@ -35,74 +18,73 @@ class StepsModule(nn.Module):
     nets are; all else that it holds of numbers is a buffer.
     """
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: layers.Net) -> None:
         super().__init__()
         self._net = net
         for index, step in enumerate(net.steps):
             match step:
-                case Convolution() | Linear():
+                case layers.Convolution() | layers.Linear():
                     self.add_module(_name(index), _layer(step))
-                case Scale():
+                case layers.Scale():
                     factor, offset = (
                         torch.from_numpy(part.copy()).reshape(-1, 1, 1)
                         for part in (step.factor, step.offset)
                     )
                     self.register_buffer(_name(index), factor)
                     self.register_buffer(f"{_name(index)}_offset", offset)
-                case Move():
+                case layers.Move():
                     self.register_buffer(_name(index), torch.from_numpy(step.order.copy()))
-                case Pool() if step.kind == "average" and not step.counts_border:
+                case layers.Pool() if step.kind == "average" and not step.counts_border:
                     ones = torch.ones(1, 1, *net.shape(step.source)[1:])
                     counted = functional.avg_pool2d(_padded(ones, step.window), *_sizes(step))
                     self.register_buffer(_name(index), counted)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of images (N, 1, 28, 28)."""
-        results = {PICTURE: images}
+        results = {layers.PICTURE: images}
         for index, step in enumerate(self._net.steps):
             result = self._run(index, step, results)
-            relu = isinstance(step, (Scale, Convolution, Linear, Pool, Add)) and step.relu
-            result = functional.relu(result) if relu else result
-            if isinstance(step, Convolution) and step.pooled:
+            result = functional.relu(result) if layers.is_rectified(step) else result
+            if isinstance(step, layers.Convolution) and step.pooled:
                 result = functional.max_pool2d(result, 2)
             results[index] = result
         return result.flatten(1)
 
-    def _run(self, index: int, step: Step, results: Mapping[int, Tensor]) -> Tensor:
-        values, *others = (results[source] for source in sources(step))
+    def _run(self, index: int, step: layers.Step, results: Mapping[int, Tensor]) -> Tensor:
+        values, *others = (results[source] for source in layers.sources(step))
         shape = (-1, *step.shape)
         match step:
-            case Convolution():
+            case layers.Convolution():
                 values = _padded(values, step.window) if _is_lopsided(step.window) else values
                 return self._layer(index, values)
-            case Linear():
+            case layers.Linear():
                 return self._layer(index, values.flatten(1)).reshape(shape)
-            case Scale():
+            case layers.Scale():
                 return values * self._kept(index) + self._kept(index, "_offset")
-            case Pool():
+            case layers.Pool():
                 return self._pool(index, step, values)
-            case Add():
+            case layers.Add():
                 return values + others[0]
-            case Concat():
+            case layers.Concat():
                 return torch.cat([values, *others], dim=1)
-            case SpaceToDepth(block=block):
+            case layers.SpaceToDepth(block=block):
                 _, height, width = step.shape
                 cells = values.reshape(-1, step.shape[0] // block**2, height, block, width, block)
                 return cells.permute(0, 3, 5, 1, 2, 4).reshape(shape)
-            case Move():
+            case layers.Move():
                 return values.flatten(1)[:, self._kept(index)].reshape(shape)
-            case Border():
+            case layers.Border():
                 _, height, width = self._net.shape(step.source)
                 bottom = step.shape.height - height - step.top
                 right = step.shape.width - width - step.left
                 edges = (step.left, right, step.top, bottom)
                 return functional.pad(values, edges, value=step.fill)
-            case Resize():
+            case layers.Resize():
                 return functional.interpolate(values, step.shape[1:], mode="bilinear")
-            case Activate():
+            case layers.Activate():
                 return _activated(step, values)
 
-    def _pool(self, index: int, step: Pool, values: Tensor) -> Tensor:
+    def _pool(self, index: int, step: layers.Pool, values: Tensor) -> Tensor:
         if step.kind == "max":
             return functional.max_pool2d(_padded(values, step.window, -torch.inf), *_sizes(step))
         result = functional.avg_pool2d(_padded(values, step.window), *_sizes(step))
@@ -120,9 +102,9 @@ def _name(index: int) -> str:
     return f"step{index}"
 
 
-def _layer(step: Convolution | Linear) -> nn.Module:
+def _layer(step: layers.Convolution | layers.Linear) -> nn.Module:
     layer: nn.Conv2d | nn.Linear
-    if isinstance(step, Linear):
+    if isinstance(step, layers.Linear):
         layer = nn.Linear(*step.weight.shape[::-1])
     else:
         out, inner, *kernel = step.weight.shape
@@ -140,20 +122,20 @@ def _layer(step: Convolution | Linear) -> nn.Module:
     return layer
 
 
-def _is_lopsided(window: Window) -> bool:
+def _is_lopsided(window: layers.Window) -> bool:
     return (window.top, window.left) != (window.bottom, window.right)
 
 
-def _padded(values: Tensor, window: Window, fill: float = 0.0) -> Tensor:
+def _padded(values: Tensor, window: layers.Window, fill: float = 0.0) -> Tensor:
     edges = (window.left, window.right, window.top, window.bottom)
     return functional.pad(values, edges, value=fill) if any(edges) else values
 
 
-def _sizes(step: Pool) -> tuple[tuple[int, int], tuple[int, int]]:
+def _sizes(step: layers.Pool) -> tuple[tuple[int, int], tuple[int, int]]:
     return step.window[:2], step.window[2:4]
 
 
-def _activated(step: Activate, values: Tensor) -> Tensor:
+def _activated(step: layers.Activate, values: Tensor) -> Tensor:
     first, second = step.first, step.second
     match step.function:
         case "elu":

@@ -26,6 +26,7 @@ from mnist_edge.formats.graph.layers import (
     Scale,
     SpaceToDepth,
     Step,
+    is_rectified,
 )
 from mnist_edge.formats.graph.quantized import QuantizedNet
 from mnist_edge.formats.web.records import HEAD, RECORD, Head, Kind, Record
@@ -64,7 +65,7 @@ class _Writer:
     def add(self, kind: Kind, record: Record, index: int, **fields: int) -> None:
         """A record of a step: `record` says where it reads."""
         place, step = self.plan.places[index], self.plan.net.steps[index]
-        fields = {"relu": int(getattr(step, "relu", False))} | fields
+        fields = {"relu": int(is_rectified(step))} | fields
         fields = {
             "out": self.place(index),
             "out_row": place.row,
