@@ -154,12 +154,13 @@ def _classes(folder: Path) -> dict[str, Path]:
         pictures = any(file != folder for file in find_pictures([folder]))
         held = "pictures, but no folder of a class" if pictures else "no folder of a class"
         raise BadInput(f"{folder} holds {held}", fix=_LAYOUT)
-    return dict(sorted(places.items(), key=lambda entry: _natural(entry[0])))
+    return dict(sorted(places.items(), key=lambda entry: natural(entry[0])))
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    parts = re.split(r"([0-9]+)", name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts the numbers in a name by value."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _suited(names: Sequence[str]) -> Preprocessing:

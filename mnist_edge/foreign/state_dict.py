@@ -8,13 +8,13 @@ is few: all of that is given, the likeliest first, and digits decide.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from mnist_edge.data.folder import natural as natural
 from mnist_edge.errors import BadInput
 from mnist_edge.foreign.draft import Draft
 from mnist_edge.foreign.geometry import Array, Geometry, Layer, Place, branching, geometries
@@ -124,11 +124,6 @@ def _net(
         vague=geometry.mean or not linears,
         side=geometry.side,
     )
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts the numbers in a name by value."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _styles(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,14 +69,7 @@ class _Writer:
                 self._give(index, name)
             elif index not in self._rows:
                 self._add("Reshape", "row", (name,), {0: step.shape.size})
-        final = self.layers[-1]
-        self.layers[-1] = Layer(
-            kind=final.kind,
-            name=final.name,
-            inputs=final.inputs,
-            outputs=(OUTPUT_NAME,),
-            options=final.options,
-        )
+        self.layers[-1] = replace(self.layers[-1], outputs=(OUTPUT_NAME,))
 
     def _write(self, name: str, step: Step, index: int) -> str:
         """The layers of a step; the name of the result of the last."""
