@@ -90,17 +90,7 @@ def write_document(
     golden: Golden | None,
     reads: bool = False,
 ) -> str:
-    """The whole C file.
-
-    Args:
-        program: what it computes.
-        name: the prefix of what it defines.
-        classes: their names.
-        confidence: what gets a smaller probability is no digit.
-        temperature: what divides the logits before that probability is taken.
-        golden: built in with -DMNIST_EDGE_SELFTEST alone; without it there is no self-test.
-        reads: whether it reads pictures as they come, too.
-    """
+    """The whole C file; see `write.export_c`, without whose `golden` there is no self-test."""
     net = program.plan.net
     marks = {
         "name": name,
