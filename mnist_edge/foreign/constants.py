@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -15,6 +18,24 @@ _EXACT = {
     *("Cast", "Concat", "ConstantOfShape", "Expand", "Flatten", "Gather", "Identity", "Neg"),
     *("Range", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
 }
+
+
+class Nodes:
+    """Operators that are to stand in a graph, which holds their constants already."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        self.nodes: list[onnx.NodeProto] = []
+
+    def add(self, kind: str, inputs: Sequence[str], output: str, **options: Any) -> str:
+        """One more operator; its result."""
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **options))
+        return output
+
+    def constant(self, name: str, numbers: NDArray[np.generic] | np.generic) -> str:
+        """Numbers under a name."""
+        self._graph.initializer.append(numpy_helper.from_array(np.asarray(numbers), name))
+        return name
 
 
 def lift_constants(graph: onnx.GraphProto) -> None:

@@ -6,16 +6,15 @@ that was written amid a training drops numbers, and normalises by the pictures a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from mnist_edge.errors import BadInput
-from mnist_edge.foreign.constants import replace_nodes
+from mnist_edge.foreign.constants import Nodes, replace_nodes
 from mnist_edge.recipes.terms import DEFAULT_OPSET
 
 FIX = "export the net again, with operators of ONNX alone"
@@ -30,35 +29,10 @@ _ENDS = {"LOGISTIC": "Sigmoid", "SOFTMAX": "Softmax", "NONE": "Identity"}
 Options: TypeAlias = Mapping[str, Any]
 
 
-class _Plain:
-    """The operators of a graph so far."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._graph = graph
-        self.nodes: list[onnx.NodeProto] = []
-
-    def add(self, kind: str, inputs: list[str], output: str, **options: Any) -> str:
-        """One more operator; its result."""
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **options))
-        return output
-
-    def constant(self, name: str, numbers: Any) -> str:
-        """Numbers under a name."""
-        return self._keep(name, np.asarray(numbers, np.float32))
-
-    def integers(self, name: str, numbers: Sequence[int]) -> str:
-        """Whole numbers under a name."""
-        return self._keep(name, np.array(numbers, np.int64))
-
-    def _keep(self, name: str, array: NDArray[np.generic]) -> str:
-        self._graph.initializer.append(numpy_helper.from_array(array, name))
-        return name
-
-
 def speak_plainly(model: onnx.ModelProto) -> None:
     """Put plain operators in the place of others. Raises BadInput where one has other options."""
     graph = model.graph
-    plain = _Plain(graph)
+    plain = Nodes(graph)
     if {node.op_type for node in graph.node if not node.domain} <= {"Identity"}:
         for entry in model.opset_import:  # of which the file has no operator
             entry.version = entry.version if entry.domain else DEFAULT_OPSET
@@ -72,14 +46,14 @@ def speak_plainly(model: onnx.ModelProto) -> None:
     replace_nodes(graph, plain.nodes)
 
 
-def _widen(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+def _widen(plain: Nodes, node: onnx.NodeProto, options: Options) -> None:
     """What slides along rows, as over pictures one pixel wide."""
     if len(options.get("kernel_shape", ())) != 1 or len(node.output) > 1:
         plain.nodes.append(node)
         return
     result = node.output[0]
     columns, back = (
-        plain.integers(f"{result}_{name}", sizes)
+        plain.constant(f"{result}_{name}", np.array(sizes, np.int64))
         for name, sizes in (("to_column", [0, 0, -1, 1]), ("to_row", [0, 0, -1]))
     )
     inputs = [
@@ -97,7 +71,7 @@ def _widen(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
 def _part(kind: str) -> _Writer:
     """A convolution or a product, the sum of it and another result, and an activation."""
 
-    def write(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+    def write(plain: Nodes, node: onnx.NodeProto, options: Options) -> None:
         result = node.output[0]
         activation = options.get("activation", b"").decode(errors="replace")
         names = _ACTIVATIONS.get(activation, ())
@@ -116,7 +90,7 @@ def _part(kind: str) -> _Writer:
     return write
 
 
-def _multiply(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+def _multiply(plain: Nodes, node: onnx.NodeProto, options: Options) -> None:
     """A product of matrices, of which a constant one may be turned first."""
     if options.get("transA") or options.get("transBatchA") or options.get("transBatchB"):
         raise BadInput("its FusedMatMul turns what it reads", fix=FIX)
@@ -126,10 +100,10 @@ def _multiply(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
         right = plain.add("Transpose", [right], f"{result}_turned", perm=[1, 0])
     product = plain.add("MatMul", [left, right], result if alpha == 1 else f"{result}_product")
     if alpha != 1:
-        plain.add("Mul", [product, plain.constant(f"{result}_alpha", alpha)], result)
+        plain.add("Mul", [product, plain.constant(f"{result}_alpha", np.float32(alpha))], result)
 
 
-def _classify(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+def _classify(plain: Nodes, node: onnx.NodeProto, options: Options) -> None:
     """Scores as a product with a matrix; the class is the largest one's."""
     scores = node.output[1]
     end = _ENDS.get(options.get("post_transform", b"NONE").decode(errors="replace"))
@@ -146,26 +120,26 @@ def _classify(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
     plain.add("ArgMax", [scores], node.output[0], axis=1, keepdims=0)
 
 
-def _normalize(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+def _normalize(plain: Nodes, node: onnx.NodeProto, options: Options) -> None:
     """By what was learned; not by the pictures at hand."""
     kept = {name: value for name, value in options.items() if name in ("epsilon", "spatial")}
     plain.add("BatchNormalization", list(node.input), node.output[0], **kept)
 
 
-def _pass_on(plain: _Plain, node: onnx.NodeProto, _: Options) -> None:
+def _pass_on(plain: Nodes, node: onnx.NodeProto, _: Options) -> None:
     plain.add("Identity", [node.input[0]], node.output[0])
 
 
-def _scale(plain: _Plain, node: onnx.NodeProto, options: Options) -> None:
+def _scale(plain: Nodes, node: onnx.NodeProto, options: Options) -> None:
     """Each number less an offset, times a factor."""
     result = node.output[0]
-    offset = plain.constant(f"{result}_offset", options["offset"])
-    factor = plain.constant(f"{result}_factor", options["scale"])
+    offset = plain.constant(f"{result}_offset", np.asarray(options["offset"], np.float32))
+    factor = plain.constant(f"{result}_factor", np.asarray(options["scale"], np.float32))
     plain.add("Sub", [node.input[0], offset], f"{result}_centred")
     plain.add("Mul", [f"{result}_centred", factor], result)
 
 
-_Writer: TypeAlias = Callable[[_Plain, onnx.NodeProto, Options], None]
+_Writer: TypeAlias = Callable[[Nodes, onnx.NodeProto, Options], None]
 _WRITERS: dict[tuple[str, str], _Writer] = {
     ("", "AveragePool"): _widen,
     ("", "BatchNormalization"): _normalize,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from mnist_edge.bundle.imported import Contract
 from mnist_edge.contract import BATCH_NAME, IMAGE_SHAPE, INPUT_NAME, OUTPUT_NAME
-from mnist_edge.foreign.constants import replace_nodes
+from mnist_edge.foreign.constants import Nodes, replace_nodes
 from mnist_edge.foreign.graph import prune
 from mnist_edge.foreign.prepare import Prepared
 from mnist_edge.formats.original.feed import border
@@ -70,12 +70,11 @@ def _rename(graph: onnx.GraphProto) -> None:
             names[:] = [name and _OURS + name for name in names]
 
 
-class _Front:
+class _Front(Nodes):
     """What stands before a net: its operators, one after the other."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self._graph = graph
+        super().__init__(graph)
         self._last = INPUT_NAME
 
     def lay_out(self, contract: Contract, net: Prepared) -> str:
@@ -92,7 +91,8 @@ class _Front:
         for kind, number in _affine(contract):
             self._add(kind, np.float32(number))
         if contract.channels > 1:
-            self._join(contract.channels)
+            inputs = [self._last] * contract.channels
+            self._last = self.add("Concat", inputs, self._place, axis=1)
         if contract.channels_last:
             self._add("Transpose", perm=[0, 2, 3, 1])
         shape = (contract.channels, side, side)
@@ -106,25 +106,21 @@ class _Front:
         return self._last
 
     def _add(self, kind: str, *constants: NDArray[np.generic] | np.generic, **options: Any) -> None:
-        names = [f"contract_{len(self.nodes)}_{index}" for index in range(len(constants))]
-        for name, number in zip(names, constants, strict=True):
-            self._graph.initializer.append(numpy_helper.from_array(np.asarray(number), name))
-        self._append(kind, [self._last, *names], options)
-
-    def _append(self, kind: str, inputs: list[str], options: dict[str, Any]) -> None:
-        result = f"contract_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [result], name=result, **options))
-        self._last = result
-
-    def _join(self, channels: int) -> None:
-        self._append("Concat", [self._last] * channels, {"axis": 1})
+        names = [
+            self.constant(f"{self._place}_{index}", numbers)
+            for index, numbers in enumerate(constants)
+        ]
+        self._last = self.add(kind, [self._last, *names], self._place, **options)
 
     def _resize(self, side: int) -> None:
-        name = f"contract_{len(self.nodes)}_0"
-        sizes = numpy_helper.from_array(np.array([side, side], np.int64), name)
-        self._graph.initializer.append(sizes)
-        options: dict[str, Any] = {"mode": "linear", "axes": [2, 3]}
-        self._append("Resize", [self._last, "", "", name], options)
+        sizes = self.constant(f"{self._place}_0", np.array([side, side], np.int64))
+        inputs = [self._last, "", "", sizes]
+        self._last = self.add("Resize", inputs, self._place, mode="linear", axes=[2, 3])
+
+    @property
+    def _place(self) -> str:
+        """The name of what comes next."""
+        return f"contract_{len(self.nodes)}"
 
 
 def _affine(contract: Contract) -> Iterator[tuple[str, float]]:
