@@ -98,16 +98,6 @@ class Draft:
         return name
 
 
-def weight(weights: Weights, name: str, number: int) -> NDArray[np.generic]:
-    """By its name, or by its number in files that number them."""
-    found = weights.get(name)
-    if found is None:
-        found = weights.get(str(number))
-    if found is None:
-        raise KeyError(f"no {name}")
-    return found
-
-
 def pair(value: Any) -> tuple[int, int]:
     """An option of both directions, or of each."""
     if isinstance(value, int):
@@ -116,5 +106,50 @@ def pair(value: Any) -> tuple[int, int]:
     return int(first), int(second)
 
 
-Layering: TypeAlias = Callable[[Draft, str, Config, Weights, Sequence[Value]], Value]
-"""What writes a layer: into a draft, by its name, options and weights, from what it reads."""
+class Given(NamedTuple):
+    """A layer that is to be written: its name, options and weights, and what it reads."""
+
+    draft: Draft
+    name: str
+    config: Config
+    weights: Weights
+    reads: Sequence[Value]
+
+    @property
+    def source(self) -> Value:
+        """What it reads, where that is one."""
+        return self.reads[0]
+
+    @property
+    def picture(self) -> Value:
+        """The same, where it must be a picture. Raises BadInput."""
+        if len(self.source.shape) != 3:
+            raise self.refuse(
+                "layer of pictures", f"but its input has the shape {self.source.shape}"
+            )
+        return self.source
+
+    def op(self, kind: str, *inputs: str | NDArray[np.generic], **options: Any) -> str:
+        """See `Draft.op`."""
+        return self.draft.op(kind, *inputs, **options)
+
+    def weight(self, name: str, number: int) -> NDArray[np.generic]:
+        """By its name, or by its number in files that number them."""
+        found = self.weights.get(name)
+        if found is None:
+            found = self.weights.get(str(number))
+        if found is None:
+            raise KeyError(f"no {name}")
+        return found
+
+    def bias(self, number: int) -> NDArray[np.generic] | None:
+        """The weights of that name, where it has some."""
+        return self.weight("bias", number) if self.config.get("use_bias", True) else None
+
+    def refuse(self, kind: str, why: str = "which is not known here") -> BadInput:
+        """The error for a layer of which nothing can be made."""
+        return refuse(self.name, kind, why)
+
+
+Layering: TypeAlias = Callable[[Given], Value]
+"""What writes a layer."""

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
-from mnist_edge.foreign.draft import Draft, Value, refuse
+from mnist_edge.foreign.draft import Draft, Given, Value, refuse
 from mnist_edge.foreign.hdf5 import FIX, read_hdf5
 from mnist_edge.foreign.keras_layers import SKIPPED, write_layer
 from mnist_edge.foreign.net import ForeignNet
@@ -306,7 +306,9 @@ def _graph(layers: list[Layer], model: Json, version: int) -> tuple[bytes, str]:
         if layer.kind in SKIPPED:
             values[layer.name] = reads[0]
         else:
-            result = write_layer(draft, layer.kind, layer.config, layer.weights, reads)
+            result = write_layer(
+                layer.kind, Given(draft, layer.name, layer.config, layer.weights, reads)
+            )
             values[layer.name] = result
             said += _words(layer, result)
         last = layer.name

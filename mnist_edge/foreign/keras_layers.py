@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
-from mnist_edge.foreign.draft import Config, Draft, Layering, Value, Weights, refuse, weight
+from mnist_edge.foreign.draft import Given, Layering, Value
 from mnist_edge.foreign.keras_activations import ACTIVATIONS, activated
 from mnist_edge.foreign.keras_pictures import (
     border,
@@ -36,106 +35,99 @@ SKIPPED = frozenset(
 """Layers that do nothing once a net is trained."""
 
 
-def _dense(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
-    source = draft.last(reads[0])
-    kernel = weight(weights, "kernel", 0)
-    shape = reads[0].shape
+def _dense(layer: Given) -> Value:
+    source = layer.draft.last(layer.source)
+    kernel = layer.weight("kernel", 0)
+    shape = layer.source.shape
     if not shape or kernel.shape[0] != shape[-1]:
-        raise BadInput(f"the weights of {name!r:.60} do not fit its input", fix="save it again")
-    result = draft.op("MatMul", source, kernel)
-    if config.get("use_bias", True):
-        result = draft.op("Add", result, weight(weights, "bias", 1))
+        raise BadInput(
+            f"the weights of {layer.name!r:.60} do not fit its input", fix="save it again"
+        )
+    result, bias = layer.op("MatMul", source, kernel), layer.bias(1)
+    if bias is not None:
+        result = layer.op("Add", result, bias)
     value = Value(result, (*shape[:-1], int(kernel.shape[1])))
-    return activated(draft, name, config, value)
+    return activated(layer, value)
 
 
-def _flatten(draft: Draft, _: str, __: Config, ___: Weights, reads: Sequence[Value]) -> Value:
-    return draft.shaped(reads[0], (math.prod(reads[0].shape),))
+def _flatten(layer: Given) -> Value:
+    return layer.draft.shaped(layer.source, (math.prod(layer.source.shape),))
 
 
-def _reshape(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
-    target = [int(size) for size in config["target_shape"]]
-    size = math.prod(reads[0].shape)
+def _reshape(layer: Given) -> Value:
+    target = [int(size) for size in layer.config["target_shape"]]
+    size = math.prod(layer.source.shape)
     if -1 in target:
         target[target.index(-1)] = size // max(1, -math.prod(target))
     if math.prod(target) != size:
-        raise refuse(name, "Reshape", f"to {target}, of {size} numbers")
-    return draft.shaped(reads[0], tuple(target))
+        raise layer.refuse("Reshape", f"to {target}, of {size} numbers")
+    return layer.draft.shaped(layer.source, tuple(target))
 
 
-def _permute(draft: Draft, _: str, config: Config, __: Weights, reads: Sequence[Value]) -> Value:
-    order = [int(axis) for axis in config["dims"]]
-    result = draft.op("Transpose", draft.last(reads[0]), perm=[0, *order])
-    return Value(result, tuple(reads[0].shape[axis - 1] for axis in order))
+def _permute(layer: Given) -> Value:
+    order = [int(axis) for axis in layer.config["dims"]]
+    result = layer.op("Transpose", layer.draft.last(layer.source), perm=[0, *order])
+    return Value(result, tuple(layer.source.shape[axis - 1] for axis in order))
 
 
-def _rescale(draft: Draft, _: str, config: Config, __: Weights, reads: Sequence[Value]) -> Value:
-    scale, offset = np.float32(config["scale"]), np.float32(config.get("offset", 0.0))
-    result = draft.op("Add", draft.op("Mul", reads[0].name, np.array(scale)), np.array(offset))
-    return reads[0]._replace(name=result)
+def _rescale(layer: Given) -> Value:
+    scale, offset = np.float32(layer.config["scale"]), np.float32(layer.config.get("offset", 0.0))
+    product = layer.op("Mul", layer.source.name, np.array(scale))
+    result = layer.op("Add", product, np.array(offset))
+    return layer.source._replace(name=result)
 
 
-def _normalize(
-    draft: Draft, _: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
-    mean, variance = config.get("mean"), config.get("variance")
-    means = np.asarray(weight(weights, "mean", 0) if mean is None else mean, np.float32)
-    spread = np.asarray(weight(weights, "variance", 1) if variance is None else variance)
+def _normalize(layer: Given) -> Value:
+    mean, variance = layer.config.get("mean"), layer.config.get("variance")
+    means = np.asarray(layer.weight("mean", 0) if mean is None else mean, np.float32)
+    spread = np.asarray(layer.weight("variance", 1) if variance is None else variance)
     deviation = np.maximum(np.sqrt(spread.astype(np.float32)), np.float32(1e-7))
-    result = draft.op("Sub", draft.last(reads[0]), means.reshape(-1))
-    result = draft.op("Div", result, deviation.reshape(-1))
-    return Value(result, reads[0].shape)
+    result = layer.op("Sub", layer.draft.last(layer.source), means.reshape(-1))
+    result = layer.op("Div", result, deviation.reshape(-1))
+    return Value(result, layer.source.shape)
 
 
-def _batch_norm(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
-    source = reads[0]
-    if _axis(config) not in (-1, len(source.shape)) or len(source.shape) > 3:
-        raise refuse(name, "BatchNormalization", f"of {source.shape} along axis {_axis(config)}")
-    learned, number = _learned(config, weights, source.shape[-1])
-    mean = weight(weights, "moving_mean", number)
-    variance = weight(weights, "moving_variance", number + 1)
+def _batch_norm(layer: Given) -> Value:
+    source = layer.source
+    if _axis(layer) not in (-1, len(source.shape)) or len(source.shape) > 3:
+        raise layer.refuse("BatchNormalization", f"of {source.shape} along axis {_axis(layer)}")
+    learned, number = _learned(layer)
+    mean = layer.weight("moving_mean", number)
+    variance = layer.weight("moving_variance", number + 1)
     if len(source.shape) == 2:
-        inputs = draft.op("Transpose", draft.last(source), perm=[0, 2, 1])
+        inputs = layer.op("Transpose", layer.draft.last(source), perm=[0, 2, 1])
     else:
-        inputs = draft.first(source) if len(source.shape) == 3 else source.name
-    epsilon = float(config.get("epsilon", 1e-3))
-    result = draft.op("BatchNormalization", inputs, *learned, mean, variance, epsilon=epsilon)
+        inputs = layer.draft.first(source) if len(source.shape) == 3 else source.name
+    epsilon = float(layer.config.get("epsilon", 1e-3))
+    result = layer.op("BatchNormalization", inputs, *learned, mean, variance, epsilon=epsilon)
     if len(source.shape) == 2:
-        result = draft.op("Transpose", result, perm=[0, 2, 1])
+        result = layer.op("Transpose", result, perm=[0, 2, 1])
     return Value(result, source.shape, len(source.shape) == 3)
 
 
-def _layer_norm(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
-    if _axis(config) not in (-1, len(reads[0].shape)):
-        raise refuse(name, "LayerNormalization", f"along axis {_axis(config)}")
-    learned, _ = _learned(config, weights, reads[0].shape[-1])
-    epsilon = float(config.get("epsilon", 1e-3))
-    source = draft.last(reads[0])
-    result = draft.op("LayerNormalization", source, *learned, axis=-1, epsilon=epsilon)
-    return Value(result, reads[0].shape)
+def _layer_norm(layer: Given) -> Value:
+    if _axis(layer) not in (-1, len(layer.source.shape)):
+        raise layer.refuse("LayerNormalization", f"along axis {_axis(layer)}")
+    learned, _ = _learned(layer)
+    epsilon = float(layer.config.get("epsilon", 1e-3))
+    source = layer.draft.last(layer.source)
+    result = layer.op("LayerNormalization", source, *learned, axis=-1, epsilon=epsilon)
+    return Value(result, layer.source.shape)
 
 
-def _axis(config: Config) -> int:
-    axis = config.get("axis", -1)
+def _axis(layer: Given) -> int:
+    axis = layer.config.get("axis", -1)
     return int(axis[0] if isinstance(axis, list) and len(axis) == 1 else axis)
 
 
-def _learned(
-    config: Config, weights: Weights, channels: int
-) -> tuple[list[NDArray[np.generic]], int]:
+def _learned(layer: Given) -> tuple[list[NDArray[np.generic]], int]:
     """The gain and the shift of a normalisation, and how many of both it keeps."""
     kept = 0
     found: list[NDArray[np.generic]] = []
     for name, option, neutral in (("gamma", "scale", 1), ("beta", "center", 0)):
-        there = bool(config.get(option, True))
-        plain = np.full(channels, neutral, np.float32)
-        found.append(weight(weights, name, kept) if there else plain)
+        there = bool(layer.config.get(option, True))
+        plain = np.full(layer.source.shape[-1], neutral, np.float32)
+        found.append(layer.weight(name, kept) if there else plain)
         kept += there
     return found, kept
 
@@ -143,28 +135,26 @@ def _learned(
 def _merge(kind: str, *, mean: bool = False) -> Layering:
     """What takes the numbers of several results together; a result of no size is a constant."""
 
-    def write(draft: Draft, name: str, _: Config, __: Weights, reads: Sequence[Value]) -> Value:
-        sizes = [value for value in reads if value.shape]
+    def write(layer: Given) -> Value:
+        sizes = [value for value in layer.reads if value.shape]
         shape = np.broadcast_shapes(*(value.shape for value in sizes))
         if len({len(value.shape) for value in sizes}) != 1:
-            raise refuse(name, kind, "of different shapes")
+            raise layer.refuse(kind, "of different shapes")
         first = all(value.first and value.shape == shape for value in sizes)
-        names = [v.name if first or not v.shape else draft.last(v) for v in reads]
+        names = [v.name if first or not v.shape else layer.draft.last(v) for v in layer.reads]
         result = names[0]
         for other in names[1:]:
-            result = draft.op(kind, result, other)
+            result = layer.op(kind, result, other)
         if mean:
-            result = draft.op("Div", result, np.array(len(names), np.float32))
+            result = layer.op("Div", result, np.array(len(names), np.float32))
         return Value(result, shape, first)
 
     return write
 
 
-def _function(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
+def _function(layer: Given) -> Value:
     """A function of TensorFlow that was called on a result of Keras 2."""
-    called = str(config.get("function", ""))
+    called = str(layer.config.get("function", ""))
     kind = {
         "__operators__.add": "Add",
         "math.add": "Add",
@@ -174,68 +164,62 @@ def _function(
         "math.divide": "Divide",
     }.get(called)
     if kind is None:
-        raise refuse(name, f"call of {called!r:.60}")
-    return LAYERS[kind](draft, name, config, weights, reads)
+        raise layer.refuse(f"call of {called!r:.60}")
+    return LAYERS[kind](layer)
 
 
-def _each_row(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
+def _each_row(layer: Given) -> Value:
     """TimeDistributed: a layer for each row by itself."""
-    kind, options = config["layer"]["class_name"], config["layer"]["config"]
-    source = reads[0]
+    kind, options = layer.config["layer"]["class_name"], layer.config["layer"]["config"]
+    source = layer.source
     if kind == "Flatten":
-        return draft.shaped(source, (source.shape[0], math.prod(source.shape[1:])))
+        return layer.draft.shaped(source, (source.shape[0], math.prod(source.shape[1:])))
     if kind in SKIPPED:
         return source
     if kind != "Dense":
-        raise refuse(name, "TimeDistributed", f"of a {kind!r:.40}, which is not known here")
-    own = {path.rpartition("/")[2]: array for path, array in weights.items()}
-    return _dense(draft, name, options, own, reads)
+        raise layer.refuse("TimeDistributed", f"of a {kind!r:.40}, which is not known here")
+    own = {path.rpartition("/")[2]: array for path, array in layer.weights.items()}
+    return _dense(layer._replace(config=options, weights=own))
 
 
-def _concatenate(
-    draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]
-) -> Value:
-    shape = reads[0].shape
-    axis = int(config.get("axis", -1)) % (len(shape) + 1)
-    if len({len(value.shape) for value in reads}) > 1 or not axis:
-        raise refuse(name, "Concatenate", f"along axis {axis}")
+def _concatenate(layer: Given) -> Value:
+    shape = layer.source.shape
+    axis = int(layer.config.get("axis", -1)) % (len(shape) + 1)
+    if len({len(value.shape) for value in layer.reads}) > 1 or not axis:
+        raise layer.refuse("Concatenate", f"along axis {axis}")
     sizes = list(shape)
-    sizes[axis - 1] = sum(value.shape[axis - 1] for value in reads)
+    sizes[axis - 1] = sum(value.shape[axis - 1] for value in layer.reads)
     if axis == len(shape) == 3:
-        result = draft.op("Concat", *(draft.first(value) for value in reads), axis=1)
+        result = layer.op("Concat", *(layer.draft.first(value) for value in layer.reads), axis=1)
         return Value(result, tuple(sizes), first=True)
-    return Value(draft.op("Concat", *(draft.last(v) for v in reads), axis=axis), tuple(sizes))
+    result = layer.op("Concat", *(layer.draft.last(v) for v in layer.reads), axis=axis)
+    return Value(result, tuple(sizes))
 
 
-def write_layer(
-    draft: Draft, kind: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
+def write_layer(kind: str, layer: Given) -> Value:
     """What a layer gives. Raises BadInput where it is not known."""
-    name = str(config["name"])
     write = LAYERS.get(kind)
     if write is None:
-        raise refuse(name, kind)
-    if len(reads[0].shape) != 3 or not _stand_first(kind, config):
-        return write(draft, name, config, weights, reads)
+        raise layer.refuse(kind)
+    if len(layer.source.shape) != 3 or not _stand_first(kind, layer):
+        return write(layer)
     turned = []
-    for value in reads:
+    for value in layer.reads:
         depth, height, width = value.shape
-        turned.append(Value(draft.last(value), (height, width, depth), first=True))
-    plain = {**config, "data_format": "channels_last", "axis": -1}
-    result = write(draft, name, plain, weights, turned)
+        turned.append(Value(layer.draft.last(value), (height, width, depth), first=True))
+    plain = {**layer.config, "data_format": "channels_last", "axis": -1}
+    result = write(layer._replace(config=plain, reads=turned))
     if len(result.shape) != 3:
         return result
     height, width, depth = result.shape
-    return Value(draft.first(result), (depth, height, width))
+    return Value(layer.draft.first(result), (depth, height, width))
 
 
-def _stand_first(kind: str, config: Config) -> bool:
+def _stand_first(kind: str, layer: Given) -> bool:
     """Whether a layer takes pictures with their channels first."""
     if kind == "BatchNormalization":
-        return _axis(config) in (1, -3)
-    return config.get("data_format") == "channels_first"
+        return _axis(layer) in (1, -3)
+    return layer.config.get("data_format") == "channels_first"
 
 
 _POOLS = {

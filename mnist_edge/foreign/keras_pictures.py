@@ -9,83 +9,65 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import BadInput
-from mnist_edge.foreign.draft import Config, Draft, Layering, Value, Weights, pair, refuse, weight
+from mnist_edge.foreign.draft import Given, Layering, Value, pair
 from mnist_edge.foreign.keras_activations import activated
 
 
-def convolve(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
+def convolve(layer: Given) -> Value:
     """Conv2D."""
-    kernel = weight(weights, "kernel", 0)
-    bias = weight(weights, "bias", 1) if config.get("use_bias", True) else None
-    groups = int(config.get("groups", 1))
-    value = _convolved(draft, name, config, reads[0], kernel.transpose(3, 2, 0, 1), bias, groups)
-    return activated(draft, name, config, value)
+    kernel = layer.weight("kernel", 0).transpose(3, 2, 0, 1)
+    groups = int(layer.config.get("groups", 1))
+    value = _convolved(layer, layer.picture, kernel, layer.bias(1), groups)
+    return activated(layer, value)
 
 
-def convolve_each(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
+def convolve_each(layer: Given) -> Value:
     """DepthwiseConv2D."""
-    kernel = weights.get("depthwise_kernel")
-    kernel = weight(weights, "kernel", 0) if kernel is None else kernel
-    bias = weight(weights, "bias", 1) if config.get("use_bias", True) else None
-    value = _by_channel(draft, name, config, reads[0], kernel, bias)
-    return activated(draft, name, config, value)
+    kernel = layer.weights.get("depthwise_kernel")
+    kernel = layer.weight("kernel", 0) if kernel is None else kernel
+    return activated(layer, _by_channel(layer, kernel, layer.bias(1)))
 
 
-def convolve_apart(
-    draft: Draft, name: str, config: Config, weights: Weights, reads: Sequence[Value]
-) -> Value:
+def convolve_apart(layer: Given) -> Value:
     """SeparableConv2D."""
-    value = _by_channel(draft, name, config, reads[0], weight(weights, "depthwise_kernel", 0), None)
-    points = weight(weights, "pointwise_kernel", 1).transpose(3, 2, 0, 1)
-    bias = weight(weights, "bias", 2) if config.get("use_bias", True) else None
-    value = _convolved(draft, name, {}, value, points, bias, 1)
-    return activated(draft, name, config, value)
+    value = _by_channel(layer, layer.weight("depthwise_kernel", 0), None)
+    points = layer.weight("pointwise_kernel", 1).transpose(3, 2, 0, 1)
+    value = _convolved(layer._replace(config={}), value, points, layer.bias(2), 1)
+    return activated(layer, value)
 
 
 def _by_channel(
-    draft: Draft,
-    name: str,
-    config: Config,
-    source: Value,
-    kernel: NDArray[np.generic],
-    bias: NDArray[np.generic] | None,
+    layer: Given, kernel: NDArray[np.generic], bias: NDArray[np.generic] | None
 ) -> Value:
     height, width, depth, times = kernel.shape
     turned = kernel.transpose(2, 3, 0, 1).reshape(depth * times, 1, height, width)
-    return _convolved(draft, name, config, source, turned, bias, depth)
+    return _convolved(layer, layer.picture, turned, bias, depth)
 
 
 def _convolved(
-    draft: Draft,
-    name: str,
-    config: Config,
+    layer: Given,
     source: Value,
     kernel: NDArray[np.generic],
     bias: NDArray[np.generic] | None,
     groups: int,
 ) -> Value:
-    _check_layout(name, source)
-    strides = pair(config.get("strides", 1))
-    gaps = pair(config.get("dilation_rate", 1))
+    strides = pair(layer.config.get("strides", 1))
+    gaps = pair(layer.config.get("dilation_rate", 1))
     sizes = tuple((k - 1) * g + 1 for k, g in zip(kernel.shape[2:], gaps, strict=True))
-    pads, (height, width) = _edges(name, config, source, sizes, strides)
-    inputs = (draft.first(source), kernel, *(() if bias is None else (bias,)))
+    pads, (height, width) = _edges(layer, source, sizes, strides)
+    inputs = (layer.draft.first(source), kernel, *(() if bias is None else (bias,)))
     options = {"strides": strides, "dilations": gaps, "pads": pads, "group": groups}
-    result = draft.op("Conv", *inputs, **options)
+    result = layer.op("Conv", *inputs, **options)
     return Value(result, (height, width, len(kernel)), first=True)
 
 
 def _edges(
-    name: str, config: Config, source: Value, kernel: Sequence[int], strides: Sequence[int]
+    layer: Given, source: Value, kernel: Sequence[int], strides: Sequence[int]
 ) -> tuple[list[int], tuple[int, int]]:
     """The border around a picture, and how large the result is."""
-    padding = str(config.get("padding", "valid"))
+    padding = str(layer.config.get("padding", "valid"))
     if padding not in ("same", "valid", "causal"):
-        raise refuse(name, f"layer with padding {padding!r:.20}")
+        raise layer.refuse(f"layer with padding {padding!r:.20}")
     before, after, sizes = [], [], []
     for size, side, step in zip(source.shape[:2], kernel, strides, strict=True):
         count = (size - side) // step + 1 if padding == "valid" else -(-size // step)
@@ -95,26 +77,22 @@ def _edges(
         after.append(max(border - first, 0))
         sizes.append(count)
     if min(sizes) < 1:
-        raise BadInput(f"the kernel of {name!r:.60} is larger than its input", fix="save it again")
+        raise BadInput(
+            f"the kernel of {layer.name!r:.60} is larger than its input", fix="save it again"
+        )
     return [*before, *after], (sizes[0], sizes[1])
-
-
-def _check_layout(name: str, source: Value) -> None:
-    if len(source.shape) != 3:
-        raise refuse(name, "layer of pictures", f"but its input has the shape {source.shape}")
 
 
 def pool(kind: str) -> Layering:
     """MaxPooling2D and AveragePooling2D."""
 
-    def write(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
-        source = reads[0]
-        _check_layout(name, source)
-        size = pair(config.get("pool_size", 2))
-        strides = pair(config.get("strides") or size)
-        pads, (height, width) = _edges(name, config, source, size, strides)
+    def write(layer: Given) -> Value:
+        source = layer.picture
+        size = pair(layer.config.get("pool_size", 2))
+        strides = pair(layer.config.get("strides") or size)
+        pads, (height, width) = _edges(layer, source, size, strides)
         options = {"kernel_shape": size, "strides": strides, "pads": pads}
-        result = draft.op(kind, draft.first(source), **options)
+        result = layer.op(kind, layer.draft.first(source), **options)
         return Value(result, (height, width, source.shape[2]), first=True)
 
     return write
@@ -123,13 +101,12 @@ def pool(kind: str) -> Layering:
 def pool_all(kind: str) -> Layering:
     """GlobalMaxPooling2D and GlobalAveragePooling2D."""
 
-    def write(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
-        source = reads[0]
-        _check_layout(name, source)
-        result = draft.op(kind, draft.first(source))
-        if config.get("keepdims"):
+    def write(layer: Given) -> Value:
+        source = layer.picture
+        result = layer.op(kind, layer.draft.first(source))
+        if layer.config.get("keepdims"):
             return Value(result, (1, 1, source.shape[2]), first=True)
-        return Value(draft.op("Flatten", result), (source.shape[2],))
+        return Value(layer.op("Flatten", result), (source.shape[2],))
 
     return write
 
@@ -140,53 +117,51 @@ def _sides(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
     return pair(rows), pair(columns)
 
 
-def border(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
+def border(layer: Given) -> Value:
     """ZeroPadding2D."""
-    source = reads[0]
-    _check_layout(name, source)
-    (top, bottom), (left, right) = _sides(config.get("padding", 1))
+    source = layer.picture
+    (top, bottom), (left, right) = _sides(layer.config.get("padding", 1))
     pads = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
     height, width, depth = source.shape
     shape = (height + top + bottom, width + left + right, depth)
-    return Value(draft.op("Pad", draft.first(source), pads), shape, first=True)
+    return Value(layer.op("Pad", layer.draft.first(source), pads), shape, first=True)
 
 
-def crop(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
+def crop(layer: Given) -> Value:
     """Cropping2D."""
-    source = reads[0]
-    _check_layout(name, source)
-    (top, bottom), (left, right) = _sides(config.get("cropping", 0))
+    source = layer.picture
+    (top, bottom), (left, right) = _sides(layer.config.get("cropping", 0))
     height, width, depth = source.shape
     starts, ends = np.array([top, left]), np.array([height - bottom, width - right])
-    result = draft.op("Slice", draft.first(source), starts, ends, np.array([2, 3]))
+    result = layer.op("Slice", layer.draft.first(source), starts, ends, np.array([2, 3]))
     return Value(result, (height - top - bottom, width - left - right, depth), first=True)
 
 
-def resize(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
+def resize(layer: Given) -> Value:
     """Resizing."""
-    source = reads[0]
-    _check_layout(name, source)
-    if config.get("interpolation", "bilinear") != "bilinear":
-        raise refuse(name, "Resizing", "but not a bilinear one")
-    sizes = (int(config["height"]), int(config["width"]))
+    source = layer.picture
+    if layer.config.get("interpolation", "bilinear") != "bilinear":
+        raise layer.refuse("Resizing", "but not a bilinear one")
+    sizes = (int(layer.config["height"]), int(layer.config["width"]))
     options = {"mode": "linear", "axes": [2, 3]}
-    result = draft.op("Resize", draft.first(source), "", "", np.array(sizes), **options)
+    result = layer.op("Resize", layer.draft.first(source), "", "", np.array(sizes), **options)
     return Value(result, (*sizes, source.shape[2]), first=True)
 
 
-def upsample(draft: Draft, name: str, config: Config, _: Weights, reads: Sequence[Value]) -> Value:
+def upsample(layer: Given) -> Value:
     """UpSampling2D."""
-    source = reads[0]
-    _check_layout(name, source)
-    kind = config.get("interpolation", "nearest")
+    source = layer.picture
+    kind = layer.config.get("interpolation", "nearest")
     options: dict[str, dict[str, Any]] = {
         "nearest": {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
         "bilinear": {"mode": "linear"},
     }
     if kind not in options:
-        raise refuse(name, "UpSampling2D", f"of the kind {kind!r:.20}")
-    times = pair(config.get("size", 2))
+        raise layer.refuse("UpSampling2D", f"of the kind {kind!r:.20}")
+    times = pair(layer.config.get("size", 2))
     height, width = (side * by for side, by in zip(source.shape, times, strict=False))
     sizes = np.array([height, width])
-    result = draft.op("Resize", draft.first(source), "", "", sizes, axes=[2, 3], **options[kind])
+    result = layer.op(
+        "Resize", layer.draft.first(source), "", "", sizes, axes=[2, 3], **options[kind]
+    )
     return Value(result, (height, width, source.shape[2]), first=True)
