@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +19,7 @@ from mnist_edge.foreign.constants import replace_nodes
 from mnist_edge.foreign.ends import FIX, End, Entry, find_entries, find_scores
 from mnist_edge.foreign.graph import check, damage_told, opened, part_for
 from mnist_edge.foreign.net import ForeignNet
+from mnist_edge.formats.onnx.run import reason
 from mnist_edge.formats.original.feed import Pixels, feed
 
 _BATCH = 250
@@ -75,7 +75,7 @@ class Prepared:
                 for start in range(0, len(flat), _BATCH)
             ]
         except Exception as error:  # ORT's error classes have no common parent
-            raise BadInput(f"it cannot be run: {_first_line(error)}", fix=FIX) from None
+            raise BadInput(f"it cannot be run: {reason(error)}", fix=FIX) from None
         return np.concatenate(parts)
 
 
@@ -179,8 +179,3 @@ def count_parameters(model: onnx.ModelProto) -> int:
         if tensor.data_type == TensorProto.FLOAT and tensor.dims
     ]
     return sum(sizes)
-
-
-def _first_line(error: Exception) -> str:
-    lines: Iterator[str] = iter(str(error).strip().splitlines())
-    return next(lines, type(error).__name__).split(" : ", 3)[-1][:300]

@@ -170,10 +170,7 @@ def companions_of(
 ) -> dict[str, bytes]:
     """The files without which a file that left its bundle cannot run, by suffix.
 
-    Args:
-        path: of the main file.
-        format_: of it.
-        vouching: the bundle that names it, and as what, if one does.
+    Where a bundle names the main file, `vouching` is that, and what it is there.
 
     Raises:
         BadInput: one does not lie beside it.
@@ -225,11 +222,6 @@ def open_backend(bundle: Bundle, artifact: Artifact, how: Loading = USUAL) -> It
 def load_artifact(bundle: Bundle, artifact: Artifact, how: Loading = USUAL) -> Backend:
     """Load an artifact after its digest has been checked, for who closes the backend himself.
 
-    Args:
-        bundle: where the artifact lies; it says which net it is, and which classes it knows.
-        artifact: one of `bundle.manifest.artifacts`.
-        how: device, threads and the like.
-
     Raises:
         Untrusted: it is a program, and nothing vouches for who wrote it.
         DigestMismatch: the file is not the one that the manifest names.
@@ -258,15 +250,7 @@ def load_backend(
 ) -> Backend:
     """Load an artifact from its bytes, which the caller has checked or has just made.
 
-    Args:
-        data: the whole file.
-        format_: of the file.
-        recipe: names the architecture, for a checkpoint.
-        classes: that it must tell apart.
-        companions: the files that belong to it, by suffix.
-        device: that must run it; see `load_artifact` for the errors.
-        threads: compute threads of the runtime.
-        runtime: that runs it, where its format has several; empty for the usual one.
+    See `Loading` for the arguments, and `load_artifact` for the errors.
     """
     how = Loading(recipe=recipe, classes=classes, device=device, threads=threads, runtime=runtime)
     return _load(Written(data, companions), format_, how)

@@ -53,6 +53,12 @@ class Window(NamedTuple):
         return height // self.stride_y + 1, width // self.stride_x + 1
 
 
+def same_border(length: int, kernel: int, stride: int) -> tuple[int, int]:
+    """What makes a result as long as the input over the stride, rounded up: the smaller first."""
+    border = max((-(-length // stride) - 1) * stride + kernel - length, 0)
+    return border // 2, border - border // 2
+
+
 HALVING = Window(2, 2, 2, 2)
 """That of a max pooling which takes each 2 x 2 for one."""
 

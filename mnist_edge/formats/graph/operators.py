@@ -20,6 +20,7 @@ from mnist_edge.formats.graph.layers import (
     Weights,
     Window,
     is_depthwise,
+    same_border,
 )
 from mnist_edge.formats.graph.reader import Node, Reader, Value
 
@@ -291,8 +292,7 @@ def _same(
     """The border with which a result is as large as the input over the stride, rounded up."""
     before, after = [], []
     for length, kernel, stride in zip(shape[1:], size, strides, strict=True):
-        border = max((-(-length // stride) - 1) * stride + kernel - length, 0)
-        small, large = border // 2, border - border // 2
+        small, large = same_border(length, kernel, stride)
         before.append(small if upper else large)
         after.append(large if upper else small)
     return before[0], before[1], after[0], after[1]

@@ -116,22 +116,19 @@ def _check_types(operator: Operator, inputs: Sequence[Tensor], output: Tensor) -
         raise ValueError(f"{operator.name} of {given.name} to {gives.name}")
 
 
-def _same(options: Options, inputs: Sequence[Tensor]) -> Shape:
-    del options
+def _same(_: Options, inputs: Sequence[Tensor]) -> Shape:
     return inputs[0].shape
 
 
-def _add(options: Options, inputs: Sequence[Tensor]) -> Shape:
+def _add(_: Options, inputs: Sequence[Tensor]) -> Shape:
     """Two results alike, or one and a constant for each channel."""
-    del options
     result, other = inputs
     if other.shape not in (result.shape, result.shape[-1:]) or result.shape[0] != DYNAMIC:
         raise ValueError(f"a sum or product of {result.shape} and {other.shape}")
     return result.shape
 
 
-def _reshape(options: Options, inputs: Sequence[Tensor]) -> Shape:
-    del options
+def _reshape(_: Options, inputs: Sequence[Tensor]) -> Shape:
     size = math.prod(_result(inputs[0])[1:])
     pictures, *sizes = constant(inputs[1]).ravel().tolist() if inputs[1].data else (0,)
     if (
@@ -160,8 +157,7 @@ def _resize(options: Options, inputs: Sequence[Tensor]) -> Shape:
     return DYNAMIC, *sizes, _result(inputs[0], 4)[3]
 
 
-def _pad(options: Options, inputs: Sequence[Tensor]) -> Shape:
-    del options
+def _pad(_: Options, inputs: Sequence[Tensor]) -> Shape:
     _, *sizes = _result(inputs[0], 4)
     border = constant(inputs[1]) if inputs[1].data else np.zeros(0)
     if border.shape != (4, 2) or border.min() < 0 or border.max() > _MOST_STRIDE or border[0].any():
@@ -190,8 +186,7 @@ def _convolve_apart(options: Options, inputs: Sequence[Tensor]) -> Shape:
     return (*_slide(options, source, (height, width)), out)
 
 
-def _multiply(options: Options, inputs: Sequence[Tensor]) -> Shape:
-    del options
+def _multiply(_: Options, inputs: Sequence[Tensor]) -> Shape:
     source, weight, bias = inputs
     out, depth = _weight(weight, 2)
     if _result(source, 2)[1] != depth or bias.shape != (out,):

@@ -315,11 +315,6 @@ def _pooling(window: layers.Window) -> dict[str, int]:
 
 def _is_same(window: layers.Window, shape: layers.Shape) -> bool:
     """Whether a border is the one that TensorFlow calls SAME."""
-    height = _same(shape.height, window.height, window.stride_y)
-    width = _same(shape.width, window.width, window.stride_x)
+    height = layers.same_border(shape.height, window.height, window.stride_y)
+    width = layers.same_border(shape.width, window.width, window.stride_x)
     return (window.top, window.bottom, window.left, window.right) == (*height, *width)
-
-
-def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    border = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return border // 2, border - border // 2

@@ -183,8 +183,7 @@ def _scale(options: Options, inputs: Sequence[Shape]) -> _Result:
     return _Result(shape, 0, 2 * shape[0])
 
 
-def _keep(options: Options, inputs: Sequence[Shape]) -> _Result:
-    del options
+def _keep(_: Options, inputs: Sequence[Shape]) -> _Result:
     (shape,) = inputs
     return _Result(shape)
 

@@ -98,7 +98,7 @@ class OrtBackend:
             else:
                 (logits,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: images})
         except Exception as error:
-            raise BadInput(f"the ONNX model cannot run: {_reason(error)}", fix=_FIX) from None
+            raise BadInput(f"the ONNX model cannot run: {reason(error)}", fix=_FIX) from None
         return check_logits(logits, len(images), self.classes, source="the ONNX model")
 
     def time_resident(self, images: Images, runs: int) -> tuple[float, ...]:
@@ -181,8 +181,8 @@ def _open_session(data: bytes, options: ort.SessionOptions, device: Device) -> o
     except Exception as error:  # ORT's error classes have no common parent
         if device != "cpu":  # which may be the device's fault
             _open_session(data, options, "cpu")
-            raise _no_device(device, _reason(error)) from None
-        raise BadInput(f"ONNX Runtime cannot load the model: {_reason(error)}", fix=_FIX) from None
+            raise _no_device(device, reason(error)) from None
+        raise BadInput(f"ONNX Runtime cannot load the model: {reason(error)}", fix=_FIX) from None
     session.disable_fallback()
     # ORT falls back to the CPU without a word when CUDA cannot start, so ask what it chose.
     if session.get_providers()[0] != provider:
@@ -270,7 +270,7 @@ def _describe(value: ort.NodeArg) -> str:
     return f"{value.name} {value.type} {[batch if isinstance(batch, int) else 'N', *rest]}"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What ORT says, without its prefixes: error codes, and the place in its C++ sources."""
     line: str = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return _SOURCE_PLACE.sub("", line.split(" : ", 3)[-1])[:300]
