@@ -65,31 +65,22 @@ def _fits(number: int) -> bool:
     return -(1 << 31) <= number < 1 << 31
 
 
-def _divided(number: int, divisor: int) -> int:
+def _divided(number: int, divisor: int) -> tuple[int, int]:
+    """How often, and what is left."""
     if min(number, divisor) < 0:
         raise ValueError("a size below nothing")
-    return number // divisor
-
-
-def _remainder(number: int, divisor: int) -> int:
-    if min(number, divisor) < 0:
-        raise ValueError("a size below nothing")
-    return number % divisor
+    return divmod(number, divisor)
 
 
 _ARITHMETIC: dict[str, Callable[..., int]] = {
     "Add": lambda left, right: _within(left) + _within(right),
     "Sub": lambda left, right: _within(left) - _within(right),
     "Mul": lambda left, right: _within(left) * _within(right),
-    "Div": _divided,
-    "Mod": _remainder,
+    "Div": lambda number, divisor: _divided(number, divisor)[0],
+    "Mod": lambda number, divisor: _divided(number, divisor)[1],
     "Equal": lambda left, right: left == right,
     "Where": lambda chosen, left, right: left if chosen else right,
 }
-
-
-def _unknown_numbers(_: Operator, given: Sequence[Tensor]) -> Result:
-    return _shaped(*given[0].shape)
 
 
 _WHOLE = (6, 7)  # int32 and int64
@@ -458,9 +449,9 @@ def _constant(operator: Operator, _: Sequence[Tensor]) -> Result:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(
         (
-            *("Abs", "BatchNormalization", "Ceil", "Celu", "Clip", "DequantizeLinear", "Dropout"),
-            *("Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Hardmax"),
-            *("InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "Log"),
+            *("Abs", "BatchNormalization", "CastLike", "Ceil", "Celu", "Clip", "DequantizeLinear"),
+            *("Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"),
+            *("Hardmax", "InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "Log"),
             *("LogSoftmax", "Mish", "Neg", "Not", "PRelu", "QuantizeLinear", "Reciprocal", "Relu"),
             *("Round", "Selu", "Sigmoid", "Sign", "Softmax", "Softplus", "Softsign", "Sqrt"),
             *("Tanh", "ThresholdedRelu"),
@@ -480,7 +471,6 @@ RULES: dict[str, Rule] = {
     "ArgMax": _choice,
     "ArgMin": _choice,
     "Cast": _cast,
-    "CastLike": _unknown_numbers,
     "Identity": _passed_on,
     "AveragePool": _pool,
     "Concat": _concat,
