@@ -72,25 +72,16 @@ _UPRIGHT = 1
 _CONVERT = f"save it as PNG or JPEG; read are {', '.join(FORMATS)}"
 
 
-def read_picture(source: Path | str | bytes | BinaryIO) -> Image.Image:
-    """Read one picture file, whole and checked.
+def read_pages(source: Path | str | bytes | BinaryIO) -> Iterator[Image.Image]:
+    """The pages of a TIFF or GIF file, of any other its one picture, whole, checked and upright.
+
+    Each is decoded when it is asked for, in the place of the one before. A file can hold millions.
 
     Args:
         source: a path, the bytes of a file, or a binary stream such as `sys.stdin.buffer`.
 
-    Returns:
-        The decoded picture, upright; of a file with several pages the first.
-
     Raises:
         BadInput: it cannot be read, is no picture of a known format, is damaged, or too large.
-    """
-    return next(read_pages(source))
-
-
-def read_pages(source: Path | str | bytes | BinaryIO) -> Iterator[Image.Image]:
-    """The pages of a TIFF or GIF file, of any other its one picture, as `read_picture` gives it.
-
-    Each is decoded when it is asked for, in the place of the one before. A file can hold millions.
     """
     data, name = _read(source)
     return _pages(data, name)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mnist_edge.errors import BadInput
 from mnist_edge.picture import load_picture
-from mnist_edge.picture.decode import MAX_BYTES, read_picture
+from mnist_edge.picture.decode import MAX_BYTES, read_pages
 from mnist_edge.picture.files import find_pictures
 
 pytestmark = pytest.mark.edge
@@ -142,21 +142,21 @@ class Endless(io.BytesIO):
 def test_an_endless_stream_of_zeros_ends_at_once() -> None:
     stream = Endless(b"")
     with pytest.raises(BadInput, match="not a picture"):
-        read_picture(stream)
+        next(read_pages(stream))
     assert stream.given < 10_000
 
 
 def test_an_endless_picture_ends_at_the_limit() -> None:
     stream = Endless(PNG)
     with pytest.raises(BadInput, match="longer than 64 MiB"):
-        read_picture(stream)
+        next(read_pages(stream))
     assert stream.given < 2 * MAX_BYTES
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero on this system")
 def test_dev_zero_is_no_picture() -> None:
     with pytest.raises(BadInput, match="a pipe or a device"):
-        read_picture(Path("/dev/zero"))
+        read_pages(Path("/dev/zero"))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
@@ -164,7 +164,7 @@ def test_a_pipe_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
     with pytest.raises(BadInput, match="a pipe or a device"):
-        read_picture(pipe)
+        next(read_pages(pipe))
 
 
 def unreadable(folder: Path) -> Path:

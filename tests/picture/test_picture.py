@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter, ImageOps
 from mnist_edge.data.mnist import read_mnist
 from mnist_edge.errors import BadInput
 from mnist_edge.picture import Picture, load_picture, split_digits
-from mnist_edge.picture.decode import read_picture
+from mnist_edge.picture.decode import read_pages
 from mnist_edge.picture.digit import BOX_SIDE, STROKE, is_mnist_digit, normalise, stroke_width
 
 pytestmark = pytest.mark.edge
@@ -314,7 +314,7 @@ def test_a_stream_reads_as_its_bytes(tmp_path: Path) -> None:
     data = encode(draw(8))
     (tmp_path / "8.png").write_bytes(data)
     for source in (data, io.BytesIO(data), tmp_path / "8.png", str(tmp_path / "8.png")):
-        assert np.array_equal(np.asarray(read_picture(source)), np.asarray(draw(8)))
+        assert np.array_equal(np.asarray(next(read_pages(source))), np.asarray(draw(8)))
 
 
 def test_a_drawing_of_28_pixels_off_centre_is_no_mnist_digit() -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from mnist_edge.errors import BadInput
 from mnist_edge.picture import decode, load_picture
-from mnist_edge.picture.decode import read_picture
+from mnist_edge.picture.decode import read_pages
 from mnist_edge.picture.memory import memory_of
 from mnist_edge.picture.paper import grey_of
 
@@ -71,16 +71,16 @@ def test_a_picture_that_is_turned_counts_twice(monkeypatch: pytest.MonkeyPatch) 
     data = encode(page(), exif=TURNED)
     upright = encode(page())
     monkeypatch.setattr(decode, "MAX_MEMORY_BYTES", 6 * PIXELS)
-    assert read_picture(upright).size == (1000, 800)
+    assert next(read_pages(upright)).size == (1000, 800)
     with pytest.raises(BadInput, match="1000x800 pixels, which would take more than"):
-        read_picture(data)
+        next(read_pages(data))
 
 
 def test_a_large_photograph_is_read_in_shades_of_grey(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(page(), "JPEG", exif=TURNED)
-    assert read_picture(data).mode == "RGB"
+    assert next(read_pages(data)).mode == "RGB"
     monkeypatch.setattr(decode, "MAX_MEMORY_BYTES", 6 * PIXELS)
-    large = read_picture(data)
+    large = next(read_pages(data))
     assert (large.mode, large.size) == ("L", (800, 1000))
 
 
