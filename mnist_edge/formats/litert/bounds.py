@@ -158,7 +158,7 @@ def _resize(options: Options, inputs: Sequence[Tensor]) -> Shape:
 
 
 def _pad(_: Options, inputs: Sequence[Tensor]) -> Shape:
-    _, *sizes = _result(inputs[0], 4)
+    sizes = _result(inputs[0], 4)[1:]
     border = constant(inputs[1]) if inputs[1].data else np.zeros(0)
     if border.shape != (4, 2) or border.min() < 0 or border.max() > _MOST_STRIDE or border[0].any():
         raise ValueError("PAD by a border that is not known")
