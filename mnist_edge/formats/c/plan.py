@@ -184,14 +184,11 @@ def _copies_picture(net: Net) -> bool:
     return not all(isinstance(step, Scale) for step in readers)
 
 
-def _border(net: Net, index: int) -> tuple[int, int, int, int]:
-    """The widest border that a convolution wants around the result of a step."""
-    windows = [
-        step.window for step in net.steps if isinstance(step, Convolution) and step.source == index
+def _border(net: Net, index: int) -> tuple[int, ...]:
+    """The widest border that a convolution wants around the result of a step, on each side."""
+    borders = [
+        step.window[4:]
+        for step in net.steps
+        if isinstance(step, Convolution) and step.source == index
     ]
-    return (
-        max((window.top for window in windows), default=0),
-        max((window.left for window in windows), default=0),
-        max((window.bottom for window in windows), default=0),
-        max((window.right for window in windows), default=0),
-    )
+    return tuple(map(max, zip((0, 0, 0, 0), *borders, strict=True)))
