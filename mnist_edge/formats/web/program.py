@@ -27,6 +27,7 @@ from mnist_edge.formats.graph.layers import (
     SpaceToDepth,
     Step,
     is_rectified,
+    sources,
 )
 from mnist_edge.formats.graph.quantized import QuantizedNet
 from mnist_edge.formats.web.records import HEAD, RECORD, Head, Kind, Record
@@ -56,41 +57,44 @@ class _Writer:
         places = self.plan.places
         return places[index].inside + self.shift if index in places else 0
 
-    def source(self, step: Convolution | Linear | Pool | Scale | SpaceToDepth | Add) -> Record:
-        """Where a step reads."""
-        view = self.plan.view(step.source)
-        place = self.place(step.source)
+    def source(self, index: int) -> Record:
+        """Where a step reads the result of another, or the picture."""
+        view = self.plan.view(index)
+        place = self.place(index)
         return Record(Kind.FILL, in_=place, in_row=view.row, in_next=view.next, in_apart=view.apart)
 
-    def add(self, kind: Kind, record: Record, index: int, **fields: int) -> None:
-        """A record of a step: `record` says where it reads."""
+    def add(self, kind: Kind, index: int, read: Record | None = None, /, **fields: int) -> None:
+        """A record of a step, which reads its first source unless something else is said."""
         place, step = self.plan.places[index], self.plan.net.steps[index]
-        fields = {"relu": int(is_rectified(step))} | fields
-        fields = {
+        channels, height, width = step.shape
+        usual = {
+            "relu": int(is_rectified(step)),
+            "channels": channels,
+            "height": height,
+            "width": width,
             "out": self.place(index),
             "out_row": place.row,
             "out_next": place.shape.channels,
-        } | fields
-        channels, height, width = step.shape
-        shape = {"channels": channels, "height": height, "width": width}
-        self.records.append(record._replace(kind=kind, **(shape | fields)))
+        }
+        read = read or self.source(sources(step)[0])
+        self.records.append(read._replace(kind=kind, **(usual | fields)))
 
     def product(self, index: int, step: Convolution | Linear, **fields: int) -> None:
         """A convolution or a matrix product: `fields` say where its constants are."""
-        read, shape = self.source(step), self.plan.shape(step.source)
+        read, shape = self.source(step.source), self.plan.shape(step.source)
         wide = padded(step.shape.channels)
         if isinstance(step, Convolution):
             window = step.window
             down, right = window.stride_y * read.in_row, window.stride_x * read.in_next
             self.add(
                 Kind.POOLED_LINE if step.pooled else Kind.LINE,
+                index,
                 read._replace(
                     in_=read.in_ - window.top * read.in_row - window.left * read.in_next,
                     in_row=2 * down if step.pooled else down,
                     in_next=right,
                     in_apart=down,
                 ),
-                index,
                 row=read.in_row,
                 rows=window.height,
                 run=window.width * shape.channels,
@@ -98,10 +102,10 @@ class _Writer:
                 **fields,
             )
         elif in_one_piece(step, self.plan):
-            self.add(Kind.DOT, read, index, run=shape.size, wide=wide, **fields)
+            self.add(Kind.DOT, index, run=shape.size, wide=wide, **fields)
         else:
             taps = {"row": read.in_row, "rows": shape.height, "run": shape.width * shape.channels}
-            self.add(Kind.LINE, read, index, wide=wide, **taps, **fields)
+            self.add(Kind.LINE, index, wide=wide, **taps, **fields)
 
     def finish(self, **head: int) -> bytes:
         """The whole net; `head` has what is known of the result."""
@@ -165,12 +169,12 @@ def _write(writer: _Writer, index: int, step: Step) -> None:
     match step:
         case Convolution() if step.groups == step.weight.shape[0] == plan.shape(step.source)[0] > 1:
             taps = step.weight.transpose(2, 3, 1, 0)[:, :, 0]
-            read = writer.source(step)
+            read = writer.source(step.source)
             start = read.in_ - step.window.top * read.in_row - step.window.left * read.in_next
             writer.add(
                 Kind.DEPTHWISE,
-                read._replace(in_=start),
                 index,
+                read._replace(in_=start),
                 weight=writer.keep(taps),
                 bias=writer.keep(step.bias),
                 **_window(step),
@@ -186,20 +190,17 @@ def _write(writer: _Writer, index: int, step: Step) -> None:
             writer.product(index, step, weight=weight, bias=bias)
         case Scale():
             weight, bias = writer.keep(step.factor), writer.keep(step.offset)
-            writer.add(Kind.SCALE, writer.source(step), index, weight=weight, bias=bias)
+            writer.add(Kind.SCALE, index, weight=weight, bias=bias)
         case Pool():
-            writer.add(Kind.POOL, writer.source(step), index, **_pooling(step, plan))
+            writer.add(Kind.POOL, index, **_pooling(step, plan))
         case Add():
-            other = {
-                "other": writer.place(step.other),
-                "other_row": plan.view(step.other).row,
-            }
-            writer.add(Kind.ADD, writer.source(step), index, **other)
+            row = plan.view(step.other).row
+            writer.add(Kind.ADD, index, other=writer.place(step.other), other_row=row)
         case Concat():
             _concatenate(writer, index, step)
         case SpaceToDepth():
             channels = plan.shape(step.source).channels
-            writer.add(Kind.SPACE, writer.source(step), index, choice=step.block, channels=channels)
+            writer.add(Kind.SPACE, index, choice=step.block, channels=channels)
         case _:
             raise _no_record(step)
 
@@ -215,11 +216,8 @@ def _concatenate(writer: _Writer, index: int, step: Concat) -> None:
     out = writer.place(index)
     for source in step.sources:
         channels, height, width = writer.plan.shape(source)
-        view = writer.plan.view(source)
-        read = Record(Kind.COPY, in_=writer.place(source))
-        read = read._replace(in_row=view.row, in_next=view.next, in_apart=view.apart)
         shape = {"channels": channels, "height": height, "width": width}
-        writer.add(Kind.COPY, read, index, out=out, **shape)
+        writer.add(Kind.COPY, index, writer.source(source), out=out, **shape)
         out += channels
 
 
@@ -256,9 +254,9 @@ def write_quantized_net(quantized: QuantizedNet) -> bytes:
         match step:
             case Scale():
                 units = writer.keep(np.array(picture_units(step, quantized.grids[index])))
-                writer.add(Kind.TO_BYTES, writer.source(step), index, factor=units, zero=zero)
+                writer.add(Kind.TO_BYTES, index, factor=units, zero=zero)
             case Pool(kind="max"):
-                writer.add(Kind.POOL, writer.source(step), index, **_pooling(step, writer.plan))
+                writer.add(Kind.POOL, index, **_pooling(step, writer.plan))
             case Convolution() | Linear():
                 writer.product(
                     index,
