@@ -117,13 +117,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Where a step stands for whoever writes its function.
-
-    Attributes:
-        name: of the function, with which the names of its arrays begin.
-        plan: where all lies.
-        index: of the step.
-    """
+    """Where a step stands for whoever writes its function; its arrays begin with its name."""
 
     name: str
     plan: Plan
