@@ -126,7 +126,7 @@ def test_a_class_whose_name_cannot_be_is_refused(tmp_path: Path, name: str, mess
     assert len(str(caught.value)) < 400
 
 
-@pytest.mark.parametrize("name", ["a, b", "m²", "Ärger", "日本", "it's $5", '"quoted"', "a`b|c*d"])
+@pytest.mark.parametrize("name", ["a, b", "10²", "Ärger", "日本", "it's $5", '"quoted"', "a`b|c*d"])
 def test_other_names_are_taken_as_they_are(tmp_path: Path, name: str) -> None:
     write_folder(tmp_path, ("a", name), noise, range(4))
     assert set(read(tmp_path, preprocessing="plain")[0].classes) == {"a", name}
