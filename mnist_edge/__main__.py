@@ -10,13 +10,15 @@ import threading
 __all__ = ["main"]
 
 _RARELY = 100_000  # new objects between two searches for cycles, not 700
+_WITH_TORCH = {"run", "train", "import", "export"}  # whose garbage may be large
 
 
 def main() -> int:
     """Run the command line as a process of its own; gives its exit code."""
     # Modules are some ten thousand objects that stay. To search them for garbage again and again
     # while they are imported, and once more at the end, takes a fifth of the time of a prediction.
-    gc.set_threshold(_RARELY, *gc.get_threshold()[1:])
+    if _WITH_TORCH.isdisjoint(sys.argv[1:2]):
+        gc.set_threshold(_RARELY, *gc.get_threshold()[1:])
     from mnist_edge.cli import main as run
 
     code = run()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 
 def printable(text: str, *, keep: str = "") -> str:
     """The text, each control character and mark of direction as its escape.
@@ -18,6 +16,8 @@ def printable(text: str, *, keep: str = "") -> str:
 
 
 def _shows(character: str) -> bool:
+    import unicodedata  # for which plain text does not wait
+
     # Blanks that are not the plain one count as not printable.
     return character.isprintable() or unicodedata.category(character) == "Zs"
 
