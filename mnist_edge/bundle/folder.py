@@ -43,6 +43,7 @@ from mnist_edge.errors import (
     in_shell,
     restore_advice,
 )
+from mnist_edge.recipes.frozen import frozen
 from mnist_edge.recipes.terms import DEFAULT_ARTIFACT
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ _MAX_MANIFEST_BYTES = 4 << 20
 _SETTLED_S = 0.1  # an export leaves an artifact out of the manifest for some milliseconds
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Reference:
     """Digits with the checkpoint's answers; they travel with the bundle.
 
@@ -85,7 +86,7 @@ class Reference:
     logits: NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Signature:
     """Who signed a bundle, by his key's fingerprint, and which in the row of his bundles it is."""
 

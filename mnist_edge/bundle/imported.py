@@ -3,8 +3,9 @@
 # No annotations as text here: a manifest is read by their types, and each text would be compiled.
 
 import math
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from mnist_edge.recipes.frozen import frozen
 
 Kind: TypeAlias = Literal["onnx", "keras", "torch"]
 Fit: TypeAlias = Literal["", "resize", "pad"]
@@ -16,7 +17,7 @@ MOST_PIXELS = 256
 """A side, of a net that takes a digit."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Norm:
     """A normalisation of pixels in [0, 1]: `(pixel - mean) / std`."""
 
@@ -37,7 +38,7 @@ class Norm:
         return f"with mean {self.mean:g} and deviation {self.std:g}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Contract:
     """How a net of others wants its picture, white ink on black in [0, 1] being ours.
 
@@ -74,7 +75,7 @@ class Contract:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ImportRecord:
     """Where a net of others came from.
 

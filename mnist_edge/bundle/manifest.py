@@ -12,6 +12,7 @@ from mnist_edge.bundle.codec import LATER
 from mnist_edge.bundle.imported import ImportRecord
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.classes import DIGITS, check_classes
+from mnist_edge.recipes.frozen import frozen
 from mnist_edge.recipes.terms import DataName, Format, Precision, Preprocessing
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -38,7 +39,7 @@ Role: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class FileRecord:
     """One file of a bundle.
 
@@ -63,7 +64,7 @@ class FileRecord:
             raise ValueError(f"{name}: the digest is not a SHA-256")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Parity:
     """How far one artifact is from the reference; written by `formats.parity.compare`.
 
@@ -101,7 +102,7 @@ class Score:
         return round(self.accuracy * self.images)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Artifact(FileRecord):
     """One exported file in a bundle.
 
@@ -132,7 +133,7 @@ class Artifact(FileRecord):
         return (self.file, *(companion.file for companion in self.companions))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DataRecord:
     """The data set that a model was trained on, and what is in its pictures.
 
@@ -155,7 +156,7 @@ class DataRecord:
         check_classes(self.classes)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Lesson:
     """What corrected pictures taught a net that was there, and what that cost.
 
@@ -182,7 +183,7 @@ class Lesson:
     share: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TrainingRecord:
     """How a training ended. Losses are mean cross-entropy in nats, accuracies 0 to 1.
 
@@ -205,7 +206,7 @@ class TrainingRecord:
         return not self.duration_s
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Manifest:
     """Everything that a bundle says of itself.
 

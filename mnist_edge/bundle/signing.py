@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from mnist_edge.bundle.folder import (
 from mnist_edge.bundle.manifest import MANIFEST, SIGNATURE, Artifact
 from mnist_edge.bundle.storage import atomic_write, read_file
 from mnist_edge.errors import BadInput, BundleError, MissingDependency, Untrusted, UsageError
+from mnist_edge.recipes.frozen import frozen
 
 if TYPE_CHECKING:
     from mnist_edge.bundle.sshsig import PublicKey
@@ -36,7 +37,7 @@ _NAMESPACE = re.compile(r"mnist-edge/(0|[1-9][0-9]{0,17})")
 _FIX = "get the bundle that its maker has signed, or one of another maker with his --key"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Trust:
     """What a user asks of a bundle before it is used.
 

@@ -35,6 +35,7 @@ from mnist_edge.formats.tolerances import (
     Tolerance,
 )
 from mnist_edge.recipes.classes import DIGITS, parted
+from mnist_edge.recipes.frozen import frozen
 from mnist_edge.recipes.terms import Device, Format, Mode, Precision, Preprocessing, Runtime
 from mnist_edge.recipes.train import TrainRecipe
 
@@ -106,7 +107,7 @@ class Written:
         return (self.data, *self.companions.values())
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Wish:
     """What may be asked of a writer beside the precision; a file shows what was asked of it.
 
@@ -124,7 +125,7 @@ class Wish:
 NO_WISH = Wish()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Loading:
     """How an artifact is to be loaded.
 
@@ -157,7 +158,7 @@ def claim_cpu(how: Loading, what: str) -> Device:
     return how.device
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Header:
     """What a file says of itself beside its net; numbers are 0 where it is silent."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from mnist_edge.recipes.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Tolerance:
     """When a candidate counts as equivalent to the reference.
 

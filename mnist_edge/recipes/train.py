@@ -6,12 +6,13 @@ Every default of the project stands here once; the command line shows it. Standa
 # No annotations as text here: a recipe is read by their types, and each text would be compiled.
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated
 
 from mnist_edge.errors import UsageError
 from mnist_edge.recipes.classes import DIGITS, MOST_CLASSES
 from mnist_edge.recipes.fields import Setting, check_fields
+from mnist_edge.recipes.frozen import frozen
 from mnist_edge.recipes.terms import Architecture, Optimizer, Schedule, check_range
 
 WIDTH_COUNTS: dict[Architecture, tuple[int, ...]] = {
@@ -35,7 +36,7 @@ _TEACHER = "Recipe: knowledge distillation"
 _ANSWERS = "Recipe: what the answers are worth"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Augmentation:
     """How far a training digit is distorted; every range is drawn uniformly per digit."""
 
@@ -68,7 +69,7 @@ class Augmentation:
         return self.moves or self.thickness > 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Claim:
     """What the reproduced project says of itself. Accuracies in percent; 0 where it is silent."""
 
@@ -77,7 +78,7 @@ class Claim:
     train_accuracy: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TrainRecipe:
     """One training, completely: the same recipe, seed, data and machine give the same weights.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from mnist_edge.recipes.classes import DIGITS
+from mnist_edge.recipes.frozen import frozen
 from mnist_edge.render.printable import printable
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 CSV_HEADER = "picture,position,status,digit,probability,notes,row,left,top,right,bottom,page,label"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Candidate:
     """One of the most probable classes; its name is its `label`, and where it is one, a digit."""
 
@@ -27,7 +28,7 @@ class Candidate:
     label: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Problem:
     """Why a picture could not be read."""
 
@@ -36,7 +37,7 @@ class Problem:
     fix: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Answer:
     """One digit of one picture, or why there is none.
 

@@ -9,6 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_edge.recipes.frozen import frozen
+
 Shape: TypeAlias = tuple[int, ...]
 Attribute: TypeAlias = "int | float | str | tuple[int, ...] | Tensor | None"
 Array: TypeAlias = NDArray[np.generic]
@@ -40,7 +42,7 @@ class Tensor:
         return math.prod(self.shape)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Operator:
     """One node.
 
@@ -73,7 +75,7 @@ class Operator:
         return value
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Outline:
     """A graph.
 
