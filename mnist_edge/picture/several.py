@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _LOOK_S = 0.1  # in which the first pictures tell how long one takes
-_PAYS_S = 2.0  # of reading that must lie ahead: some times what a process takes to start
+# Of reading that must lie ahead: some times what a process takes to start, which is what this one
+# took until it read, if it was started for that.
+_PAYS_S, _STARTS = 2.0, 3
 _CHUNK, _AHEAD = 8, 3  # pictures of one task, tasks of one process that wait or are done
 
 Loaded: TypeAlias = tuple[Picture, ...] | MnistEdgeError
@@ -53,7 +55,8 @@ def load_pictures(
             loaded = load(sources[done])
             done, spent_s = done + 1, spent_s + time.monotonic() - began_s
             yield loaded
-        if spent_s / max(done, 1) * (len(sources) - done) > _PAYS_S:
+        ahead_s = spent_s / max(done, 1) * (len(sources) - done)
+        if ahead_s > min(_PAYS_S, _STARTS * time.process_time()):
             yield from _load_apart(sources[done:], load, processes)
             return
     yield from map(load, sources[done:])
