@@ -20,7 +20,7 @@ from photos import PhotosReport, of_today, pictures_table
 from runs import RESULTS, TrainingRun, latest, read_runs
 from runtimes_page import read_comparison, summary_table
 from tiers import TIERS, Tier
-from training import training_table
+from training import sprint_table, training_table
 
 from mnist_edge.bundle import codec
 from mnist_edge.recipes.catalogue import FURTHER_CLAIMS, RECIPES, TEACHER
@@ -125,6 +125,8 @@ def tables() -> dict[str, Table]:
         "c-targets": targets_table(elsewhere),
         "c-cuts": cuts_table(elsewhere),
     }
+    if (sprints := RESULTS / "sprint.json").exists():
+        made["sprint"] = sprint_table(sprints)
     if comparison := read_comparison(RESULTS):
         made["runtimes"] = summary_table(comparison)
     if formats := read_formats(RESULTS):

@@ -1,6 +1,10 @@
 """Seconds to 99.0 % and 99.4 % on MNIST: our recipes, the seeds' way, the usual example loop.
 
-    python benchmarks/training.py            writes benchmarks/results/training.json
+    python benchmarks/training.py                        writes results/training.json
+    python benchmarks/training.py --sprint --before DIR  writes results/sprint.json
+
+The second is of ten runs of `sprint` (seeds 0 to 9), as many of the version before, whose tree is
+DIR, and two of the LeNet-like project's way.
 
 The seeds' way is the LeNet-like net of the `lenet` recipe, trained as its project does: a
 DataLoader that turns one digit after the other into a tensor, batches of 10, Adam, 5 epochs. The
@@ -17,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -39,8 +44,10 @@ if TYPE_CHECKING:
     from mnist_edge.data.mnist import DataSet
 
 REPORT = RESULTS / "training.json"
-OURS = ("sprint", "quick")
-THEIRS = ("lenet-dataloader", "pytorch-example")
+SPRINT_REPORT = RESULTS / "sprint.json"
+SPRINT, BEFORE, LENET = "sprint", "sprint-before", "lenet-dataloader"
+OURS = (SPRINT, "quick")
+THEIRS = (LENET, "pytorch-example")
 PATIENCE_S = 200.0
 """A loop that has not reached 99.4 % by then is stopped after its epoch, and said to have not."""
 
@@ -49,25 +56,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3, help="runs of each of our recipes")
     parser.add_argument("--seed", type=int, default=0, help="of the order")
+    parser.add_argument("--sprint", action="store_true", help="sprint against the LeNet-like alone")
+    parser.add_argument("--before", type=Path, help="the tree of the version before, for --sprint")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--run-seed", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(run(arguments.one, arguments.run_seed)))
         return
-    order = [(name, seed) for name in OURS for seed in range(arguments.repeats)]
-    order += [(name, 0) for name in THEIRS]
+    if arguments.sprint:
+        names = (SPRINT, BEFORE) if arguments.before else (SPRINT,)
+        order = [(name, seed) for name in names for seed in range(10)]
+        order += [(LENET, seed) for seed in range(2)]
+    else:
+        order = [(name, seed) for name in OURS for seed in range(arguments.repeats)]
+        order += [(name, 0) for name in THEIRS]
     random.Random(arguments.seed).shuffle(order)
     rows = []
     for name, seed in order:
-        command = [sys.executable, __file__, "--one", name, "--run-seed", str(seed)]
-        line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        rows.append(json.loads(line))
-        print(line, end="", flush=True)
-        write_report(rows, order, arguments.seed)
+        rows.append(run_apart(name, seed, arguments.before))
+        print(json.dumps(rows[-1]), flush=True)
+        write_report(rows, order, arguments.seed, SPRINT_REPORT if arguments.sprint else REPORT)
 
 
-def write_report(rows: list[dict[str, object]], order: list[tuple[str, int]], seed: int) -> None:
+def run_apart(name: str, seed: int, before: Path | None) -> dict[str, object]:
+    """One training in a process of its own; of the version before in that version's tree."""
+    tree = before if before and name == BEFORE else Path(__file__).parents[1]
+    script = str(tree / "benchmarks" / "training.py")
+    asked = ["--one", SPRINT if name == BEFORE else name, "--run-seed", str(seed)]
+    environment = {**os.environ, "PYTHONPATH": str(tree.resolve())}
+    ended = subprocess.run(
+        [sys.executable, script, *asked],
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return {**json.loads(ended.stdout), "name": name}
+
+
+def write_report(
+    rows: list[dict[str, object]], order: list[tuple[str, int]], seed: int, path: Path
+) -> None:
     """Written after every run: an interrupt loses one."""
     from mnist_edge.bundle import codec
     from mnist_edge.bundle.storage import atomic_write
@@ -80,7 +110,7 @@ def write_report(rows: list[dict[str, object]], order: list[tuple[str, int]], se
         "seed": seed,
         "rows": rows,
     }
-    atomic_write(REPORT, codec.dumps(report).encode())
+    atomic_write(path, codec.dumps(report).encode())
 
 
 def run(name: str, seed: int) -> dict[str, object]:
@@ -229,17 +259,19 @@ def pytorch_example() -> Loop:
 LOOPS = {"lenet-dataloader": lenet_dataloader, "pytorch-example": pytorch_example}
 
 
+SHOWN = {
+    SPRINT: "`sprint`",
+    "quick": "`quick`",
+    LENET: "the LeNet-like project's way",
+    "pytorch-example": "PyTorch's MNIST example",
+}
+
+
 def training_table(path: Path) -> Table:
     """Seconds to two lines of accuracy, ours beside theirs, from one run."""
     report = json.loads(path.read_text())
-    names = {
-        "sprint": "`sprint`",
-        "quick": "`quick`",
-        "lenet-dataloader": "the LeNet-like project's way",
-        "pytorch-example": "PyTorch's MNIST example",
-    }
     rows = []
-    for name, shown in names.items():
+    for name, shown in SHOWN.items():
         runs = [row for row in report["rows"] if row["name"] == name]
         rows.append(
             (
@@ -254,6 +286,33 @@ def training_table(path: Path) -> Table:
     return Table(
         headers=("training", "runs", "to 99.0 %", "to 99.4 %", "accuracy at its end", "its end"),
         rows=tuple(rows),
+    )
+
+
+def sprint_table(path: Path) -> Table:
+    """`sprint` now and before, and how many times as fast as the LeNet-like project's whole run."""
+    rows = json.loads(path.read_text())["rows"]
+    theirs = statistics.median(row["seconds"] for row in rows if row["name"] == LENET)
+    lines = []
+    for name in (SPRINT, BEFORE, LENET):
+        runs = [row for row in rows if row["name"] == name]
+        if not runs:
+            continue
+        seconds, reached = ([run[what] for run in runs] for what in ("seconds", "accuracy"))
+        lines.append(
+            (
+                {**SHOWN, BEFORE: "`sprint` of the version before"}[name],
+                str(len(runs)),
+                f"{statistics.mean(reached):.3%}",
+                f"{min(reached):.2%}",
+                f"{statistics.median(seconds):.2f} s",
+                f"{min(seconds):.2f} to {max(seconds):.2f}",
+                f"{theirs / statistics.median(seconds):.1f}",
+            )
+        )
+    return Table(
+        headers=("training", "runs", "accuracy", "worst", "median", "range", "times as fast"),
+        rows=tuple(lines),
     )
 
 

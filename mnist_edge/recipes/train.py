@@ -122,6 +122,14 @@ class TrainRecipe:
         Setting("Decay of the averaged weights per step; 0 keeps none.", 0, 0.999999, _COURSE),
     ] = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    # What is known at first sight need not be shown again (selective backpropagation: Jiang et al.
+    # 2019).
+    skip_easy: Annotated[
+        float,
+        Setting(
+            "Share of the digits that only the first epoch shows, its easiest.", 0, 0.99, _COURSE
+        ),
+    ] = field(default=0.0, metadata={"later": True})
     strokes: Annotated[
         int, Setting("Drawn digits that join the training set.", 0, 1_000_000, _DIGITS)
     ] = 0

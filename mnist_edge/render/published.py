@@ -117,6 +117,6 @@ def expected_training(recipe: TrainRecipe) -> tuple[Figures, float] | None:
 def _costs(recipe: TrainRecipe) -> tuple[object, ...]:
     """What the time of an epoch depends on."""
     return (
-        (recipe.architecture, recipe.widths, recipe.batch_size),
+        (recipe.architecture, recipe.widths, recipe.batch_size, recipe.skip_easy),
         (recipe.strokes, recipe.symbols, recipe.taught, recipe.augmentation.active),
     )

@@ -112,6 +112,8 @@ def fit(
     images = torch.from_numpy(train_images).unsqueeze(1).to(device)
     labels = torch.from_numpy(train_labels).to(device)
     run = start(recipe, device, group, initial)
+    if recipe.skip_easy:
+        run.certainty = torch.zeros(len(images), device=device)
     taught_by = find_teacher(recipe, teacher)
     if taught_by is not None:
         taught_by = taught_by.to(device).to(memory_format=torch.channels_last)
@@ -205,15 +207,16 @@ def _train_epoch(
     epoch = run.epoch
     # Not seed + epoch: neighbouring seeds would share most of their epochs.
     seed = recipe.seed * 100_003 + epoch
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    order = _shown(run, recipe, len(images), torch.Generator().manual_seed(seed))
     order = order.to(images.device)
     # Dropout and distortion differ from process to process; the order must not.
     torch.manual_seed(seed + group.rank * 2**32)
     generator = torch.Generator().manual_seed(seed + group.rank * 2**32)
-    # Batch normalisation cannot learn from a single digit: a smaller rest is left out.
-    starts = range(0, max(1, len(order) - 2 * group.size + 1), recipe.batch_size)
+    starts = _starts(recipe, len(order), group)
     batches = [order[start : start + recipe.batch_size] for start in starts]
-    first_step, steps = (epoch - 1) * len(batches), recipe.epochs * len(batches)
+    first_step, steps = (
+        _steps_before(recipe, which, len(images), group) for which in (epoch, recipe.epochs + 1)
+    )
     distort = recipe.augmentation.active and epoch <= recipe.epochs * (
         1 - recipe.augmentation.anneal
     )
@@ -229,24 +232,59 @@ def _train_epoch(
         inputs, targets = _scale(images.index_select(0, share)), labels[share]
         if distort:
             inputs = augment(inputs, recipe.augmentation, generator)
-        totals += _step(run, recipe, teacher, inputs, targets)
+        totals += _step(run, recipe, teacher, inputs, targets, share)
         seen += len(share)
         if (number + 1) % _STEPS_PER_REPORT == 0 or number + 1 == len(batches):
             loss = (totals[0] / seen).item()
             _check_loss(loss, recipe, step)
             progress(step + 1, steps, f"epoch {epoch}/{recipe.epochs}, loss {loss:.4f}")
+    if epoch == 1 and recipe.skip_easy:
+        run.certainty = group.summed(run.certainty)
     loss_sum, right_sum, digits, count = group.summed(
         torch.stack([*totals, totals.new_tensor(seen)])
     )
     return (loss_sum / count).item(), (right_sum / digits).item()
 
 
+def _shown(run: Run, recipe: TrainRecipe, count: int, generator: torch.Generator) -> Tensor:
+    """Indices of what the epoch shows, in their order, of `count` in all.
+
+    The first epoch shows all, a later one those of which the first was least certain.
+    """
+    if run.epoch == 1 or not recipe.skip_easy:
+        return torch.randperm(count, generator=generator)
+    hardest = run.certainty.cpu().argsort(stable=True)[: _kept(recipe, count)]
+    return hardest[torch.randperm(len(hardest), generator=generator)]
+
+
+def _kept(recipe: TrainRecipe, count: int) -> int:
+    return count - int(count * recipe.skip_easy)
+
+
+def _starts(recipe: TrainRecipe, shown: int, group: Group) -> range:
+    """Where the batches of an epoch begin."""
+    # Batch normalisation cannot learn from a single digit: a smaller rest is left out.
+    return range(0, max(1, shown - 2 * group.size + 1), recipe.batch_size)
+
+
+def _steps_before(recipe: TrainRecipe, epoch: int, count: int, group: Group) -> int:
+    """The steps of all epochs before one."""
+    first, later = (len(_starts(recipe, n, group)) for n in (count, _kept(recipe, count)))
+    return first + (epoch - 2) * later if epoch > 1 else 0
+
+
 def _step(
-    run: Run, recipe: TrainRecipe, teacher: nn.Module | None, inputs: Tensor, targets: Tensor
+    run: Run,
+    recipe: TrainRecipe,
+    teacher: nn.Module | None,
+    inputs: Tensor,
+    targets: Tensor,
+    share: Tensor,
 ) -> Tensor:
     """One update of the weights; the summed loss, the right answers, and the digits.
 
     The loss is that of the labels, whoever else teaches, so that it can stand beside others.
+    `share` tells where in the training set the digits stand.
     """
     logits = run.replica(inputs)
     labelled = loss = _loss(logits, targets, recipe)
@@ -260,8 +298,16 @@ def _step(
     if recipe.average:
         average(run)
     with torch.no_grad():
+        if run.epoch == 1 and recipe.skip_easy:
+            run.certainty[share] = _certainty(logits, targets)
         right, digits = (logits.argmax(1) == targets).sum(), (targets < recipe.outputs).sum()
         return torch.stack([labelled * len(targets), right, digits])
+
+
+def _certainty(logits: Tensor, targets: Tensor) -> Tensor:
+    """The probability of each right answer; 0 for what is no digit, which is never easy."""
+    # One column more than there are answers, for those that have none.
+    return F.pad(F.softmax(logits, dim=1), (0, 1)).gather(1, targets.unsqueeze(1)).squeeze(1)
 
 
 def _loss(logits: Tensor, targets: Tensor, recipe: TrainRecipe) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ class Run:
             processes.
         averaged: the exponential moving average of weights and batch statistics.
         pairs: what is averaged, and the values that go into it; of one kind of number each.
+        certainty: in the first epoch of each right answer, where later ones skip the easy digits.
         epoch: how many are done.
         history: one line for each epoch that was measured.
         duration_s: seconds of training so far; measuring is not counted.
@@ -46,6 +47,7 @@ class Run:
     averaged: AveragedModel
     optimizer: torch.optim.Optimizer
     pairs: tuple[tuple[list[Tensor], ...], ...]
+    certainty: Tensor = field(default_factory=lambda: torch.zeros(0))
     epoch: int = 0
     history: tuple[Epoch, ...] = ()
     duration_s: float = 0.0
@@ -133,6 +135,7 @@ def save(run: Run, recipe: TrainRecipe, data: DataSet) -> bytes:
             "epoch": run.epoch,
             "history": codec.dumps(run.history),
             "duration_s": run.duration_s,
+            **({"certainty": run.certainty} if recipe.skip_easy else {}),
             **{name: part.state_dict() for name, part in _stateful(run).items()},
         },
         buffer,
@@ -159,6 +162,8 @@ def restore(run: Run, state: bytes, recipe: TrainRecipe, data: DataSet) -> None:
     try:
         for name, part in _stateful(run).items():
             part.load_state_dict(saved[name])
+        if recipe.skip_easy:
+            run.certainty.copy_(saved["certainty"])
         run.history = codec.loads(tuple[Epoch, ...], saved["history"])
         run.epoch, run.duration_s = int(saved["epoch"]), float(saved["duration_s"])
     except (KeyError, RuntimeError, ValueError, TypeError) as error:

@@ -31,6 +31,7 @@ TRAIN_BOUNDS = {
     "weight_decay": (0.0, 10.0),
     "label_smoothing": (0.0, 0.9),
     "average": (0.0, 0.999999),
+    "skip_easy": (0.0, 0.99),
     "strokes": (0, 1_000_000),
     "symbols": (0, 1_000_000),
     "temperature": (0.01, 100.0),

@@ -41,6 +41,9 @@ TINY = TrainRecipe(
 )
 DROPOUT = dataclasses.replace(TINY, architecture="dropout", widths=(4, 8, 16))
 DRAWN = dataclasses.replace(TINY, strokes=60, symbols=30, temperature=1.5)
+SKIPPING = dataclasses.replace(
+    TINY, skip_easy=0.6, schedule="constant", augmentation=Augmentation()
+)
 
 
 def weights(model: nn.Module) -> dict[str, bytes]:
@@ -82,7 +85,11 @@ def test_the_test_set_does_not_change_the_weights(digits: DataSet) -> None:
     assert unwatched.history[-1].test_accuracy == watched.history[-1].test_accuracy
 
 
-@pytest.mark.parametrize("recipe", [TINY, DROPOUT, DRAWN], ids=["batchnorm", "dropout", "drawn"])
+@pytest.mark.parametrize(
+    "recipe",
+    [TINY, DROPOUT, DRAWN, SKIPPING],
+    ids=["batchnorm", "dropout", "drawn", "skipping"],
+)
 @pytest.mark.parametrize("done", [1, 2])
 def test_a_resumed_training_ends_with_the_same_bits(
     digits: DataSet, recipe: TrainRecipe, done: int
@@ -162,6 +169,37 @@ def test_a_state_of_another_recipe_or_data_set_is_refused(digits: DataSet) -> No
         fit(dataclasses.replace(TINY, seed=5), digits, state=states[0])
     with pytest.raises(TrainingError, match="of another data set"):
         fit(TINY, dataclasses.replace(digits, test_labels=9 - digits.test_labels), state=states[0])
+
+
+def test_later_epochs_skip_the_easy_digits(digits: DataSet) -> None:
+    told: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int, note: str = "") -> None:
+        told.append((done, total))
+
+    skipping = fit(SKIPPING, digits, progress=progress)
+    assert told[-1] == (12 + 2 * 5, 12 + 2 * 5)  # of 600 digits in batches of 50: 240 later
+    everything = fit(dataclasses.replace(SKIPPING, skip_easy=0.0), digits)
+    assert skipping.history[0].train_accuracy == everything.history[0].train_accuracy
+    assert skipping.history[1].train_accuracy < everything.history[1].train_accuracy - 0.05
+
+
+def test_what_is_no_digit_is_never_easy(digits: DataSet) -> None:
+    states: list[bytes] = []
+    fit(dataclasses.replace(SKIPPING, symbols=30), digits, on_state=states.append)
+    certainty = torch.load(io.BytesIO(states[0]), weights_only=True)["certainty"]
+    assert certainty[:600].min() > 0
+    assert not certainty[600:].any()
+
+
+def test_a_state_of_another_number_of_digits_is_refused(digits: DataSet) -> None:
+    states: list[bytes] = []
+    fit(SKIPPING, digits, on_state=states.append)
+    saved = torch.load(io.BytesIO(states[0]), weights_only=True)
+    shorter = io.BytesIO()
+    torch.save({**saved, "certainty": saved["certainty"][:-1]}, shorter)
+    with pytest.raises(TrainingError, match="incomplete"):
+        fit(SKIPPING, digits, state=shorter.getvalue())
 
 
 def test_a_damaged_state_is_refused(digits: DataSet) -> None:
