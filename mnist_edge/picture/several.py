@@ -26,7 +26,9 @@ _LOOK_S = 0.1  # in which the first pictures tell how long one takes
 # Of reading that must lie ahead: some times what a process takes to start, which is what this one
 # took until it read, if it was started for that.
 _PAYS_S, _STARTS = 2.0, 3
-_CHUNK, _AHEAD = 8, 3  # pictures of one task, tasks of one process that wait or are done
+# Of one task, which costs a millisecond beside the reading: its time, and its pictures.
+_TASK_S, _FEWEST, _MOST = 0.03, 8, 64
+_AHEAD = 3  # tasks of one process that wait or are done
 
 Loaded: TypeAlias = tuple[Picture, ...] | MnistEdgeError
 
@@ -55,22 +57,24 @@ def load_pictures(
             loaded = load(sources[done])
             done, spent_s = done + 1, spent_s + time.monotonic() - began_s
             yield loaded
-        ahead_s = spent_s / max(done, 1) * (len(sources) - done)
-        if ahead_s > min(_PAYS_S, _STARTS * time.process_time()):
-            yield from _load_apart(sources[done:], load, processes)
+        each_s = spent_s / max(done, 1)
+        if each_s * (len(sources) - done) > min(_PAYS_S, _STARTS * time.process_time()):
+            fitting = int(_TASK_S / each_s) if each_s else _FEWEST
+            size = min(max(fitting, _FEWEST), _MOST)
+            yield from _load_apart(sources[done:], load, processes, size)
             return
     yield from map(load, sources[done:])
 
 
 def _load_apart(
-    sources: Sequence[Source], load: partial[Loaded], processes: int
+    sources: Sequence[Source], load: partial[Loaded], processes: int, size: int
 ) -> Iterator[Loaded]:
     """The same by other processes, no more than a few tasks ahead of what is asked for."""
     # Imported where there is work for them: one picture does not wait for it.
     from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
     from multiprocessing import get_context
 
-    chunks = deque(sources[at : at + _CHUNK] for at in range(0, len(sources), _CHUNK))
+    chunks = deque(sources[at : at + size] for at in range(0, len(sources), size))
     waiting: deque[tuple[Sequence[Source], Future[list[Loaded]]]] = deque()
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _follow_parent)
     try:

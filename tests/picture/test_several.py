@@ -61,6 +61,24 @@ def test_few_pictures_start_no_process(paths: list[Path], monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(("task_s", "size"), [(0.0, several._FEWEST), (1e9, several._MOST)])
+def test_a_task_has_more_of_quick_pictures_than_of_slow_ones(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch, task_s: float, size: int
+) -> None:
+    sizes: list[int] = []
+
+    def noted(sources: list[Path], load: object, processes: int, size: int) -> Iterator[Loaded]:
+        sizes.append(size)
+        return iter(())
+
+    monkeypatch.setattr(several, "_load_apart", noted)
+    monkeypatch.setattr(several, "_LOOK_S", 1e-9)  # at one picture
+    monkeypatch.setattr(several, "_TASK_S", task_s)
+    assert len(list(load_pictures(paths, many=False, processes=2))) == 1
+    assert sizes == [size]
+
+
+@pytest.mark.usefixtures("at_once")
 def test_pictures_in_memory_are_read_here(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
