@@ -15,7 +15,7 @@ most seeds of a recipe name wrongly, which takes the seeds as given.
 Few seeds say little about how much seeds differ, so their spread is corrected for its bias and
 given the tails of Student's distribution, as `stats.ratio_of_medians` does for processes. For a
 single seed it is assumed to be that of chance, the square root of its errors: ten seeds of `sprint`
-differ by 9.9 where that is 9.4, five of `quick` by 4.3 where it is 7.4. And half a digit is added
+differ by 6.9 where that is 9.7, five of `quick` by 4.3 where it is 7.4. And half a digit is added
 either way, as in `stats.paired_change`: a handful of digits on one side alone is no proof.
 """
 

@@ -167,7 +167,7 @@ def test_nothing_recorded_is_no_error() -> None:
 def test_a_repetition_takes_the_place_of_the_line_without_digits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    old = next(run for run in read_runs() if run.recipe == "sprint" and run.seed == 0)
+    old = [run for run in read_runs() if run.recipe == "sprint" and run.seed == 0][-1]
     again = replace(old, wrong=(1, 2, 3))
     monkeypatch.setattr(paired, "read_runs", lambda: [replace(old, wrong=None)])
     assert paired.recorded() == ([], {name: int(name == "sprint") for name in RECIPES})
