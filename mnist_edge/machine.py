@@ -70,7 +70,7 @@ class Machine:
 def describe_machine() -> Machine:
     """Look at the machine. Imports no runtime; asks `nvidia-smi` for the GPUs."""
     cpu = _cpu_facts(_ROOT)
-    flags = set(cpu.get("flags", cpu.get("features", "")).split())
+    flags = _flags(cpu)
     return Machine(
         processor=_processor(cpu),
         architecture=platform.machine().lower() or UNKNOWN,
@@ -87,6 +87,11 @@ def describe_machine() -> Machine:
         virtual="hypervisor" in flags,
         gpu=_gpus(),
     )
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for products in bfloat16."""
+    return not _flags(_cpu_facts(_ROOT)).isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def library_versions() -> dict[str, str]:
@@ -213,6 +218,10 @@ def _cpu_facts(root: Path) -> dict[str, str]:
         if colon:
             facts.setdefault(key.strip().lower(), value.strip())
     return facts
+
+
+def _flags(cpu: dict[str, str]) -> set[str]:
+    return set(cpu.get("flags", cpu.get("features", "")).split())
 
 
 def _processor(cpu: dict[str, str]) -> str:

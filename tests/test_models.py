@@ -79,6 +79,12 @@ def test_the_layer_sizes_are_those_of_the_projects() -> None:
     assert count_parameters(build_model(RECIPES["batchnorm"])) == batchnorm
 
 
+def test_our_smallest_nets_have_the_sizes_that_they_promise() -> None:
+    most = {"nano": 2_000, "micro": 8_000, "small": 30_000, "large": 350_000}
+    for name, parameters in most.items():
+        assert count_parameters(build_model(RECIPES[name])) <= parameters
+
+
 def test_multiply_adds_are_counted_by_position() -> None:
     lenet = 26 * 26 * 6 * 9 + 11 * 11 * 16 * 54 + 400 * 120 + 120 * 84 + 84 * 10
     assert count_multiply_adds(build_model(RECIPES["lenet"])) == lenet

@@ -23,6 +23,7 @@ Architecture: TypeAlias = Literal[
     "simple", "dropout", "lenet", "batchnorm", "wide", "compact", "deep", "tiny"
 ]
 Optimizer: TypeAlias = Literal["adam", "adamw"]
+MixedPrecision: TypeAlias = Literal["off", "bfloat16"]
 Schedule: TypeAlias = Literal["constant", "step", "onecycle"]
 DEFAULT_ARTIFACT = "onnx-float32"
 

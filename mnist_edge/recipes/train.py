@@ -13,7 +13,7 @@ from mnist_edge.errors import UsageError
 from mnist_edge.recipes.classes import DIGITS, MOST_CLASSES
 from mnist_edge.recipes.fields import Setting, check_fields
 from mnist_edge.recipes.frozen import frozen
-from mnist_edge.recipes.terms import Architecture, Optimizer, Schedule, check_range
+from mnist_edge.recipes.terms import Architecture, MixedPrecision, Optimizer, Schedule, check_range
 
 WIDTH_COUNTS: dict[Architecture, tuple[int, ...]] = {
     "simple": (1,),
@@ -121,6 +121,9 @@ class TrainRecipe:
         float,
         Setting("Decay of the averaged weights per step; 0 keeps none.", 0, 0.999999, _COURSE),
     ] = 0.0
+    mixed_precision: Annotated[
+        MixedPrecision, Setting("Type of the products, where float32 takes longer.", group=_COURSE)
+    ] = field(default="off", metadata={"later": True})
     augmentation: Augmentation = field(default_factory=Augmentation)
     # What is known at first sight need not be shown again (selective backpropagation: Jiang et al.
     # 2019).
@@ -130,6 +133,11 @@ class TrainRecipe:
             "Share of the digits that only the first epoch shows, its easiest.", 0, 0.99, _COURSE
         ),
     ] = field(default=0.0, metadata={"later": True})
+    # A teacher takes as long for its answers as a small net for its step.
+    epochs_per_view: Annotated[
+        int,
+        Setting("Epochs that see the same distorted digits, answered once.", 1, 10_000, _COURSE),
+    ] = field(default=1, metadata={"later": True})
     strokes: Annotated[
         int, Setting("Drawn digits that join the training set.", 0, 1_000_000, _DIGITS)
     ] = 0

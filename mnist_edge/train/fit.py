@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mnist_edge import metrics
 from mnist_edge.bundle.history import Epoch
-from mnist_edge.contract import IMAGE_SHAPE, RawImages
+from mnist_edge.contract import RawImages
 from mnist_edge.data.mnist import DataSet
 from mnist_edge.data.strokes import NO_DIGIT, training_set
 from mnist_edge.errors import DeviceUnavailable, TrainingError
@@ -31,6 +31,15 @@ from mnist_edge.train.augment import augment
 from mnist_edge.train.distributed import ALONE, Group
 from mnist_edge.train.state import Run, average, restore, result, save, start
 from mnist_edge.train.teacher import find_teacher
+from mnist_edge.train.views import (
+    Views,
+    answers_of,
+    has_bfloat16,
+    is_distorted,
+    precision,
+    scale,
+    views_for,
+)
 
 _EVALUATION_BATCH = 1000
 _STEPS_PER_REPORT = 10
@@ -115,6 +124,9 @@ def fit(
     if recipe.skip_easy:
         run.certainty = torch.zeros(len(images), device=device)
     taught_by = find_teacher(recipe, teacher)
+    if recipe.mixed_precision != "off" and not has_bfloat16(device):
+        notice("products in float32, which can take twice as long: there is no bfloat16 here")
+        recipe = replace(recipe, mixed_precision="off")
     if taught_by is not None:
         taught_by = taught_by.to(device).to(memory_format=torch.channels_last)
     if state is not None:
@@ -123,8 +135,11 @@ def fit(
         notice(f"{done}, epoch {run.epoch + 1} begins again" if run.epoch < recipe.epochs else done)
     elif on_start is not None:
         on_start(save(run, recipe, data))
+    views = None
     while run.epoch < recipe.epochs:
-        loss, right = _train_epoch(run, recipe, taught_by, images, labels, group, progress)
+        if recipe.epochs_per_view > 1:
+            views = views_for(recipe, taught_by, images, run.epoch + 1, views)
+        loss, right = _train_epoch(run, recipe, taught_by, images, labels, views, group, progress)
         duration_s = time.perf_counter() - started
         run.duration_s += duration_s
         if evaluate_epochs or run.epoch == recipe.epochs:
@@ -168,7 +183,7 @@ def evaluate(model: nn.Module, images: RawImages, device: Device) -> NDArray[np.
     model.eval()
     with torch.inference_mode():
         parts = [
-            model(_scale(torch.from_numpy(images[i : i + _EVALUATION_BATCH]).to(device))).cpu()
+            model(scale(torch.from_numpy(images[i : i + _EVALUATION_BATCH]).to(device))).cpu()
             for i in range(0, len(images), _EVALUATION_BATCH)
         ]
     logits: NDArray[np.float32] = torch.cat(parts).numpy()
@@ -199,10 +214,11 @@ def _train_epoch(
     teacher: nn.Module | None,
     images: Tensor,
     labels: Tensor,
+    views: Views | None,
     group: Group,
     progress: Progress,
 ) -> tuple[float, float]:
-    """One pass over the digits; the running mean loss and accuracy."""
+    """One pass over the digits, or over views of them; the running mean loss and accuracy."""
     run.epoch += 1
     epoch = run.epoch
     # Not seed + epoch: neighbouring seeds would share most of their epochs.
@@ -217,9 +233,7 @@ def _train_epoch(
     first_step, steps = (
         _steps_before(recipe, which, len(images), group) for which in (epoch, recipe.epochs + 1)
     )
-    distort = recipe.augmentation.active and epoch <= recipe.epochs * (
-        1 - recipe.augmentation.anneal
-    )
+    distort = views is None and is_distorted(recipe, epoch)
     totals = torch.zeros(3, device=images.device)
     seen = 0
     run.model.train()
@@ -229,10 +243,14 @@ def _train_epoch(
         for settings in run.optimizer.param_groups:
             settings["lr"] = rate
         share = group.share(batch)
-        inputs, targets = _scale(images.index_select(0, share)), labels[share]
+        shown = images if views is None else views.images
+        inputs = scale(shown.index_select(0, share))
         if distort:
             inputs = augment(inputs, recipe.augmentation, generator)
-        totals += _step(run, recipe, teacher, inputs, targets, share)
+        answers = None
+        if teacher is not None:
+            answers = answers_of(recipe, teacher, inputs) if views is None else views.answers[share]
+        totals += _step(run, recipe, inputs, labels[share], answers, share)
         seen += len(share)
         if (number + 1) % _STEPS_PER_REPORT == 0 or number + 1 == len(batches):
             loss = (totals[0] / seen).item()
@@ -276,9 +294,9 @@ def _steps_before(recipe: TrainRecipe, epoch: int, count: int, group: Group) -> 
 def _step(
     run: Run,
     recipe: TrainRecipe,
-    teacher: nn.Module | None,
     inputs: Tensor,
     targets: Tensor,
+    answers: Tensor | None,
     share: Tensor,
 ) -> Tensor:
     """One update of the weights; the summed loss, the right answers, and the digits.
@@ -286,11 +304,10 @@ def _step(
     The loss is that of the labels, whoever else teaches, so that it can stand beside others.
     `share` tells where in the training set the digits stand.
     """
-    logits = run.replica(inputs)
+    with precision(recipe, inputs.device):
+        logits = run.replica(inputs).float()
     labelled = loss = _loss(logits, targets, recipe)
-    if teacher is not None:
-        with torch.no_grad():
-            answers = teacher(inputs)
+    if answers is not None:
         loss = torch.lerp(loss, _distance(logits, answers, recipe), recipe.teacher_weight)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -333,9 +350,3 @@ def _check_loss(loss: float, recipe: TrainRecipe, step: int) -> None:
             f"training diverged: the loss is {loss} at step {step + 1}",
             fix=f"use a smaller --learning-rate than {recipe.learning_rate:g}",
         )
-
-
-def _scale(images: Tensor) -> Tensor:
-    """8-bit digits (N, 1, 28, 28) or (N, 28, 28) to (N, 1, 28, 28) float32 in [0, 1]."""
-    pixels = images.view(-1, *IMAGE_SHAPE).to(torch.float32, memory_format=torch.channels_last)
-    return pixels.div_(255.0)

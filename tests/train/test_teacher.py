@@ -108,9 +108,11 @@ def test_a_pupil_comes_nearer_to_its_teacher(
     assert distance(dataclasses.replace(pupil, teacher_weight=1.0)) < 0.8 * distance(alone)
 
 
+@pytest.mark.parametrize("epochs_per_view", [1, 2])
 def test_a_taught_training_resumes_with_the_same_bits(
-    pupil: TrainRecipe, master: Bundle, digits: DataSet
+    pupil: TrainRecipe, master: Bundle, digits: DataSet, epochs_per_view: int
 ) -> None:
+    pupil = dataclasses.replace(pupil, epochs_per_view=epochs_per_view)
     states: list[bytes] = []
     whole = fit(pupil, digits, teacher=master.path, on_state=states.append)
     resumed = fit(pupil, digits, teacher=master.path, state=states[0])

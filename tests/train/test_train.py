@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn
+from torch import Tensor, nn
 
 from mnist_edge.bundle.history import Epoch
 from mnist_edge.data.mnist import DataSet
@@ -44,6 +44,7 @@ DRAWN = dataclasses.replace(TINY, strokes=60, symbols=30, temperature=1.5)
 SKIPPING = dataclasses.replace(
     TINY, skip_easy=0.6, schedule="constant", augmentation=Augmentation()
 )
+KEPT = dataclasses.replace(TINY, epochs=5, epochs_per_view=2)
 
 
 def weights(model: nn.Module) -> dict[str, bytes]:
@@ -78,6 +79,23 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(digits: DataS
     assert weights(first.model) != weights(other.model)
 
 
+@pytest.mark.parametrize("has", [True, False])
+def test_products_are_in_bfloat16_where_the_device_has_it(
+    digits: DataSet, monkeypatch: pytest.MonkeyPatch, has: bool
+) -> None:
+    monkeypatch.setattr("mnist_edge.train.views.multiplies_bfloat16", lambda: has)
+    said: list[str] = []
+    mixed = fit(dataclasses.replace(TINY, mixed_precision="bfloat16"), digits, notice=said.append)
+    exact = fit(TINY, digits)
+    assert (weights(mixed.model) == weights(exact.model)) is not has
+    assert any("no bfloat16 here" in line for line in said) is not has
+    assert {value.dtype for value in mixed.model.state_dict().values()} <= {
+        torch.float32,
+        torch.int64,
+    }
+    assert mixed.history[-1].train_loss == pytest.approx(exact.history[-1].train_loss, rel=0.05)
+
+
 def test_the_test_set_does_not_change_the_weights(digits: DataSet) -> None:
     watched = fit(TINY, digits)
     unwatched = fit(TINY, digits, evaluate_epochs=False)
@@ -87,8 +105,8 @@ def test_the_test_set_does_not_change_the_weights(digits: DataSet) -> None:
 
 @pytest.mark.parametrize(
     "recipe",
-    [TINY, DROPOUT, DRAWN, SKIPPING],
-    ids=["batchnorm", "dropout", "drawn", "skipping"],
+    [TINY, DROPOUT, DRAWN, SKIPPING, KEPT],
+    ids=["batchnorm", "dropout", "drawn", "skipping", "views"],
 )
 @pytest.mark.parametrize("done", [1, 2])
 def test_a_resumed_training_ends_with_the_same_bits(
@@ -120,6 +138,37 @@ def test_the_average_is_that_of_torch(digits: DataSet, monkeypatch: pytest.Monke
         "mnist_edge.train.fit.average", lambda run: run.averaged.update_parameters(run.model)
     )
     assert weights(fit(TINY, digits).model) == weights(ours.model)
+
+
+def test_views_are_kept_for_as_many_epochs_as_asked_and_undistorted_in_the_last(
+    digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distorted: list[int] = []
+    seen: list[Tensor] = []
+
+    def mirrored(images: Tensor, *_: object) -> Tensor:
+        distorted.append(len(images))
+        flipped: Tensor = images.flip(3)
+        return flipped
+
+    def look(_run: object, _recipe: object, inputs: Tensor, *_: object) -> Tensor:
+        seen.append(inputs.clone())
+        return inputs.new_zeros(3)
+
+    monkeypatch.setattr("mnist_edge.train.views.augment", mirrored)
+    monkeypatch.setattr("mnist_edge.train.fit._step", look)
+    recipe = dataclasses.replace(
+        KEPT, epochs=6, augmentation=dataclasses.replace(KEPT.augmentation, anneal=0.34)
+    )
+    fit(recipe, digits, evaluate_epochs=False)
+    assert sum(distorted) == 2 * len(digits.train_labels)  # epochs 1 and 2, 3; then undistorted
+    steps = len(seen) // recipe.epochs
+    sums = [
+        (255 * torch.cat(seen[i : i + steps])).round().sum((0, 1, 2))
+        for i in range(0, len(seen), steps)
+    ]
+    assert all(torch.equal(epoch, sums[0]) for epoch in sums[1:3])
+    assert all(torch.equal(epoch, sums[0].flip(0)) for epoch in sums[3:])
 
 
 def test_drawn_digits_and_signs_join_the_training_set(digits: DataSet) -> None:
