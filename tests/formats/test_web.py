@@ -26,6 +26,7 @@ from sheets import sheets
 from mnist_edge.bundle.folder import SHIPPED_BUNDLES, open_bundle
 from mnist_edge.errors import BadInput
 from mnist_edge.formats.onnx.run import OrtBackend
+from mnist_edge.formats.seal import sealed
 from mnist_edge.formats.web.page import ENGINES, Page, part, put_together, take_apart
 from mnist_edge.formats.web.records import HEAD, RECORD, Head, Kind, Record
 from mnist_edge.formats.web.run import WebBackend
@@ -84,7 +85,7 @@ class TestDemo:
         from mnist_edge.formats.source import onnx_source
         from mnist_edge.formats.web.write import write_web
 
-        made = write_web(onnx_source(open_bundle(SHIPPED_BUNDLES[-1]), 18), "int8")
+        made = sealed(write_web(onnx_source(open_bundle(SHIPPED_BUNDLES[-1]), 18), "int8"))
         assert made == DEMO.read_bytes(), "run mnist-edge export --format web, and copy the page"
 
     def test_its_metadata_cannot_end_the_script_that_holds_it(self) -> None:
