@@ -110,7 +110,7 @@ _SMALL = replace(
     symbols=3_000,
     teacher=_TEACHERS_WEIGHTS,
     temperature=1.07,
-    reject_below=0.40,
+    reject_below=0.48,
     reject_temperature=_SOFTENED,
 )
 

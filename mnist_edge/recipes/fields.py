@@ -82,7 +82,7 @@ class Field(NamedTuple):
         """Raise UsageError for a value out of the range, or a name that is none."""
         if self.names:
             if value not in self.names:
-                raise unknown_name(self.name, value, self.names)
+                raise unknown_name(self.option, value, self.names)
         elif self.kind is not str:
             check_range(self.option, value, self.setting.low, self.setting.high)
 
