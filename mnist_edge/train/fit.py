@@ -108,7 +108,8 @@ def fit(
         on_epoch: called with each line of the history.
         on_start: called before the first step with all that it takes to go on from there.
         on_state: called with the same after each epoch.
-        notice: called with a line on where an interrupted training goes on.
+        notice: called with a line on where an interrupted training goes on, and on products that
+            are of another type than the recipe asks for.
 
     Raises:
         TrainingError: the loss is no longer a number, `state` is of another training, or the
