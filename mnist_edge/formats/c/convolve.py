@@ -126,14 +126,7 @@ def _twos(site: Site, step: Convolution, ending: object) -> str:
     statement = call(
         *("winograd", lines, width, depth, outputs),
         f"{site.plan.start(step.source, step.window)} + y * {2 * row}",
-        *(
-            row,
-            f"{site.name}_weight",
-            wide,
-            f"{site.name}_bias",
-            f"out + y * {site.place.row}",
-            site.place.row,
-        ),
+        *_between(site, row, wide),
         *(outputs, ending, "pieces", "products"),
         indent=8,
     )
@@ -162,18 +155,17 @@ def _threes(site: Site, step: Convolution, ending: object) -> str:
     statement = call(
         *("winograd3", 3 * lines, width, depth, outputs),
         f"{site.plan.start(step.source, step.window)} + y * {row}",
-        *(
-            row,
-            f"{site.name}_weight",
-            wide,
-            f"{site.name}_bias",
-            f"out + y * {site.place.row}",
-            site.place.row,
-        ),
+        *_between(site, row, wide),
         *(outputs, ending, "pieces", "products", "results" if step.pooled else 0),
         indent=8,
     )
     return f"{body}    for (int y = 0; y < {height}; y += {3 * lines})\n{statement}"
+
+
+def _between(site: Site, row: int, wide: int) -> tuple[object, ...]:
+    """What both kernels take between where the input starts and how the results end."""
+    weights = (f"{site.name}_weight", wide, f"{site.name}_bias")
+    return (row, *weights, f"out + y * {site.place.row}", site.place.row)
 
 
 def _lines(height: int, across: int) -> int:
